@@ -1,0 +1,1 @@
+//! Who may do what: identity, intent, queries, admission into a sandbox.

@@ -1,0 +1,1 @@
+//! Every road into a live sandbox: toolbox proxy, preview proxy, SSH.

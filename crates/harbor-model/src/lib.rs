@@ -1,0 +1,21 @@
+//! Nouns and rules of harbor: ids, states, `next_step`, quotas; no IO, no async, no wire names.
+//!
+//! Every other crate speaks in these types. A value that exists has been checked: names are valid, ids are of the
+//! right kind, secrets cannot be printed.
+
+pub mod identity;
+pub mod ids;
+pub mod names;
+pub mod organizations;
+pub mod resources;
+pub mod sandboxes;
+pub mod secrets;
+pub mod snapshots;
+
+/// An instant, UTC, kept to the millisecond everywhere it is stored or shown.
+pub type Timestamp = time::OffsetDateTime;
+
+/// `at` cut to whole milliseconds, so that a stored and read value equals the one written.
+pub fn to_millisecond(at: Timestamp) -> Timestamp {
+    at.replace_nanosecond(at.nanosecond() / 1_000_000 * 1_000_000).unwrap_or(at)
+}

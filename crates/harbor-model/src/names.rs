@@ -1,0 +1,139 @@
+//! Names that people choose, checked where they enter (contract, control-plane §1.4, §6.2).
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::ids::SandboxId;
+
+/// Text that cannot be a display name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidName {
+    /// The text is empty where a name is needed.
+    #[error("must not be empty")]
+    Empty,
+    /// Something that a page could run or link.
+    #[error("must not contain HTML tags, URLs or script schemes")]
+    Markup,
+    /// A control character other than tab, line feed or carriage return.
+    #[error("must not contain control characters")]
+    Control,
+    /// Longer than [`DisplayName::MAX_BYTES`].
+    #[error("must not be longer than {} bytes", DisplayName::MAX_BYTES)]
+    TooLong,
+}
+
+/// A name or description that is safe to show: no markup, no URL, no control characters. Spaces and Unicode pass.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct DisplayName(String);
+
+impl DisplayName {
+    /// The contract sets no limit; this one only keeps a row from being absurd.
+    pub const MAX_BYTES: usize = 4096;
+
+    /// The name's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for DisplayName {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        if text.is_empty() {
+            return Err(InvalidName::Empty);
+        }
+        if text.len() > Self::MAX_BYTES {
+            return Err(InvalidName::TooLong);
+        }
+        if text.chars().any(|c| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r')) {
+            return Err(InvalidName::Control);
+        }
+        if looks_like_markup(text) {
+            return Err(InvalidName::Markup);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for DisplayName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn looks_like_markup(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    let scheme = ["javascript:", "data:", "mailto:", "tel:", "www.", "://"].iter().any(|mark| lower.contains(mark));
+    scheme || has_tag(&lower)
+}
+
+/// `<` directly before a letter, `/`, `!` or `?`, with a `>` somewhere after it.
+fn has_tag(text: &str) -> bool {
+    text.match_indices('<').any(|(at, _)| {
+        let rest = &text[at + 1..];
+        rest.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?')) && rest.contains('>')
+    })
+}
+
+/// How a caller names a sandbox: by id, or by name within its organization.
+///
+/// Text of an id's shape is tried as an id first and then as a name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SandboxRef(String);
+
+impl SandboxRef {
+    /// Refers to the sandbox with this id or name.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The id, when the text has an id's shape.
+    pub fn id(&self) -> Option<SandboxId> {
+        self.0.parse().ok()
+    }
+
+    /// The text as given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<SandboxId> for SandboxRef {
+    fn from(id: SandboxId) -> Self {
+        Self(id.to_string())
+    }
+}
+
+impl fmt::Display for SandboxRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, outcome: Result<(), InvalidName>) {
+        assert_eq!(text.parse::<DisplayName>().map(|_| ()), outcome, "{text:?}");
+    }
+
+    #[test]
+    fn spaces_unicode_slashes_and_comparisons_pass() {
+        for text in ["a", "my sandbox", "büro/日本", "a < b", "1<2>3", "line\nbreak", "x".repeat(4096).as_str()] {
+            check(text, Ok(()));
+        }
+    }
+
+    #[test]
+    fn markup_and_control_characters_do_not() {
+        for text in ["<b>x</b>", "</p>", "<!-- -->", "http://x", "see www.example", "JavaScript:alert(1)", "tel:1"] {
+            check(text, Err(InvalidName::Markup));
+        }
+        check("a\0b", Err(InvalidName::Control));
+        check("\u{1b}[31m", Err(InvalidName::Control));
+        check("", Err(InvalidName::Empty));
+        check(&"x".repeat(4097), Err(InvalidName::TooLong));
+    }
+}

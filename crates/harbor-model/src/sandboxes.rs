@@ -1,0 +1,139 @@
+//! Sandboxes: what was asked for, what was seen, and the one step between them (design D1).
+//!
+//! A lifecycle is [`Desired`], [`Seen`] and the pure function [`next_step`]. The state that clients read is derived by
+//! [`Sandbox::state`] and never stored.
+
+mod lifecycle;
+mod state;
+
+use std::collections::BTreeMap;
+
+pub use lifecycle::{Boot, Desired, Ending, Found, FoundSandbox, Seen, Step, next_step, observe};
+pub use state::State;
+
+use crate::Timestamp;
+use crate::ids::{OrganizationId, RegionId, SandboxId};
+use crate::names::DisplayName;
+use crate::resources::Resources;
+use crate::secrets::Secret;
+
+/// A sandbox, as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sandbox {
+    /// Its id.
+    pub id: SandboxId,
+    /// The tenant that owns it.
+    pub organization: OrganizationId,
+    /// Its name, unique among the organization's live sandboxes.
+    pub name: DisplayName,
+    /// What it is made of.
+    pub origin: Origin,
+    /// What it may use.
+    pub resources: Resources,
+    /// What its owner may change about it.
+    pub settings: Settings,
+    /// Opens its previews and its toolbox from outside; new at every start (contract, control-plane §5.11).
+    pub preview_token: Secret,
+    /// Opens its toolbox for harbor; never leaves harbor.
+    pub toolbox_token: Secret,
+    /// What its owner wants of it.
+    pub desired: Desired,
+    /// What was last seen of it.
+    pub seen: Seen,
+    /// Why it is in `error`; nothing is tried while this stands.
+    pub failure: Option<Failure>,
+    /// Why it stopped, when it was not asked to.
+    pub note: Option<String>,
+    /// Version of the toolbox that runs in it.
+    pub toolbox_version: Option<String>,
+    /// Whether it has ever been started.
+    pub started_once: bool,
+    /// Counts writes to this row: who writes must have read the newest.
+    pub generation: Generation,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its row last changed.
+    pub updated_at: Timestamp,
+    /// When it was last used (contract, control-plane §5.8).
+    pub last_activity_at: Timestamp,
+}
+
+/// What a sandbox is made of; fixed for its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The name of its snapshot.
+    pub snapshot: String,
+    /// The image reference that the engine knows.
+    pub image: String,
+    /// What runs as entrypoint instead of the image's own.
+    pub entrypoint: Option<Vec<String>>,
+    /// The user named at creation: told to processes, not applied (contract, toolbox §4.3).
+    pub user: String,
+    /// The caller's environment variables.
+    pub env: BTreeMap<String, String>,
+    /// The target as the caller wrote it, echoed (design §3a); the region otherwise.
+    pub target: RegionId,
+}
+
+/// What the owner of a sandbox may change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Free pairs of text, returned untouched.
+    pub labels: BTreeMap<String, String>,
+    /// Whether its previews need no token.
+    pub public: bool,
+    /// Minutes without use until it is stopped; 0: never.
+    pub auto_stop_minutes: u32,
+    /// Minutes stopped until it is archived.
+    pub auto_archive_minutes: u32,
+    /// Minutes stopped until it is deleted; 0: at once, `None`: never.
+    pub auto_delete_minutes: Option<u32>,
+    /// What it may reach.
+    pub network: Network,
+}
+
+impl Settings {
+    /// Stopping it deletes it (contract, control-plane §5.1).
+    pub fn ephemeral(&self) -> bool {
+        self.auto_delete_minutes == Some(0)
+    }
+}
+
+/// What a sandbox may reach (contract, control-plane §5.7).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Nothing leaves it.
+    pub block_all: bool,
+    /// IPv4 networks it may reach, comma separated, as given.
+    pub allow_networks: Option<String>,
+    /// Domains it may reach, comma separated, as given.
+    pub allow_domains: Option<String>,
+}
+
+impl Network {
+    /// Whether anything is restricted.
+    pub fn restricted(&self) -> bool {
+        self.block_all || self.allow_networks.is_some() || self.allow_domains.is_some()
+    }
+}
+
+/// Why a sandbox is in `error`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What failed, why, and what to do; for people.
+    pub reason: String,
+    /// Whether `recover` may help.
+    pub recoverable: bool,
+}
+
+/// How often a row was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Generation(pub i64);
+
+impl Generation {
+    /// The generation after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}

@@ -1,0 +1,1 @@
+//! What makes intent true: workers, timers, pools, garbage.

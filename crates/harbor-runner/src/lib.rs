@@ -1,0 +1,1 @@
+//! Makes, inspects, stops and dials a sandbox: the engine, infra and toolbox clients.

@@ -1,0 +1,1 @@
+//! SQLite: migrations, typed queries, the stream of committed changes.
