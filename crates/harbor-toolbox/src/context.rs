@@ -1,0 +1,91 @@
+//! What every handler shares: who the sandbox is, where it works, and the environment of the processes it starts.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::identity::User;
+
+/// The environment handed to a process, name to value; explicit because it changes while the toolbox runs.
+pub(crate) type Environment = BTreeMap<OsString, OsString>;
+
+/// State of the toolbox, cheap to clone (one reference count).
+#[derive(Clone)]
+pub(crate) struct Context {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    user: User,
+    /// The environment process 1 was started with, completed with the user's identity; `configure` adds to it.
+    base: Environment,
+    /// The directory process 1 was started in: the image's working directory.
+    started_in: PathBuf,
+    place: RwLock<Place>,
+}
+
+/// What `configure` and `/env` change.
+#[derive(Clone)]
+struct Place {
+    environment: Arc<Environment>,
+    work_dir: PathBuf,
+}
+
+impl Context {
+    /// State before `configure`: the image's environment and working directory.
+    pub(crate) fn new(user: User, base: Environment, started_in: PathBuf) -> Self {
+        let place = Place { environment: Arc::new(base.clone()), work_dir: started_in.clone() };
+        Self { shared: Arc::new(Shared { user, base, started_in, place: RwLock::new(place) }) }
+    }
+
+    /// The user every process and file operation runs as.
+    pub(crate) fn user(&self) -> &User {
+        &self.shared.user
+    }
+
+    /// The home directory: `HOME` of the environment, or `/`.
+    pub(crate) fn home(&self) -> PathBuf {
+        home_in(&self.environment())
+    }
+
+    /// The directory that relative paths of every endpoint start from (contract, toolbox §4.4).
+    pub(crate) fn work_dir(&self) -> PathBuf {
+        self.place().work_dir
+    }
+
+    /// `path` itself when absolute, else below the work dir. `~` and variables are not expanded.
+    pub(crate) fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.place().work_dir.join(path)
+    }
+
+    /// The environment for a process started now.
+    pub(crate) fn environment(&self) -> Arc<Environment> {
+        self.place().environment
+    }
+
+    /// One variable of the environment for a process started now.
+    pub(crate) fn variable(&self, name: impl AsRef<OsStr>) -> Option<OsString> {
+        self.environment().get(name.as_ref()).cloned()
+    }
+
+    /// Replaces everything an earlier `configure` set: `variables` on top of the image's environment, and the work dir.
+    pub(crate) fn configure(&self, variables: Environment, home_as_work_dir: bool) {
+        let mut environment = self.shared.base.clone();
+        environment.extend(variables);
+        let work_dir = if home_as_work_dir { home_in(&environment) } else { self.shared.started_in.clone() };
+        let place = Place { environment: Arc::new(environment), work_dir };
+        *self.shared.place.write().unwrap_or_else(PoisonError::into_inner) = place;
+    }
+
+    fn place(&self) -> Place {
+        self.shared.place.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn home_in(environment: &Environment) -> PathBuf {
+    environment
+        .get(OsStr::new("HOME"))
+        .filter(|home| !home.is_empty())
+        .map_or_else(|| PathBuf::from("/"), PathBuf::from)
+}

@@ -1,0 +1,50 @@
+//! The table of contents: every module's routes, and the ones still missing.
+
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{MethodFilter, any, get, on};
+use axum::{Router, handler::Handler};
+use http::Method;
+
+use crate::auth::{self, Gate};
+use crate::context::Context;
+use crate::error::Error;
+use crate::http::{Redirector, finish, not_found, only_listed_methods, redirect_or_not_found};
+use crate::{files, info};
+
+/// Routes of the contract that are not built yet, `METHOD path` per line. It only shrinks.
+const GAPS: &str = include_str!("../gaps.txt");
+
+/// The whole application, for requests from outside.
+pub(crate) fn application(context: Context, gate: Gate) -> Router {
+    let contract = built().merge(gaps());
+    let redirector = Redirector::new(contract.clone(), context.clone());
+    let unknown = redirect_or_not_found.with_state(redirector);
+    contract
+        .fallback_service(unknown)
+        .method_not_allowed_fallback(async || not_found())
+        .layer(from_fn(only_listed_methods))
+        .with_state(context)
+        .merge(auth::routes(gate.clone()))
+        .layer(from_fn_with_state(gate, auth::admit))
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn(finish))
+}
+
+/// The routes that exist.
+fn built() -> Router<Context> {
+    Router::new().merge(info::routes()).merge(files::routes())
+}
+
+/// The routes that answer 501.
+fn gaps() -> Router<Context> {
+    GAPS.lines().filter_map(|line| line.split_once(' ')).fold(Router::new(), |router, (method, path)| {
+        let missing = move |method: Method| async move {
+            Error::not_implemented(format!("{method} {path} is not built into this toolbox yet"))
+        };
+        match MethodFilter::try_from(Method::from_bytes(method.as_bytes()).unwrap_or_default()) {
+            Ok(filter) if method != "ANY" => router.route(path, on(filter, missing)),
+            _ => router.route(path, any(missing)),
+        }
+    })
+}
