@@ -1,1 +1,98 @@
 //! Who may do what: identity, intent, queries, admission into a sandbox.
+//!
+//! Control writes what is wanted and waits, where a caller wants to wait, on the store's committed changes. It never
+//! touches an engine: making intent true is another crate's work, woken by the same changes (design D1). A caller that
+//! goes away takes nothing with it: what was committed is carried out.
+
+mod activity;
+mod admission;
+mod error;
+mod identity;
+mod keys;
+mod organizations;
+pub mod sandboxes;
+mod snapshots;
+mod token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use harbor_model::Timestamp;
+use harbor_model::ids::{RegionId, UserId};
+use harbor_model::resources::Resources;
+use harbor_model::secrets::Secret;
+use harbor_store::{Changes, Store};
+
+pub use admission::{Admission, Credential, Dial, DialError, DialFailure, Stream};
+pub use error::{Error, Kind};
+pub use harbor_store::Change;
+pub use identity::{Caller, hash_key};
+pub use keys::{IssuedKey, NewKey};
+pub use organizations::Member;
+
+use activity::Activity;
+
+/// What control has to know of this installation.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The one region; its name is the same text.
+    pub region: RegionId,
+    /// Name of the snapshot that a create without one means.
+    pub default_snapshot: String,
+    /// Id of the first user, which owns this installation.
+    pub administrator: UserId,
+    /// Name of the first user.
+    pub administrator_name: String,
+    /// Its e-mail address.
+    pub administrator_email: String,
+    /// Its key.
+    pub administrator_key: Secret,
+    /// The most that one sandbox may have: what the host can give.
+    pub limits: Resources,
+    /// Refuse sizes together with a snapshot, as the reference does (`compat.strict`).
+    pub strict: bool,
+    /// How long a create or start waits for `started` before it answers with the state it has.
+    pub start_budget: Duration,
+}
+
+/// What every caller of harbor asks things of. Clones share it.
+#[derive(Clone)]
+pub struct Control {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    config: Config,
+    dial: Arc<dyn Dial>,
+    activity: Activity,
+}
+
+impl Control {
+    /// Control over `store`, entering sandboxes through `dial`. Makes the first user, its organization and its key,
+    /// and brings them in line with `config` when they are there.
+    pub async fn new(store: Store, config: Config, dial: Arc<dyn Dial>) -> Result<Self, Error> {
+        let control = Self { inner: Arc::new(Inner { activity: Activity::new(store.clone()), store, config, dial }) };
+        control.ensure_administrator().await?;
+        Ok(control)
+    }
+
+    /// What this installation is configured to be.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Listens to everything committed from now on.
+    pub fn changes(&self) -> Changes {
+        self.inner.store.changes()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+}
+
+/// The present, to the millisecond.
+pub(crate) fn now() -> Timestamp {
+    harbor_model::to_millisecond(Timestamp::now_utc())
+}

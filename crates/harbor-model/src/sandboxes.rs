@@ -38,6 +38,8 @@ pub struct Sandbox {
     pub toolbox_token: Secret,
     /// What its owner wants of it.
     pub desired: Desired,
+    /// Whether the stop that is wanted gives processes no time to end by themselves.
+    pub force: bool,
     /// What was last seen of it.
     pub seen: Seen,
     /// Why it is in `error`; nothing is tried while this stands.

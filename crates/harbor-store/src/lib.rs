@@ -1,1 +1,21 @@
 //! SQLite: migrations, typed queries, the stream of committed changes.
+//!
+//! Guarantees: a call that returned has committed and survives power loss (`synchronous = FULL`); changes are
+//! announced in commit order, after the commit, so whoever hears of one reads at least that state; a row is changed
+//! only in the transaction that read it. SQLite blocks, so the store owns its threads and callers await.
+//! Leaves out: every rule about what may change when; that is the model's and control's.
+
+mod changes;
+mod database;
+mod keys;
+mod organizations;
+mod outbox;
+mod row;
+mod sandboxes;
+mod snapshots;
+mod stock;
+
+pub use changes::{Change, Changes};
+pub use database::{Store, StoreError};
+pub use keys::KeyOwner;
+pub use outbox::OutboxEntry;

@@ -1,0 +1,164 @@
+//! The one way into a live sandbox: an [`Admission`], which only [`Control::admit`] gives.
+
+use std::fmt;
+use std::time::Duration;
+
+use harbor_model::identity::Permission;
+use harbor_model::ids::SandboxId;
+use harbor_model::names::SandboxRef;
+use harbor_model::sandboxes::{Sandbox, State};
+use harbor_model::secrets::Secret;
+use subtle::ConstantTimeEq;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::error::Kind;
+use crate::{Caller, Control, Error};
+
+/// How long a connection inside a sandbox may take.
+const DIAL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Use is noted this often while an admission is held.
+const ACTIVITY_INTERVAL: Duration = Duration::from_secs(45);
+
+/// What somebody shows to enter a sandbox.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// An API key (contract, edges §1.5, 1).
+    Bearer(Secret),
+    /// The sandbox's preview token (contract, edges §1.5, 2 and 3).
+    PreviewToken(Secret),
+}
+
+/// Bytes to and from a port inside a sandbox.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Connects to ports inside sandboxes. The binary joins it to the runner.
+#[async_trait::async_trait]
+pub trait Dial: Send + Sync {
+    /// Connects to `port` on the sandbox's loopback.
+    async fn dial(&self, sandbox: SandboxId, port: u16) -> Result<Box<dyn Stream>, DialFailure>;
+}
+
+/// Why a port inside a sandbox was not reached.
+#[derive(Debug, thiserror::Error)]
+pub enum DialFailure {
+    /// Nothing listens on it.
+    #[error("nothing listens on this port inside the sandbox")]
+    Refused,
+    /// The sandbox's network keeper or the engine does not answer.
+    #[error("the sandbox cannot be reached: {0}")]
+    Unreachable(String),
+    /// No answer in time.
+    #[error("the sandbox did not answer in time")]
+    TimedOut,
+}
+
+/// Why [`Admission::open`] failed.
+pub type DialError = DialFailure;
+
+/// Leave to enter one sandbox, as it was when leave was given.
+pub struct Admission {
+    control: Control,
+    sandbox: Sandbox,
+}
+
+impl Admission {
+    /// The sandbox.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    /// Opens the sandbox's toolbox; goes into the toolbox's token header and nowhere else.
+    pub fn toolbox_token(&self) -> &Secret {
+        &self.sandbox.toolbox_token
+    }
+
+    /// Connects to `port` on the sandbox's loopback; at most five seconds.
+    pub async fn open(&self, port: u16) -> Result<Box<dyn Stream>, DialFailure> {
+        match tokio::time::timeout(DIAL_DEADLINE, self.control.inner.dial.dial(self.sandbox.id, port)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(DialFailure::TimedOut),
+        }
+    }
+
+    /// Notes that the sandbox is in use, now and every 45 s; never returns. Poll it beside the traffic.
+    pub async fn keep_active(&self) {
+        loop {
+            self.control.inner.activity.note(self.sandbox.id).await;
+            tokio::time::sleep(ACTIVITY_INTERVAL).await;
+        }
+    }
+
+    /// Notes once that the sandbox was used.
+    pub async fn note_activity(&self) {
+        self.control.inner.activity.note(self.sandbox.id).await;
+    }
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Admission({})", self.sandbox.id)
+    }
+}
+
+impl Control {
+    /// Lets the holder of the first valid one of `credentials` into the sandbox. All failures look alike (401), so
+    /// that nobody learns which sandboxes exist; one that is not `started` is 400 for those who may enter.
+    ///
+    /// Answers which of `credentials` it was, so that a door can take it out of what it forwards.
+    pub async fn admit(&self, credentials: &[Credential], sandbox: &SandboxRef) -> Result<(Admission, usize), Error> {
+        for (index, credential) in credentials.iter().enumerate() {
+            if let Some(found) = self.try_credential(credential, sandbox).await? {
+                return Ok((self.enter(found)?, index));
+            }
+        }
+        let message = if credentials.is_empty() {
+            "authentication is missing: send an API key as 'Authorization: Bearer', or the sandbox's preview token \
+             as header 'X-Daytona-Preview-Token' or query 'DAYTONA_SANDBOX_AUTH_KEY'"
+        } else {
+            "authentication failed"
+        };
+        Err(Error::new(Kind::Unauthenticated, message))
+    }
+
+    /// Lets an authenticated caller into a sandbox of its organization.
+    pub async fn admit_caller(&self, caller: &Caller, sandbox: &SandboxRef) -> Result<Admission, Error> {
+        caller.require(Permission::WriteSandboxes)?;
+        let found = self.sandbox(caller, sandbox).await?;
+        self.enter(found)
+    }
+
+    async fn try_credential(&self, credential: &Credential, sandbox: &SandboxRef) -> Result<Option<Sandbox>, Error> {
+        match credential {
+            Credential::Bearer(key) => match self.authenticate(key.reveal()).await {
+                Ok(caller) => match self.sandbox(&caller, sandbox).await {
+                    Ok(found) => Ok(Some(found)),
+                    Err(error) if error.kind() == Kind::NotFound => Ok(None),
+                    Err(error) => Err(error),
+                },
+                Err(error) if error.kind() == Kind::Unauthenticated => Ok(None),
+                Err(error) => Err(error),
+            },
+            Credential::PreviewToken(token) => {
+                let Some(id) = sandbox.id() else { return Ok(None) };
+                let found = self.store().sandbox(id).await?;
+                Ok(found.filter(|found| {
+                    found.state() != State::Destroyed
+                        && bool::from(found.preview_token.reveal().as_bytes().ct_eq(token.reveal().as_bytes()))
+                }))
+            }
+        }
+    }
+
+    fn enter(&self, sandbox: Sandbox) -> Result<Admission, Error> {
+        match sandbox.state() {
+            State::Started => Ok(Admission { control: self.clone(), sandbox }),
+            state => Err(Error::invalid(format!(
+                "sandbox {} is {}, not started. Is the Sandbox started?",
+                sandbox.id,
+                state.word()
+            ))),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! API keys (contract, control-plane §9.1).
+
+use harbor_model::Timestamp;
+use harbor_model::identity::{ApiKey, KeyEnds, Permission};
+use harbor_model::ids::UserId;
+use harbor_model::names::DisplayName;
+use harbor_model::organizations::MemberRole;
+use harbor_model::secrets::Secret;
+use harbor_store::StoreError;
+
+use crate::error::Kind;
+use crate::identity::{Caller, hash_key};
+use crate::{Control, Error, now, token};
+
+/// What a new key shall be.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// Its name, unique per organization and user.
+    pub name: DisplayName,
+    /// What it allows.
+    pub permissions: Vec<Permission>,
+    /// From when on it opens nothing; in the past: from the start.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key just made, with the text that is shown this once.
+#[derive(Clone, Debug)]
+pub struct IssuedKey {
+    /// The key.
+    pub key: ApiKey,
+    /// Its text.
+    pub value: Secret,
+}
+
+impl Control {
+    /// Makes a key for the caller. It cannot allow what the caller's own key does not.
+    pub async fn create_key(&self, caller: &Caller, new: NewKey) -> Result<IssuedKey, Error> {
+        if let Some(missing) = new.permissions.iter().find(|permission| !caller.may(**permission)) {
+            let message = format!("Access denied: a key cannot give the permission {missing}, which yours lacks");
+            return Err(Error::new(Kind::Forbidden, message));
+        }
+        let value = token::api_key()?;
+        let key = ApiKey {
+            organization: caller.organization,
+            user: caller.user.id.clone(),
+            name: new.name,
+            hash: hash_key(value.reveal()),
+            ends: KeyEnds::of(value.reveal()),
+            permissions: new.permissions,
+            created_at: now(),
+            last_used_at: None,
+            expires_at: new.expires_at,
+        };
+        self.store().insert_api_key(key.clone()).await.map_err(|error| match error {
+            StoreError::NameTaken => Error::conflict(format!("API key with name {} already exists", key.name)),
+            other => other.into(),
+        })?;
+        Ok(IssuedKey { key, value })
+    }
+
+    /// The keys that the caller may see: an owner all of the organization, a member its own.
+    pub async fn keys(&self, caller: &Caller) -> Result<Vec<ApiKey>, Error> {
+        let user = (caller.role == MemberRole::Member).then(|| caller.user.id.clone());
+        Ok(self.store().api_keys(caller.organization, user).await?)
+    }
+
+    /// The caller's own key of this name.
+    pub async fn key(&self, caller: &Caller, name: &str) -> Result<ApiKey, Error> {
+        let found = self.store().api_key(caller.organization, caller.user.id.clone(), name.to_owned()).await?;
+        found.ok_or_else(|| Error::not_found(format!("API key {name} not found")))
+    }
+
+    /// Deletes a key: one's own, or as an owner anybody's. It opens nothing from then on.
+    pub async fn delete_key(&self, caller: &Caller, user: Option<UserId>, name: &str) -> Result<(), Error> {
+        let user = user.unwrap_or_else(|| caller.user.id.clone());
+        if user != caller.user.id && caller.role != MemberRole::Owner {
+            return Err(Error::new(Kind::Forbidden, "Access denied: only an owner deletes the keys of others"));
+        }
+        if self.store().delete_api_key(caller.organization, user, name.to_owned()).await? {
+            return Ok(());
+        }
+        Err(Error::not_found(format!("API key {name} not found")))
+    }
+}

@@ -1,0 +1,231 @@
+//! Making a sandbox (contract, control-plane §5.4).
+
+use std::collections::BTreeMap;
+
+use harbor_model::identity::Permission;
+use harbor_model::ids::{RegionId, SandboxId};
+use harbor_model::names::DisplayName;
+use harbor_model::resources::{Asked, Resources};
+use harbor_model::sandboxes::{Desired, Generation, Network, Origin, Sandbox, Seen, Settings, State};
+use harbor_model::snapshots::{Snapshot, SnapshotState};
+use harbor_store::StoreError;
+
+use crate::error::Kind;
+use crate::identity::Caller;
+use crate::{Control, Error, now, token};
+
+/// Minutes: a week.
+const AUTO_ARCHIVE_DEFAULT: u32 = 10_080;
+
+/// Minutes: thirty days.
+pub(crate) const AUTO_ARCHIVE_MAXIMUM: u32 = 43_200;
+
+/// Minutes.
+const AUTO_STOP_DEFAULT: u32 = 15;
+
+/// The user that documents promise where a request names none.
+const DEFAULT_USER: &str = "daytona";
+
+/// What a caller asks for.
+#[derive(Clone, Debug, Default)]
+pub struct NewSandbox {
+    /// Its name; its id otherwise.
+    pub name: Option<DisplayName>,
+    /// Name or id of its snapshot; blank or absent: the default one.
+    pub snapshot: Option<String>,
+    /// The user told to its processes.
+    pub user: Option<String>,
+    /// Environment variables.
+    pub env: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Whether its previews need no token.
+    pub public: bool,
+    /// Any text; means the one region and is echoed (design §3a).
+    pub target: Option<String>,
+    /// Sizes, honoured with a snapshot too (design D11).
+    pub asked: Asked,
+    /// Minutes; 0: never.
+    pub auto_stop: Option<i64>,
+    /// Minutes; 0: the maximum.
+    pub auto_archive: Option<i64>,
+    /// Minutes; 0: at once, below 0: never.
+    pub auto_delete: Option<i64>,
+    /// What it may reach.
+    pub network: Network,
+}
+
+impl Control {
+    /// Records the sandbox that the caller wants and waits, as long as the start budget lasts, for it to be started.
+    ///
+    /// Answers with the state it has then: `started`, or `creating`. One that failed meanwhile is 400 with the reason;
+    /// its row stays, in `error`.
+    pub async fn create_sandbox(&self, caller: &Caller, new: NewSandbox) -> Result<Sandbox, Error> {
+        caller.require(Permission::WriteSandboxes)?;
+        let (sandbox, snapshot, given_name) = self.plan(caller, new).await?;
+        let name = given_name.clone();
+        let changes = self.changes();
+        let inserted = self.store().insert_sandbox(sandbox, true, move |row| {
+            if let Some(name) = name.or_else(|| row.id.to_string().parse().ok()) {
+                row.name = name;
+            }
+        });
+        let sandbox = inserted.await.map_err(|error| match (error, given_name) {
+            (StoreError::NameTaken, Some(name)) => Error::conflict(format!("Sandbox with name {name} already exists")),
+            (other, _) => other.into(),
+        })?;
+        tracing::info!(sandbox = %sandbox.id, snapshot = %sandbox.origin.snapshot, "create wanted");
+        self.store().touch_snapshot(snapshot.id, sandbox.created_at).await?;
+        let settled = self.wait_started(changes, sandbox).await?;
+        if settled.state() == State::Error {
+            return Err(super::failed_to_start(&settled));
+        }
+        Ok(settled)
+    }
+
+    /// Checks a request in the contract's order and makes the row it asks for, with its snapshot and the name given.
+    async fn plan(&self, caller: &Caller, new: NewSandbox) -> Result<(Sandbox, Snapshot, Option<DisplayName>), Error> {
+        if self.config().strict && new.asked.any() {
+            return Err(Error::invalid("Cannot specify Sandbox resources when using a snapshot"));
+        }
+        let snapshot = self.usable_snapshot(caller, new.snapshot.as_deref()).await?;
+        let resources = self.granted(&snapshot, new.asked)?;
+        let settings = Settings {
+            labels: new.labels,
+            public: new.public,
+            auto_stop_minutes: minutes("autoStopInterval", new.auto_stop)?.unwrap_or(AUTO_STOP_DEFAULT),
+            auto_archive_minutes: auto_archive(minutes("autoArchiveInterval", new.auto_archive)?),
+            auto_delete_minutes: new.auto_delete.and_then(|minutes| u32::try_from(minutes).ok()),
+            network: unrestricted(new.network)?,
+        };
+        let target = new.target.filter(|target| !target.trim().is_empty());
+        let id = SandboxId::random();
+        let created_at = now();
+        let sandbox = Sandbox {
+            id,
+            organization: caller.organization,
+            name: match &new.name {
+                Some(name) => name.clone(),
+                None => id.to_string().parse().map_err(|_| Error::invalid("the sandbox's id is no name"))?,
+            },
+            origin: Origin {
+                snapshot: snapshot.name.clone(),
+                image: snapshot.image.clone(),
+                entrypoint: snapshot.entrypoint.clone(),
+                user: new.user.filter(|user| !user.is_empty()).unwrap_or_else(|| DEFAULT_USER.to_owned()),
+                env: checked_env(new.env)?,
+                target: target.map_or_else(|| self.config().region.clone(), RegionId::new),
+            },
+            resources,
+            settings,
+            preview_token: token::token()?,
+            toolbox_token: token::token()?,
+            desired: Desired::Started,
+            force: false,
+            seen: Seen::Absent,
+            failure: None,
+            note: None,
+            toolbox_version: None,
+            started_once: false,
+            generation: Generation::default(),
+            created_at,
+            updated_at: created_at,
+            last_activity_at: created_at,
+        };
+        Ok((sandbox, snapshot, new.name))
+    }
+
+    async fn usable_snapshot(&self, caller: &Caller, asked: Option<&str>) -> Result<Snapshot, Error> {
+        let text = asked.filter(|text| !text.trim().is_empty()).unwrap_or(&self.config().default_snapshot);
+        let found = self.store().find_snapshot(caller.organization, text.to_owned()).await?;
+        let snapshot = found.ok_or_else(|| {
+            Error::invalid(format!("Snapshot {text} not found. Did you add it through the Dashboard or the API?"))
+        })?;
+        match snapshot.state {
+            SnapshotState::Active => Ok(snapshot),
+            state => Err(Error::invalid(format!("Snapshot {text} is {}, not active", state.word()))),
+        }
+    }
+
+    fn granted(&self, snapshot: &Snapshot, asked: Asked) -> Result<Resources, Error> {
+        if asked.gpu.is_some_and(|gpu| gpu > 0) {
+            return Err(Error::invalid("This host gives no GPU to sandboxes"));
+        }
+        let resources = snapshot.resources.with(asked);
+        // a snapshot's own size is never refused, however small the host
+        let limits = self.config().limits;
+        let limits = Resources {
+            cpu: limits.cpu.max(snapshot.resources.cpu),
+            memory_gib: limits.memory_gib.max(snapshot.resources.memory_gib),
+            disk_gib: limits.disk_gib.max(snapshot.resources.disk_gib),
+            gpu: limits.gpu,
+        };
+        resources.check(limits).map_err(|too_big| Error::invalid(too_big.to_string()))?;
+        Ok(resources)
+    }
+}
+
+/// Network policies are enforced by infra, which cannot do that yet: refused rather than ignored (design D6).
+fn unrestricted(network: Network) -> Result<Network, Error> {
+    if network.restricted() {
+        return Err(Error::new(
+            Kind::NotBuilt,
+            "networkBlockAll, networkAllowList and domainAllowList are not built yet: this sandbox would not be restricted",
+        ));
+    }
+    Ok(network)
+}
+
+fn minutes(field: &str, given: Option<i64>) -> Result<Option<u32>, Error> {
+    given
+        .map(|minutes| {
+            u32::try_from(minutes)
+                .map_err(|_| Error::invalid(format!("{field} must be a number of minutes, 0 or more, not {minutes}")))
+        })
+        .transpose()
+}
+
+/// 0 means the maximum, more is cut to it (contract, control-plane §5.1).
+fn auto_archive(given: Option<u32>) -> u32 {
+    match given {
+        None => AUTO_ARCHIVE_DEFAULT,
+        Some(0) => AUTO_ARCHIVE_MAXIMUM,
+        Some(minutes) => minutes.min(AUTO_ARCHIVE_MAXIMUM),
+    }
+}
+
+/// Names that a process environment can hold; values without NUL.
+fn checked_env(env: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Error> {
+    for (name, value) in &env {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            return Err(Error::invalid(format!("env: '{}' cannot be the name of a variable", name.escape_default())));
+        }
+        if value.contains('\0') {
+            return Err(Error::invalid(format!("env: the value of {name} holds a NUL character")));
+        }
+    }
+    Ok(env)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_follow_the_contract() {
+        assert_eq!(auto_archive(None), 10_080);
+        assert_eq!(auto_archive(Some(0)), 43_200);
+        assert_eq!(auto_archive(Some(99_999)), 43_200);
+        assert_eq!(auto_archive(Some(7)), 7);
+        assert_eq!(minutes("autoStopInterval", Some(0)).unwrap(), Some(0));
+        assert!(minutes("autoStopInterval", Some(-1)).unwrap_err().to_string().contains("autoStopInterval"));
+    }
+
+    #[test]
+    fn variables_that_no_process_can_hold_are_refused() {
+        let check =
+            |name: &str, value: &str| checked_env(BTreeMap::from([(name.to_owned(), value.to_owned())])).is_ok();
+        assert!(check("A", "1") && check("a.b-c", ""));
+        assert!(!check("", "1") && !check("A=B", "1") && !check("A", "\0"));
+    }
+}

@@ -1,0 +1,31 @@
+//! Waiting for a sandbox to start, on the store's committed changes.
+
+use std::sync::Arc;
+
+use harbor_model::sandboxes::{Sandbox, State};
+use harbor_store::{Change, Changes};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, timeout_at};
+
+use crate::{Control, Error};
+
+impl Control {
+    /// The sandbox as soon as it has stopped moving towards `started`, or as it is when the start budget is spent.
+    ///
+    /// `changes` must have been subscribed before the change that set the sandbox moving.
+    pub(super) async fn wait_started(&self, mut changes: Changes, sandbox: Sandbox) -> Result<Sandbox, Error> {
+        let deadline = Instant::now() + self.config().start_budget;
+        let mut latest = Arc::new(sandbox);
+        while matches!(latest.state(), State::Creating | State::Starting) {
+            match timeout_at(deadline, changes.recv()).await {
+                Ok(Ok(Change::Sandbox { after, .. })) if after.id == latest.id => latest = after,
+                Ok(Ok(_)) => {}
+                Ok(Err(RecvError::Lagged(_))) => {
+                    latest = Arc::new(self.store().sandbox(latest.id).await?.unwrap_or((*latest).clone()));
+                }
+                Ok(Err(RecvError::Closed)) | Err(_) => break,
+            }
+        }
+        Ok(Arc::unwrap_or_clone(latest))
+    }
+}

@@ -1,0 +1,93 @@
+//! What happened, kept in commit order for consumers that must not miss anything.
+
+use harbor_model::Timestamp;
+use harbor_model::ids::OrganizationId;
+use harbor_model::sandboxes::Sandbox;
+use rusqlite::{Transaction, params};
+
+use crate::{Store, StoreError, row};
+
+/// One entry of the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxEntry {
+    /// Its place in commit order.
+    pub sequence: i64,
+    /// When it was committed.
+    pub at: Timestamp,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// The event's name, for example `sandbox.state.updated` (contract, control-plane §15.3).
+    pub kind: String,
+    /// Id of what it is about.
+    pub subject: String,
+    /// The contract's word before.
+    pub before: Option<String>,
+    /// The contract's word after.
+    pub after: Option<String>,
+}
+
+impl Store {
+    /// Up to `limit` entries after `sequence`, oldest first.
+    pub async fn outbox_after(&self, sequence: i64, limit: u32) -> Result<Vec<OutboxEntry>, StoreError> {
+        self.read(move |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT * FROM outbox WHERE sequence > ?1 ORDER BY sequence LIMIT ?2")?;
+            row::collect(&mut statement, params![sequence, limit], |found| {
+                Ok(OutboxEntry {
+                    sequence: found.get("sequence")?,
+                    at: row::moment(found, "at")?,
+                    organization: row::parsed(found, "organization")?,
+                    kind: found.get("kind")?,
+                    subject: found.get("subject")?,
+                    before: found.get("before")?,
+                    after: found.get("after")?,
+                })
+            })
+        })
+        .await
+    }
+
+    /// Deletes entries from before `before`; answers how many there were.
+    pub async fn purge_outbox(&self, before: Timestamp) -> Result<usize, StoreError> {
+        self.write(move |transaction, _| {
+            let purged = transaction
+                .prepare_cached("DELETE FROM outbox WHERE at < ?1")?
+                .execute(params![row::milliseconds(before)])?;
+            Ok(purged)
+        })
+        .await
+    }
+}
+
+/// Notes what a change of a sandbox's row means to others: its making, its state, its intent.
+pub(crate) fn note_sandbox(
+    transaction: &Transaction<'_>,
+    before: Option<&Sandbox>,
+    after: &Sandbox,
+) -> Result<(), StoreError> {
+    let note = |kind: &str, old: Option<&str>, new: &str| -> Result<(), StoreError> {
+        transaction
+            .prepare_cached(
+                "INSERT INTO outbox (at, organization, kind, subject, before, after) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                row::milliseconds(after.updated_at),
+                after.organization.to_string(),
+                kind,
+                after.id.to_string(),
+                old,
+                new
+            ])?;
+        Ok(())
+    };
+    let Some(before) = before else {
+        return note("sandbox.created", None, after.state().word());
+    };
+    if before.desired != after.desired {
+        note("sandbox.desired-state.updated", Some(before.desired.word()), after.desired.word())?;
+    }
+    if before.state() != after.state() {
+        note("sandbox.state.updated", Some(before.state().word()), after.state().word())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,284 @@
+//! Sandboxes: insert, read, change.
+
+use std::sync::Arc;
+
+use harbor_model::ids::{OrganizationId, RegionId, SandboxId};
+use harbor_model::names::SandboxRef;
+use harbor_model::resources::Resources;
+use harbor_model::sandboxes::{Desired, Failure, Generation, Network, Origin, Sandbox, Settings};
+use harbor_model::secrets::Secret;
+use harbor_model::{Timestamp, to_millisecond};
+use rusqlite::{Connection, Row, Transaction, named_params, params};
+
+use crate::changes::Change;
+use crate::row::{self, SeenColumns};
+use crate::{Store, StoreError, outbox, stock};
+
+impl Store {
+    /// Records a new sandbox; its name must be free in its organization, else [`StoreError::NameTaken`].
+    ///
+    /// With `claim_infra`, the id of a ready infra container from the stock becomes the sandbox's id, in the same
+    /// transaction. `name` then sees the id it has to name, should the caller have given no name.
+    pub async fn insert_sandbox(
+        &self,
+        mut sandbox: Sandbox,
+        claim_infra: bool,
+        name: impl FnOnce(&mut Sandbox) + Send + 'static,
+    ) -> Result<Sandbox, StoreError> {
+        self.write(move |transaction, changes| {
+            if claim_infra && let Some(id) = stock::claim(transaction)? {
+                sandbox.id = id;
+            }
+            name(&mut sandbox);
+            insert(transaction, &sandbox)?;
+            outbox::note_sandbox(transaction, None, &sandbox)?;
+            changes.push(Change::Sandbox { before: None, after: Arc::new(sandbox.clone()) });
+            Ok(sandbox)
+        })
+        .await
+    }
+
+    /// Changes one sandbox: `change` sees the committed row and alters it, all in one transaction.
+    ///
+    /// What `change` returns comes back beside the new row. If it alters nothing, nothing is written or announced.
+    pub async fn change_sandbox<T: Send + 'static>(
+        &self,
+        id: SandboxId,
+        now: Timestamp,
+        change: impl FnOnce(&mut Sandbox) -> T + Send + 'static,
+    ) -> Result<(Sandbox, T), StoreError> {
+        self.write(move |transaction, changes| {
+            let before = by_id(transaction, id)?.ok_or(StoreError::NoSandbox(id))?;
+            let mut after = before.clone();
+            let outcome = change(&mut after);
+            if after == before {
+                return Ok((before, outcome));
+            }
+            after.generation = before.generation.next();
+            after.updated_at = to_millisecond(now);
+            transaction.prepare_cached("DELETE FROM sandbox WHERE id = ?1")?.execute(params![id.to_string()])?;
+            insert(transaction, &after)?;
+            outbox::note_sandbox(transaction, Some(&before), &after)?;
+            changes.push(Change::Sandbox { before: Some(Arc::new(before)), after: Arc::new(after.clone()) });
+            Ok((after, outcome))
+        })
+        .await
+    }
+
+    /// Notes that a sandbox was used at `at`; never moves the time back, and announces nothing.
+    pub async fn touch_sandbox(&self, id: SandboxId, at: Timestamp) -> Result<(), StoreError> {
+        self.write(move |transaction, _| {
+            transaction
+                .prepare_cached("UPDATE sandbox SET last_activity_at = ?2 WHERE id = ?1 AND last_activity_at < ?2")?
+                .execute(params![id.to_string(), row::milliseconds(at)])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The sandbox with this id, in whatever state.
+    pub async fn sandbox(&self, id: SandboxId) -> Result<Option<Sandbox>, StoreError> {
+        self.read(move |connection| by_id(connection, id)).await
+    }
+
+    /// The organization's sandbox with this id or name.
+    pub async fn find_sandbox(
+        &self,
+        organization: OrganizationId,
+        sandbox: &SandboxRef,
+    ) -> Result<Option<Sandbox>, StoreError> {
+        let (id, name) = (sandbox.id(), sandbox.as_str().to_owned());
+        self.read(move |connection| {
+            if let Some(found) = id.map(|id| by_id(connection, id)).transpose()?.flatten()
+                && found.organization == organization
+            {
+                return Ok(Some(found));
+            }
+            let mut statement =
+                connection.prepare_cached("SELECT * FROM sandbox WHERE organization = ?1 AND name = ?2")?;
+            row::first(&mut statement, params![organization.to_string(), name], read)
+        })
+        .await
+    }
+
+    /// The sandbox that this preview token opens.
+    pub async fn sandbox_by_preview_token(&self, token: &Secret) -> Result<Option<Sandbox>, StoreError> {
+        let token = token.clone();
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached("SELECT * FROM sandbox WHERE preview_token = ?1")?;
+            row::first(&mut statement, params![token.reveal()], read)
+        })
+        .await
+    }
+
+    /// Every sandbox of the organization that has not been removed.
+    pub async fn live_sandboxes(&self, organization: OrganizationId) -> Result<Vec<Sandbox>, StoreError> {
+        self.read(move |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT * FROM sandbox WHERE organization = ?1 AND seen <> 'removed'")?;
+            row::collect(&mut statement, params![organization.to_string()], read)
+        })
+        .await
+    }
+
+    /// Every sandbox that has not been removed, of all organizations.
+    pub async fn all_live_sandboxes(&self) -> Result<Vec<Sandbox>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT * FROM sandbox WHERE seen <> 'removed'")?;
+            row::collect(&mut statement, [], read)
+        })
+        .await
+    }
+
+    /// Deletes the rows of sandboxes that were removed before `before`; answers how many there were.
+    pub async fn purge_removed_sandboxes(&self, before: Timestamp) -> Result<usize, StoreError> {
+        self.write(move |transaction, _| {
+            let purged = transaction
+                .prepare_cached("DELETE FROM sandbox WHERE seen = 'removed' AND updated_at < ?1")?
+                .execute(params![row::milliseconds(before)])?;
+            Ok(purged)
+        })
+        .await
+    }
+}
+
+fn by_id(connection: &Connection, id: SandboxId) -> Result<Option<Sandbox>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT * FROM sandbox WHERE id = ?1")?;
+    row::first(&mut statement, params![id.to_string()], read)
+}
+
+fn read(row: &Row<'_>) -> Result<Sandbox, StoreError> {
+    let failure: Option<String> = row.get("failure")?;
+    let recoverable = row.get("recoverable")?;
+    let desired: String = row.get("desired")?;
+    Ok(Sandbox {
+        id: row::parsed(row, "id")?,
+        organization: row::parsed(row, "organization")?,
+        name: row::parsed(row, "name")?,
+        origin: Origin {
+            snapshot: row.get("snapshot")?,
+            image: row.get("image")?,
+            entrypoint: row::list(row, "entrypoint")?,
+            user: row.get("user")?,
+            env: row::map(row, "env")?,
+            target: RegionId::new(row.get::<_, String>("target")?),
+        },
+        resources: Resources {
+            cpu: row.get("cpu")?,
+            memory_gib: row.get("memory_gib")?,
+            disk_gib: row.get("disk_gib")?,
+            gpu: row.get("gpu")?,
+        },
+        settings: Settings {
+            labels: row::map(row, "labels")?,
+            public: row.get("public")?,
+            auto_stop_minutes: row.get("auto_stop_minutes")?,
+            auto_archive_minutes: row.get("auto_archive_minutes")?,
+            auto_delete_minutes: row.get("auto_delete_minutes")?,
+            network: Network {
+                block_all: row.get("network_block_all")?,
+                allow_networks: row.get("allow_networks")?,
+                allow_domains: row.get("allow_domains")?,
+            },
+        },
+        preview_token: Secret::new(row.get::<_, String>("preview_token")?),
+        toolbox_token: Secret::new(row.get::<_, String>("toolbox_token")?),
+        desired: Desired::from_word(&desired).ok_or(StoreError::Unreadable("desired"))?,
+        force: row.get("force")?,
+        seen: row::seen(row)?,
+        failure: failure.map(|reason| Failure { reason, recoverable }),
+        note: row.get("note")?,
+        toolbox_version: row.get("toolbox_version")?,
+        started_once: row.get("started_once")?,
+        generation: Generation(row.get("generation")?),
+        created_at: row::moment(row, "created_at")?,
+        updated_at: row::moment(row, "updated_at")?,
+        last_activity_at: row::moment(row, "last_activity_at")?,
+    })
+}
+
+const INSERT: &str = "INSERT INTO sandbox VALUES (
+    :id, :organization, :name, :snapshot, :image, :entrypoint, :user, :env, :target, :cpu, :memory_gib, :disk_gib,
+    :gpu, :labels, :public, :auto_stop_minutes, :auto_archive_minutes, :auto_delete_minutes, :network_block_all,
+    :allow_networks, :allow_domains, :preview_token, :toolbox_token, :desired, :force, :seen, :container, :boot,
+    :exit_code, :configured, :connected, :asked, :failure, :recoverable, :note, :toolbox_version, :started_once, :generation,
+    :created_at, :updated_at, :last_activity_at)";
+
+/// Writes the whole row, by destructuring, so that no field is forgotten.
+fn insert(transaction: &Transaction<'_>, sandbox: &Sandbox) -> Result<(), StoreError> {
+    let Sandbox {
+        id,
+        organization,
+        name,
+        origin: Origin { snapshot, image, entrypoint, user, env, target },
+        resources: Resources { cpu, memory_gib, disk_gib, gpu },
+        settings:
+            Settings {
+                labels,
+                public,
+                auto_stop_minutes,
+                auto_archive_minutes,
+                auto_delete_minutes,
+                network: Network { block_all, allow_networks, allow_domains },
+            },
+        preview_token,
+        toolbox_token,
+        desired,
+        force,
+        seen,
+        failure,
+        note,
+        toolbox_version,
+        started_once,
+        generation,
+        created_at,
+        updated_at,
+        last_activity_at,
+    } = sandbox;
+    let seen = SeenColumns::of(seen);
+    let mut statement = transaction.prepare_cached(INSERT)?;
+    let written = statement.execute(named_params! {
+        ":id": id.to_string(),
+        ":organization": organization.to_string(),
+        ":name": name.as_str(),
+        ":snapshot": snapshot,
+        ":image": image,
+        ":entrypoint": entrypoint.clone().map(row::json),
+        ":user": user,
+        ":env": row::json_map(env),
+        ":target": target.as_str(),
+        ":cpu": cpu,
+        ":memory_gib": memory_gib,
+        ":disk_gib": disk_gib,
+        ":gpu": gpu,
+        ":labels": row::json_map(labels),
+        ":public": public,
+        ":auto_stop_minutes": auto_stop_minutes,
+        ":auto_archive_minutes": auto_archive_minutes,
+        ":auto_delete_minutes": auto_delete_minutes,
+        ":network_block_all": block_all,
+        ":allow_networks": allow_networks,
+        ":allow_domains": allow_domains,
+        ":preview_token": preview_token.reveal(),
+        ":toolbox_token": toolbox_token.reveal(),
+        ":desired": desired.word(),
+        ":force": force,
+        ":seen": seen.word,
+        ":container": seen.container,
+        ":boot": seen.boot,
+        ":exit_code": seen.exit_code,
+        ":configured": seen.configured,
+        ":connected": seen.connected,
+        ":asked": seen.asked,
+        ":failure": failure.as_ref().map(|failure| &failure.reason),
+        ":recoverable": failure.as_ref().is_some_and(|failure| failure.recoverable),
+        ":note": note,
+        ":toolbox_version": toolbox_version,
+        ":started_once": started_once,
+        ":generation": generation.0,
+        ":created_at": row::milliseconds(*created_at),
+        ":updated_at": row::milliseconds(*updated_at),
+        ":last_activity_at": row::milliseconds(*last_activity_at),
+    });
+    written.map(|_| ()).map_err(row::name_taken)
+}

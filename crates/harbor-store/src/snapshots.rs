@@ -1,0 +1,142 @@
+//! Snapshots.
+
+use std::sync::Arc;
+
+use harbor_model::ids::{OrganizationId, SnapshotId};
+use harbor_model::resources::Resources;
+use harbor_model::snapshots::{Snapshot, SnapshotState};
+use harbor_model::{Timestamp, to_millisecond};
+use rusqlite::{Connection, Row, Transaction, params};
+
+use crate::changes::Change;
+use crate::{Store, StoreError, row};
+
+impl Store {
+    /// Records `snapshot`, or brings the row of that organization and name in line with its image, entrypoint,
+    /// resources, state and size; what was there keeps its id and times. Answers the row.
+    pub async fn put_snapshot(&self, snapshot: Snapshot) -> Result<Snapshot, StoreError> {
+        self.write(move |transaction, changes| {
+            let before = by_name(transaction, snapshot.organization, &snapshot.name)?;
+            let mut after = snapshot;
+            if let Some(before) = &before {
+                (after.id, after.created_at, after.last_used_at) = (before.id, before.created_at, before.last_used_at);
+                if (Snapshot { updated_at: before.updated_at, ..after.clone() }) == *before {
+                    return Ok(before.clone());
+                }
+            }
+            write(transaction, &after)?;
+            changes.push(Change::Snapshot { before: before.map(Arc::new), after: Arc::new(after.clone()) });
+            Ok(after)
+        })
+        .await
+    }
+
+    /// What this text names for this organization: its own snapshot of that name, then a general one, then by id.
+    pub async fn find_snapshot(
+        &self,
+        organization: OrganizationId,
+        text: String,
+    ) -> Result<Option<Snapshot>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT * FROM snapshot WHERE (name = ?2 OR id = lower(?2)) AND (organization = ?1 OR general = 1)
+                 ORDER BY name = ?2 DESC, organization = ?1 DESC, state = 'active' DESC LIMIT 1",
+            )?;
+            row::first(&mut statement, params![organization.to_string(), text], read)
+        })
+        .await
+    }
+
+    /// All that this organization may use.
+    pub async fn snapshots(&self, organization: OrganizationId) -> Result<Vec<Snapshot>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT * FROM snapshot WHERE organization = ?1 OR general = 1 ORDER BY created_at, id",
+            )?;
+            row::collect(&mut statement, params![organization.to_string()], read)
+        })
+        .await
+    }
+
+    /// Notes that a sandbox was made from this snapshot at `at`.
+    pub async fn touch_snapshot(&self, id: SnapshotId, at: Timestamp) -> Result<(), StoreError> {
+        self.write(move |transaction, _| {
+            transaction
+                .prepare_cached("UPDATE snapshot SET last_used_at = ?2 WHERE id = ?1")?
+                .execute(params![id.to_string(), row::milliseconds(to_millisecond(at))])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn by_name(connection: &Connection, organization: OrganizationId, name: &str) -> Result<Option<Snapshot>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT * FROM snapshot WHERE organization = ?1 AND name = ?2")?;
+    row::first(&mut statement, params![organization.to_string(), name], read)
+}
+
+fn read(found: &Row<'_>) -> Result<Snapshot, StoreError> {
+    let state: String = found.get("state")?;
+    Ok(Snapshot {
+        id: row::parsed(found, "id")?,
+        organization: row::parsed(found, "organization")?,
+        name: found.get("name")?,
+        general: found.get("general")?,
+        image: found.get("image")?,
+        entrypoint: row::list(found, "entrypoint")?,
+        resources: Resources {
+            cpu: found.get("cpu")?,
+            memory_gib: found.get("memory_gib")?,
+            disk_gib: found.get("disk_gib")?,
+            gpu: found.get("gpu")?,
+        },
+        state: SnapshotState::from_word(&state).ok_or(StoreError::Unreadable("snapshot state"))?,
+        error: found.get("error")?,
+        size_bytes: found.get::<_, Option<i64>>("size_bytes")?.and_then(|size| u64::try_from(size).ok()),
+        last_used_at: row::optional_moment(found, "last_used_at")?,
+        created_at: row::moment(found, "created_at")?,
+        updated_at: row::moment(found, "updated_at")?,
+    })
+}
+
+fn write(transaction: &Transaction<'_>, snapshot: &Snapshot) -> Result<(), StoreError> {
+    let Snapshot {
+        id,
+        organization,
+        name,
+        general,
+        image,
+        entrypoint,
+        resources: Resources { cpu, memory_gib, disk_gib, gpu },
+        state,
+        error,
+        size_bytes,
+        last_used_at,
+        created_at,
+        updated_at,
+    } = snapshot;
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO snapshot
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        )?
+        .execute(params![
+            id.to_string(),
+            organization.to_string(),
+            name,
+            general,
+            image,
+            entrypoint.clone().map(row::json),
+            cpu,
+            memory_gib,
+            disk_gib,
+            gpu,
+            state.word(),
+            error,
+            size_bytes.and_then(|size| i64::try_from(size).ok()),
+            last_used_at.map(row::milliseconds),
+            row::milliseconds(*created_at),
+            row::milliseconds(*updated_at),
+        ])?;
+    Ok(())
+}
