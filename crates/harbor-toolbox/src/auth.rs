@@ -82,6 +82,7 @@ async fn configure(State(gate): State<Gate>, headers: HeaderMap, request: Reques
     }
     let variables: Environment = wanted.env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
     gate.context.configure(variables, wanted.home_as_work_dir);
+    gate.context.sessions().start_entrypoint(&gate.context, &wanted.entrypoint);
     *gate.token.write().unwrap_or_else(PoisonError::into_inner) = Some(wanted.token);
     Ok(Json(Configured { protocol: PROTOCOL, version: VERSION.to_owned() }))
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::identity::User;
+use crate::process::Processes;
+use crate::sessions::Sessions;
 
 /// The environment handed to a process, name to value; explicit because it changes while the toolbox runs.
 pub(crate) type Environment = BTreeMap<OsString, OsString>;
@@ -23,6 +25,8 @@ struct Shared {
     /// The directory process 1 was started in: the image's working directory.
     started_in: PathBuf,
     place: RwLock<Place>,
+    processes: Processes,
+    sessions: Sessions,
 }
 
 /// What `configure` and `/env` change.
@@ -34,14 +38,33 @@ struct Place {
 
 impl Context {
     /// State before `configure`: the image's environment and working directory.
-    pub(crate) fn new(user: User, base: Environment, started_in: PathBuf) -> Self {
+    pub(crate) fn new(user: User, base: Environment, started_in: PathBuf, processes: Processes) -> Self {
         let place = Place { environment: Arc::new(base.clone()), work_dir: started_in.clone() };
-        Self { shared: Arc::new(Shared { user, base, started_in, place: RwLock::new(place) }) }
+        Self {
+            shared: Arc::new(Shared {
+                user,
+                base,
+                started_in,
+                place: RwLock::new(place),
+                processes,
+                sessions: Sessions::default(),
+            }),
+        }
     }
 
     /// The user every process and file operation runs as.
     pub(crate) fn user(&self) -> &User {
         &self.shared.user
+    }
+
+    /// Where every process of the toolbox is started.
+    pub(crate) fn processes(&self) -> &Processes {
+        &self.shared.processes
+    }
+
+    /// The sandbox's sessions.
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.shared.sessions
     }
 
     /// The home directory: `HOME` of the environment, or `/`.

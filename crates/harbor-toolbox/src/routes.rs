@@ -1,16 +1,17 @@
 //! The table of contents: every module's routes, and the ones still missing.
 
+use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler as _;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodFilter, any, get, on};
-use axum::{Router, handler::Handler};
+use axum::routing::{MethodFilter, any, on};
 use http::Method;
 
 use crate::auth::{self, Gate};
 use crate::context::Context;
 use crate::error::Error;
 use crate::http::{Redirector, finish, not_found, only_listed_methods, redirect_or_not_found};
-use crate::{files, info};
+use crate::{files, info, process, sessions};
 
 /// Routes of the contract that are not built yet, `METHOD path` per line. It only shrinks.
 const GAPS: &str = include_str!("../gaps.txt");
@@ -33,7 +34,7 @@ pub(crate) fn application(context: Context, gate: Gate) -> Router {
 
 /// The routes that exist.
 fn built() -> Router<Context> {
-    Router::new().merge(info::routes()).merge(files::routes())
+    Router::new().merge(info::routes()).merge(process::routes()).merge(sessions::routes()).merge(files::routes())
 }
 
 /// The routes that answer 501.

@@ -1,0 +1,207 @@
+//! `POST /process/code-run`: a program run by its language's interpreter (contract, toolbox §7).
+//!
+//! Python and JavaScript are read from standard input, TypeScript from a temporary file. The sandbox's shell looks the
+//! interpreter up, so that what its start files do to PATH counts; in an image without a shell PATH is searched here.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use axum::extract::{Request, State};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::capture::{self, Finished};
+use super::charts::{self, Artifacts};
+use super::command::{Variables, check_names, command, limit, on_path};
+use super::execute::text_of;
+use super::shell::{default_shell, quote};
+use crate::context::{Context, Environment};
+use crate::error::Error;
+use crate::json::{self, Json};
+
+/// The exit code of a shell that does not find a command.
+const NOT_FOUND: i32 = 127;
+
+/// Drops what stands in the place of the program's name, so that the first argument is `process.argv[1]`.
+const DROP_NAME: &str = "process.argv.splice(1, 1);\n";
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct CodeRun {
+    code: String,
+    language: String,
+    argv: Vec<String>,
+    envs: Variables,
+    timeout: Option<u32>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Answer {
+    #[serde(rename = "exitCode")]
+    exit_code: i32,
+    result: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifacts: Option<Artifacts>,
+}
+
+#[derive(Clone, Copy)]
+enum Language {
+    Python,
+    JavaScript,
+    TypeScript,
+}
+
+pub(super) async fn code_run(State(context): State<Context>, request: Request) -> Result<Json<Answer>, Error> {
+    let order = parse(&json::read(request).await?)?;
+    check_names(&order.envs)?;
+    let language = match order.language.as_str() {
+        "python" => Language::Python,
+        "javascript" => Language::JavaScript,
+        "typescript" => Language::TypeScript,
+        other => return Err(Error::bad_request(format!("unsupported language: {other}"))),
+    };
+    let program = Program::new(language, &order.code)?;
+    let finished = program.run(&context, &order).await?;
+    let (output, artifacts) = charts::extract(finished.output, program.word.as_deref());
+    Ok(Json(Answer { exit_code: finished.exit_code, result: text_of(output), artifacts }))
+}
+
+fn parse(body: &[u8]) -> Result<CodeRun, Error> {
+    let order: Option<CodeRun> = json::decode(body)?;
+    let order = order.unwrap_or_default();
+    for (name, value) in [("code", &order.code), ("language", &order.language)] {
+        if value.is_empty() {
+            return Err(Error::invalid_body(format!("{name} is required")));
+        }
+    }
+    Ok(order)
+}
+
+/// A program ready to be run.
+struct Program {
+    /// What its interpreter reads from standard input.
+    input: String,
+    /// How to call it, in order of preference: the interpreter and its arguments.
+    calls: Vec<Vec<String>>,
+    /// What chart reports in its output begin with.
+    word: Option<String>,
+    /// Its temporary file, removed with this value.
+    _file: Option<TemporaryFile>,
+}
+
+impl Program {
+    fn new(language: Language, code: &str) -> Result<Self, Error> {
+        Ok(match language {
+            Language::Python => Self::python(code),
+            Language::JavaScript => {
+                let input = format!("{DROP_NAME}{code}");
+                Self { input, calls: vec![words(&["node", "-"])], word: None, _file: None }
+            }
+            Language::TypeScript => Self::typescript(code)?,
+        })
+    }
+
+    fn python(code: &str) -> Self {
+        let (input, word) = if charts::uses_matplotlib(code) {
+            let (input, word) = charts::wrap(code);
+            (input, Some(word))
+        } else {
+            (code.to_owned(), None)
+        };
+        Self { input, calls: vec![words(&["python3", "-u", "-"]), words(&["python", "-u", "-"])], word, _file: None }
+    }
+
+    fn typescript(code: &str) -> Result<Self, Error> {
+        let file = TemporaryFile::new("ts", &format!("{DROP_NAME}{code}"))
+            .map_err(|error| Error::internal(format!("cannot write the program to a temporary file: {error}")))?;
+        let path = file.0.to_string_lossy().into_owned();
+        let options = [
+            "--transpile-only",
+            "--ignore-diagnostics",
+            "5107",
+            "--compilerOptions",
+            r#"{"module":"CommonJS"}"#,
+            &path,
+        ];
+        // A project's own ts-node comes first, as with npx; npx itself takes a second to start.
+        let calls = [&["node_modules/.bin/ts-node"][..], &["ts-node"], &["npx", "--loglevel=error", "ts-node"]];
+        let calls = calls.iter().map(|call| words(&[*call, &options].concat())).collect();
+        Ok(Self { input: String::new(), calls, word: None, _file: Some(file) })
+    }
+
+    async fn run(&self, context: &Context, order: &CodeRun) -> Result<Finished, Error> {
+        let environment = context.environment();
+        let directory = context.work_dir();
+        let shell = default_shell(context.variable("SHELL").as_deref());
+        let has_shell = Path::new(&shell).exists() || on_path(&shell, &environment).is_some();
+        let command = if has_shell {
+            let mut command = command(&shell, &environment, &order.envs, &directory);
+            command.arg("-c").arg(self.line(&order.argv));
+            command
+        } else {
+            match self.without_shell(&environment, order, &directory) {
+                Some(command) => command,
+                None => return Ok(self.nothing_to_run_it()),
+            }
+        };
+        capture::run(context.processes(), command, &directory, self.input.as_bytes(), limit(order.timeout)).await
+    }
+
+    /// A line for any shell: the first call whose interpreter is there, else one whose failure says what is missing.
+    fn line(&self, argv: &[String]) -> String {
+        let call = |call: &[String]| {
+            let words: Vec<_> = call.iter().chain(argv).map(|word| quote(word)).collect();
+            format!("exec {}", words.join(" "))
+        };
+        let mut line = String::new();
+        for candidate in &self.calls {
+            let interpreter = quote(&candidate[0]);
+            line += &format!("if command -v {interpreter} >/dev/null 2>&1; then {}; fi\n", call(candidate));
+        }
+        line + &call(self.by_name())
+    }
+
+    /// The call to name when there is no interpreter at all: the first that PATH would be searched for.
+    fn by_name(&self) -> &[String] {
+        self.calls.iter().find(|call| !call[0].contains('/')).map_or(&[], Vec::as_slice)
+    }
+
+    fn without_shell(&self, environment: &Environment, order: &CodeRun, directory: &Path) -> Option<Command> {
+        let call = self.calls.iter().find(|call| on_path(OsStr::new(&call[0]), environment).is_some())?;
+        let mut command = command(&OsString::from(&call[0]), environment, &order.envs, directory);
+        command.args(&call[1..]).args(&order.argv);
+        Some(command)
+    }
+
+    fn nothing_to_run_it(&self) -> Finished {
+        let output = format!("{}: command not found\n", self.by_name().first().map_or("", String::as_str));
+        Finished { exit_code: NOT_FOUND, output: output.into_bytes() }
+    }
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+/// A file of this user alone, removed when dropped.
+struct TemporaryFile(PathBuf);
+
+impl TemporaryFile {
+    fn new(extension: &str, text: &str) -> std::io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("dtn_{}.{extension}", Uuid::new_v4().simple()));
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let file_made = Self(path);
+        file.write_all(text.as_bytes())?;
+        Ok(file_made)
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        // Somebody else may have removed it.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,25 @@
+//! Processes of the sandbox: starting, waiting, reaping, and the endpoints that run one command or program.
+//!
+//! Every process of the toolbox is started through [`Processes`], because process 1 reaps whatever dies: a child that
+//! somebody waits for by other means would lose its exit code.
+
+mod capture;
+mod charts;
+mod code_run;
+pub(crate) mod command;
+mod execute;
+mod reaper;
+mod shell;
+
+use axum::Router;
+use axum::routing::post;
+
+pub(crate) use reaper::{Child, Group, Processes};
+pub(crate) use shell::{default_shell, quote};
+
+use crate::context::Context;
+
+/// The routes of this module.
+pub(crate) fn routes() -> Router<Context> {
+    Router::new().route("/process/execute", post(execute::execute)).route("/process/code-run", post(code_run::code_run))
+}

@@ -1,0 +1,129 @@
+//! Starting children and learning their exit codes while reaping for the whole sandbox (contract, toolbox §4.5).
+//!
+//! Guarantees: an exit code goes to whoever started the child and to nobody else, however quickly it ended; orphans
+//! leave no zombies; a signal never reaches a process that merely got a dead child's number.
+//! How: one lock covers both "start and enter into the table" and "reap and take out of the table".
+
+use std::collections::HashMap;
+use std::io;
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+
+/// The exit code of a child killed by a signal.
+pub(crate) const KILLED: i32 = -1;
+
+/// The children of this toolbox. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Processes {
+    table: Arc<Mutex<Table>>,
+    chores: TaskTracker,
+}
+
+#[derive(Default)]
+struct Table {
+    waiting: HashMap<Pid, Waiting>,
+    started: u64,
+}
+
+/// A started child that has not been reaped.
+struct Waiting {
+    /// Tells two children with the same number apart.
+    serial: u64,
+    exit: oneshot::Sender<i32>,
+}
+
+impl Processes {
+    /// Starts `command` as the leader of a process group of its own.
+    ///
+    /// The command's streams are closed on this side when `command` is dropped.
+    pub(crate) fn start(&self, command: &mut Command) -> io::Result<Child> {
+        use std::os::unix::process::CommandExt as _;
+        let mut table = self.table();
+        let pid = command.process_group(0).spawn()?.id();
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+        table.started += 1;
+        let (serial, (exit, exited)) = (table.started, oneshot::channel());
+        table.waiting.insert(pid, Waiting { serial, exit });
+        drop(table);
+        Ok(Child { group: Group { pid, serial, processes: self.clone() }, exited, code: None })
+    }
+
+    /// Reaps whatever has died and hands exit codes to those who wait for them. To be called at each SIGCHLD.
+    pub(crate) fn reap(&self) {
+        let mut table = self.table();
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            if !(status.exited() || status.signaled()) {
+                continue;
+            }
+            if let Some(Waiting { exit, .. }) = table.waiting.remove(&pid) {
+                // Whoever started it may no longer care.
+                let _ = exit.send(exit_code(status));
+            }
+        }
+    }
+
+    /// Background work that outlives the request that caused it, such as reading a background job's output.
+    pub(crate) fn chores(&self) -> &TaskTracker {
+        &self.chores
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn exit_code(status: WaitStatus) -> i32 {
+    status.exit_status().unwrap_or(KILLED)
+}
+
+/// A child started by [`Processes::start`]. Dropping it leaves the process alone.
+pub(crate) struct Child {
+    group: Group,
+    exited: oneshot::Receiver<i32>,
+    code: Option<i32>,
+}
+
+impl Child {
+    /// Waits for the end: 0..255, or [`KILLED`]. May be called again afterwards; dropping the future loses nothing.
+    pub(crate) async fn wait(&mut self) -> i32 {
+        if let Some(code) = self.code {
+            return code;
+        }
+        let code = (&mut self.exited).await.unwrap_or(KILLED);
+        self.code = Some(code);
+        code
+    }
+
+    /// Whether [`Child::wait`] has returned.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.code.is_some()
+    }
+
+    /// The process group this child leads.
+    pub(crate) fn group(&self) -> &Group {
+        &self.group
+    }
+}
+
+/// The process group that a child of the toolbox leads.
+#[derive(Clone)]
+pub(crate) struct Group {
+    pid: Pid,
+    serial: u64,
+    processes: Processes,
+}
+
+impl Group {
+    /// Sends a signal to every process of the group, unless its leader has been reaped.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let table = self.processes.table();
+        if table.waiting.get(&self.pid).is_some_and(|waiting| waiting.serial == self.serial) {
+            // It may be gone already, or have left us no right to signal it (a set-user-id program).
+            let _ = rustix::process::kill_process_group(self.pid, signal);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The session `entrypoint`: runs the snapshot's entrypoint and keeps its output (contract, toolbox §4.1 and §8.11).
+//!
+//! Guarantees: its end does not end the sandbox; its output goes to its log alone. It needs no shell.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, header};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
+use tokio::net::unix::pipe::Receiver;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::log::{Log, Stream, split};
+use super::{ENTRYPOINT, directory};
+use crate::client::{OutputForm, output_form, version_token};
+use crate::context::Context;
+use crate::error::Error;
+use crate::json::Json;
+use crate::process::command::{Variables, command};
+use crate::process::{Child, Group, quote};
+
+/// Id of the session's only command.
+const COMMAND: &str = "entrypoint_command";
+
+/// How long the entrypoint may take to end after SIGTERM.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The exit code of an entrypoint that cannot be started, as a shell would give it.
+const NOT_STARTED: i32 = 127;
+
+/// The snapshot's entrypoint, running or ended.
+pub(super) struct Entrypoint {
+    /// Its arguments as a shell would take them.
+    line: String,
+    log: Option<Arc<Log>>,
+    exit: watch::Sender<Option<i32>>,
+    group: Option<Group>,
+}
+
+impl Entrypoint {
+    /// Starts it. One that cannot be started has ended with 127 and says why in its log.
+    pub(super) fn start(context: &Context, arguments: &[String]) -> Self {
+        let line = arguments.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
+        let log = create_log(context).ok().map(Arc::new);
+        let (exit, _) = watch::channel(None);
+        let group = match launch(context, arguments) {
+            Ok(launched) => {
+                let group = launched.child.group().clone();
+                context.processes().chores().spawn(attend(launched, log.clone(), exit.clone()));
+                Some(group)
+            }
+            Err(error) => {
+                let reason = format!("cannot start the entrypoint {line}: {error}\n");
+                let (log, exit) = (log.clone(), exit.clone());
+                context.processes().chores().spawn(async move {
+                    if let Some(log) = log {
+                        log.record(Stream::Error, reason.as_bytes()).await;
+                        log.end();
+                    }
+                    exit.send_replace(Some(NOT_STARTED));
+                });
+                None
+            }
+        };
+        Self { line, log, exit, group }
+    }
+
+    /// Ends the process group: SIGTERM, and SIGKILL after [`GRACE`].
+    pub(super) async fn end(&self) {
+        let Some(group) = &self.group else { return };
+        group.signal(Signal::TERM);
+        let mut exit = self.exit.subscribe();
+        let ended = timeout(GRACE, exit.wait_for(Option::is_some)).await;
+        if ended.is_err() {
+            group.signal(Signal::KILL);
+        }
+    }
+}
+
+fn create_log(context: &Context) -> io::Result<Log> {
+    let directory = directory(&context.home(), ENTRYPOINT).join(COMMAND);
+    DirBuilder::new().recursive(true).mode(0o755).create(&directory)?;
+    Log::create(&directory.join("output.log"))
+}
+
+/// A started entrypoint and our ends of its streams.
+struct Launched {
+    child: Child,
+    streams: [Receiver; 2],
+    /// Kept open: an entrypoint that reads waits, as under a terminal nobody types at.
+    stdin: OwnedFd,
+}
+
+fn launch(context: &Context, arguments: &[String]) -> io::Result<Launched> {
+    let (program, rest) = arguments.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let environment = context.environment();
+    let mut command = command(program.as_ref(), &environment, &Variables::new(), &context.work_dir());
+    let (stdin, to_child) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (stdout, child_stdout) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (stderr, child_stderr) = pipe_with(PipeFlags::CLOEXEC)?;
+    command.args(rest).stdin(stdin).stdout(child_stdout).stderr(child_stderr);
+    let child = context.processes().start(&mut command)?;
+    let receiver = |pipe: OwnedFd| {
+        rustix::io::ioctl_fionbio(&pipe, true)?;
+        Receiver::from_owned_fd_unchecked(pipe)
+    };
+    Ok(Launched { child, streams: [receiver(stdout)?, receiver(stderr)?], stdin: to_child })
+}
+
+/// Records what the entrypoint writes until it has ended and both streams are at their end.
+async fn attend(launched: Launched, log: Option<Arc<Log>>, exit: watch::Sender<Option<i32>>) {
+    let Launched { mut child, streams: [stdout, stderr], stdin } = launched;
+    let code = match &log {
+        Some(log) => {
+            tokio::join!(child.wait(), log.record(Stream::Output, stdout), log.record(Stream::Error, stderr)).0
+        }
+        None => tokio::join!(child.wait(), discard(stdout), discard(stderr)).0,
+    };
+    drop(stdin);
+    exit.send_replace(Some(code));
+    if let Some(log) = log {
+        log.end();
+    }
+}
+
+async fn discard(mut from: Receiver) {
+    // Without a place for the log nothing is kept; a failing read ends it like the end of the stream.
+    let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Session {
+    session_id: &'static str,
+    commands: [Command; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Command {
+    id: &'static str,
+    command: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<i32>,
+}
+
+fn entrypoint(context: &Context) -> Result<&Entrypoint, Error> {
+    let entrypoint = context.sessions().entrypoint.get();
+    entrypoint.ok_or_else(|| Error::not_found("session not found").with_code("PROCESS_NOT_FOUND"))
+}
+
+pub(super) async fn session(State(context): State<Context>) -> Result<impl IntoResponse, Error> {
+    let entrypoint = entrypoint(&context)?;
+    let exit_code = *entrypoint.exit.borrow();
+    let command = Command { id: COMMAND, command: entrypoint.line.clone(), exit_code };
+    Ok(Json(Session { session_id: ENTRYPOINT, commands: [command] }))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Follow {
+    follow: Option<String>,
+}
+
+pub(super) async fn logs(
+    State(context): State<Context>,
+    Query(Follow { follow }): Query<Follow>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Error> {
+    let log = entrypoint(&context)?.log.clone();
+    let log = log.ok_or_else(|| Error::not_found("the entrypoint has no log: its home directory is not writable"))?;
+    if let Ok(upgrade) = upgrade {
+        let follow = follow.as_deref() == Some("true");
+        let token = version_token(&headers).map(str::to_owned);
+        let upgrade = upgrade.protocols(token);
+        return Ok(upgrade.on_upgrade(move |socket| async move { log.send(socket, follow).await }));
+    }
+    let raw = log.read().map_err(|error| Error::internal(error.to_string()))?;
+    Ok(match output_form(&headers) {
+        OutputForm::Split => Json(split(&raw)).into_response(),
+        OutputForm::Raw | OutputForm::Combined => {
+            let text = String::from_utf8_lossy(&raw).into_owned();
+            ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+        }
+    })
+}
