@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// Version of this schema. A toolbox states the one it speaks in [`Configured`].
 pub const PROTOCOL: u32 = 1;
 
-/// TCP port of the toolbox inside the sandbox's network namespace, on 127.0.0.1 and, where there is one, ::1.
+/// TCP port of the toolbox inside the sandbox's network namespace, on 127.0.0.1 and, where there is one, `::1`.
 pub const PORT: u16 = 2280;
 
 /// Header that carries the sandbox's token on every request from harbor.
