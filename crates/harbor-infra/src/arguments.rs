@@ -1,0 +1,44 @@
+//! The command line. In its container infra is started without arguments; tests move what would collide.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use harbor_protocol::infra::{SOCKET_DIRECTORY, STREAM_PORT, TOKEN_FILE};
+
+use crate::problem::Problem;
+
+/// Where infra serves.
+pub(crate) struct Arguments {
+    /// `--directory`: where the unix socket is made.
+    pub(crate) directory: PathBuf,
+    /// `--token-file`: the token of the streaming form; absent file: that form is off.
+    pub(crate) token_file: PathBuf,
+    /// `--stream-port`: TCP port of the streaming form.
+    pub(crate) stream_port: u16,
+}
+
+impl Arguments {
+    /// Reads `--name value` pairs.
+    pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Self, Problem> {
+        let mut parsed = Self {
+            directory: PathBuf::from(SOCKET_DIRECTORY),
+            token_file: PathBuf::from(TOKEN_FILE),
+            stream_port: STREAM_PORT,
+        };
+        while let Some(name) = words.next() {
+            let value = words.next().ok_or_else(|| Problem::new(format!("{} needs a value", name.display())))?;
+            match name.to_str() {
+                Some("--directory") => parsed.directory = PathBuf::from(value),
+                Some("--token-file") => parsed.token_file = PathBuf::from(value),
+                Some("--stream-port") => parsed.stream_port = port(&value)?,
+                _ => return Err(Problem::new(format!("unknown argument {}", name.display()))),
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+fn port(value: &OsString) -> Result<u16, Problem> {
+    let number = value.to_str().and_then(|text| text.parse().ok()).filter(|&port| port != 0);
+    number.ok_or_else(|| Problem::new(format!("{} is not a port", value.display())))
+}
