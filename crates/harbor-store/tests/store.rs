@@ -1,0 +1,377 @@
+//! The store on a real SQLite file: what a caller may rely on.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use harbor_model::identity::{ApiKey, KeyEnds, KeyHash, Permission};
+use harbor_model::ids::{ContainerId, OrganizationId, RegionId, SandboxId, SnapshotId, UserId};
+use harbor_model::organizations::{MemberRole, Organization, User};
+use harbor_model::resources::Resources;
+use harbor_model::sandboxes::{Boot, Desired, Failure, Generation, Network, Origin, Sandbox, Seen, Settings, State};
+use harbor_model::secrets::Secret;
+use harbor_model::snapshots::{Snapshot, SnapshotState};
+use harbor_model::{Timestamp, to_millisecond};
+use harbor_store::{Change, Store, StoreError};
+use tempfile::TempDir;
+
+struct Fixture {
+    directory: TempDir,
+    store: Store,
+    organization: OrganizationId,
+    user: UserId,
+}
+
+fn now() -> Timestamp {
+    to_millisecond(Timestamp::now_utc())
+}
+
+async fn fixture() -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("harbor.db")).unwrap();
+    let (organization, user) = tenant(&store, "one").await;
+    Fixture { directory, store, organization, user }
+}
+
+async fn tenant(store: &Store, name: &str) -> (OrganizationId, UserId) {
+    let user = User {
+        id: UserId::new(name),
+        name: name.parse().unwrap(),
+        email: format!("{name}@example.org"),
+        administrator: false,
+        created_at: now(),
+    };
+    let organization = Organization {
+        id: OrganizationId::random(),
+        name: "Personal".parse().unwrap(),
+        created_by: user.id.clone(),
+        personal: true,
+        default_region: RegionId::new("us"),
+        created_at: now(),
+        updated_at: now(),
+    };
+    let id = user.id.clone();
+    (store.ensure_user(user, organization).await.unwrap().id, id)
+}
+
+fn sandbox(organization: OrganizationId, name: &str) -> Sandbox {
+    let id = SandboxId::random();
+    Sandbox {
+        id,
+        organization,
+        name: name.parse().unwrap(),
+        origin: Origin {
+            snapshot: "base".into(),
+            image: "image:1".into(),
+            entrypoint: Some(vec!["sleep".into(), "a b".into()]),
+            user: "daytona".into(),
+            env: BTreeMap::from([("A".into(), "1=2\n\"ü\"".into())]),
+            target: RegionId::new("us"),
+        },
+        resources: Resources { cpu: 2, memory_gib: 4, disk_gib: 10, gpu: 0 },
+        settings: Settings {
+            labels: BTreeMap::from([("team".into(), "blue".into())]),
+            public: true,
+            auto_stop_minutes: 15,
+            auto_archive_minutes: 10_080,
+            auto_delete_minutes: Some(0),
+            network: Network { block_all: true, allow_networks: Some("10.0.0.0/8".into()), allow_domains: None },
+        },
+        preview_token: Secret::new(format!("preview-{id}")),
+        toolbox_token: Secret::new("toolbox"),
+        desired: Desired::Started,
+        force: true,
+        seen: Seen::Absent,
+        failure: Some(Failure { reason: "no".into(), recoverable: true }),
+        note: Some("note".into()),
+        toolbox_version: Some("1.2.3".into()),
+        started_once: true,
+        generation: Generation(7),
+        created_at: now(),
+        updated_at: now(),
+        last_activity_at: now(),
+    }
+}
+
+async fn insert(store: &Store, sandbox: Sandbox) -> Result<Sandbox, StoreError> {
+    store.insert_sandbox(sandbox, false, |_| {}).await
+}
+
+#[tokio::test]
+async fn every_field_comes_back_in_every_way_of_being_seen() {
+    let fixture = fixture().await;
+    let container = ContainerId::new("c1");
+    let seen = [
+        Seen::Absent,
+        Seen::Made { container: container.clone() },
+        Seen::Running { container: container.clone(), boot: Boot("b".into()), configured: true, connected: false },
+        Seen::Running { container: container.clone(), boot: Boot("b".into()), configured: false, connected: true },
+        Seen::Exited { container: container.clone(), code: -1, asked: true, connected: false },
+        Seen::Exited { container, code: 137, asked: false, connected: true },
+        Seen::Lost,
+    ];
+    for (index, seen) in seen.into_iter().enumerate() {
+        let row = Sandbox { seen, ..sandbox(fixture.organization, &format!("s{index}")) };
+        insert(&fixture.store, row.clone()).await.unwrap();
+        assert_eq!(fixture.store.sandbox(row.id).await.unwrap(), Some(row));
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_taken_only_within_its_organization() {
+    let fixture = fixture().await;
+    let (other, _) = tenant(&fixture.store, "two").await;
+    insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
+    let again = insert(&fixture.store, sandbox(fixture.organization, "box")).await;
+    assert!(matches!(again, Err(StoreError::NameTaken)), "{again:?}");
+    insert(&fixture.store, sandbox(other, "box")).await.unwrap();
+    assert_eq!(fixture.store.live_sandboxes(fixture.organization).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn another_tenants_sandbox_is_not_found_by_id_or_name() {
+    let fixture = fixture().await;
+    let (other, _) = tenant(&fixture.store, "two").await;
+    let theirs = insert(&fixture.store, sandbox(other, "theirs")).await.unwrap();
+    for text in [theirs.id.to_string(), "theirs".to_owned()] {
+        let reference = harbor_model::names::SandboxRef::new(text);
+        assert_eq!(fixture.store.find_sandbox(fixture.organization, &reference).await.unwrap(), None);
+        assert!(fixture.store.find_sandbox(other, &reference).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_name_in_the_shape_of_an_id_is_found() {
+    let fixture = fixture().await;
+    let name = SandboxId::random().to_string();
+    let row = insert(&fixture.store, sandbox(fixture.organization, &name)).await.unwrap();
+    let found = fixture.store.find_sandbox(fixture.organization, &harbor_model::names::SandboxRef::new(name)).await;
+    assert_eq!(found.unwrap().map(|found| found.id), Some(row.id));
+}
+
+#[tokio::test]
+async fn changes_are_announced_in_order_and_after_the_commit() {
+    let fixture = fixture().await;
+    let mut changes = fixture.store.changes();
+    let row = Sandbox { failure: None, ..sandbox(fixture.organization, "box") };
+    let id = row.id;
+    insert(&fixture.store, row).await.unwrap();
+    fixture.store.change_sandbox(id, now(), |_| {}).await.unwrap(); // nothing altered: nothing announced
+    let (stopped, ()) = fixture.store.change_sandbox(id, now(), |row| row.desired = Desired::Stopped).await.unwrap();
+    assert_eq!(stopped.generation, Generation(8));
+
+    let Change::Sandbox { before: None, after } = changes.recv().await.unwrap() else { panic!("not the insert") };
+    assert_eq!(after.generation, Generation(7));
+    let Change::Sandbox { before: Some(before), after } = changes.recv().await.unwrap() else { panic!("no change") };
+    assert_eq!((before.generation, after.generation), (Generation(7), Generation(8)));
+    assert!(changes.try_recv().is_err());
+
+    let outbox = fixture.store.outbox_after(0, 10).await.unwrap();
+    let told: Vec<_> = outbox.iter().map(|entry| (entry.kind.as_str(), entry.after.as_deref())).collect();
+    let expected = [
+        ("sandbox.created", Some("creating")),
+        ("sandbox.desired-state.updated", Some("stopped")),
+        ("sandbox.state.updated", Some("stopped")),
+    ];
+    assert_eq!(State::Starting.word(), "starting");
+    assert_eq!(told[1..], expected[1..]);
+    assert_eq!(told[0].0, expected[0].0);
+}
+
+#[tokio::test]
+async fn concurrent_changes_lose_nothing() {
+    let fixture = fixture().await;
+    let row = insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for index in 0..50 {
+        let store = fixture.store.clone();
+        tasks.spawn(async move {
+            let add = move |row: &mut Sandbox| row.settings.labels.insert(index.to_string(), String::new());
+            store.change_sandbox(row.id, now(), add).await.unwrap();
+        });
+    }
+    tasks.join_all().await;
+    let row = fixture.store.sandbox(row.id).await.unwrap().unwrap();
+    assert_eq!((row.settings.labels.len(), row.generation), (51, Generation(57)));
+}
+
+#[tokio::test]
+async fn stock_is_claimed_once_and_its_id_becomes_the_sandboxs() {
+    let fixture = fixture().await;
+    let (ready, unready) = (SandboxId::random(), SandboxId::random());
+    fixture.store.add_infra(unready, now()).await.unwrap();
+    fixture.store.add_infra(ready, now()).await.unwrap();
+    fixture.store.infra_ready(ready).await.unwrap();
+    let name_by_id = |row: &mut Sandbox| row.name = row.id.to_string().parse().unwrap();
+    let first = fixture.store.insert_sandbox(sandbox(fixture.organization, "x"), true, name_by_id).await.unwrap();
+    assert_eq!((first.id, first.name.as_str()), (ready, ready.to_string().as_str()));
+    let second = sandbox(fixture.organization, "second");
+    let own = second.id;
+    let second = fixture.store.insert_sandbox(second, true, |_| {}).await.unwrap();
+    assert_eq!(second.id, own, "an unready one was claimed");
+    assert!(!fixture.store.drop_infra(ready).await.unwrap(), "still in stock after its claim");
+}
+
+#[tokio::test]
+async fn a_refused_insert_claims_nothing() {
+    let fixture = fixture().await;
+    let id = SandboxId::random();
+    fixture.store.add_infra(id, now()).await.unwrap();
+    fixture.store.infra_ready(id).await.unwrap();
+    insert(&fixture.store, sandbox(fixture.organization, "taken")).await.unwrap();
+    let refused = fixture.store.insert_sandbox(sandbox(fixture.organization, "taken"), true, |_| {}).await;
+    assert!(matches!(refused, Err(StoreError::NameTaken)));
+    assert_eq!(fixture.store.infra_stock().await.unwrap(), [(id, true)]);
+}
+
+#[tokio::test]
+async fn removed_sandboxes_are_not_live_and_go_after_their_time() {
+    let fixture = fixture().await;
+    let row = insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
+    fixture.store.change_sandbox(row.id, now(), |row| row.seen = Seen::Removed).await.unwrap();
+    assert!(fixture.store.live_sandboxes(fixture.organization).await.unwrap().is_empty());
+    assert_eq!(fixture.store.purge_removed_sandboxes(now() - Duration::from_secs(60)).await.unwrap(), 0);
+    assert_eq!(fixture.store.purge_removed_sandboxes(now() + Duration::from_secs(60)).await.unwrap(), 1);
+    assert_eq!(fixture.store.sandbox(row.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn use_never_moves_back() {
+    let fixture = fixture().await;
+    let row = insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
+    let later = row.last_activity_at + Duration::from_secs(60);
+    fixture.store.touch_sandbox(row.id, later).await.unwrap();
+    fixture.store.touch_sandbox(row.id, row.last_activity_at).await.unwrap();
+    assert_eq!(fixture.store.sandbox(row.id).await.unwrap().unwrap().last_activity_at, later);
+}
+
+fn key(fixture: &Fixture, name: &str, hash: u8) -> ApiKey {
+    ApiKey {
+        organization: fixture.organization,
+        user: fixture.user.clone(),
+        name: name.parse().unwrap(),
+        hash: KeyHash([hash; 32]),
+        ends: KeyEnds { first: "dtn".into(), last: "9f2".into() },
+        permissions: vec![Permission::WriteSandboxes],
+        created_at: now(),
+        last_used_at: None,
+        expires_at: Some(now()),
+    }
+}
+
+#[tokio::test]
+async fn keys_come_back_with_their_owner_and_go_at_once() {
+    let fixture = fixture().await;
+    let made = key(&fixture, "ci/nightly 1", 1);
+    fixture.store.insert_api_key(made.clone()).await.unwrap();
+    let taken = fixture.store.insert_api_key(key(&fixture, "ci/nightly 1", 2)).await;
+    assert!(matches!(taken, Err(StoreError::NameTaken)));
+    let found = fixture.store.api_key_by_hash(made.hash).await.unwrap().unwrap();
+    assert_eq!((found.key, found.role), (made.clone(), MemberRole::Owner));
+    fixture.store.replace_api_key(key(&fixture, "ci/nightly 1", 3)).await.unwrap();
+    assert!(fixture.store.api_key_by_hash(made.hash).await.unwrap().is_none(), "the replaced key still opens");
+    let user = fixture.user.clone();
+    assert!(fixture.store.delete_api_key(fixture.organization, user, "ci/nightly 1".into()).await.unwrap());
+    assert!(fixture.store.api_keys(fixture.organization, None).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_own_snapshot_wins_over_a_general_one() {
+    let fixture = fixture().await;
+    let (other, _) = tenant(&fixture.store, "two").await;
+    let general = Snapshot {
+        id: SnapshotId::random(),
+        organization: fixture.organization,
+        name: "img/x:1".into(),
+        general: true,
+        image: "x:1".into(),
+        entrypoint: None,
+        resources: Resources::DEFAULT,
+        state: SnapshotState::Active,
+        error: None,
+        size_bytes: Some(1 << 40),
+        last_used_at: None,
+        created_at: now(),
+        updated_at: now(),
+    };
+    let put = fixture.store.put_snapshot(general.clone()).await.unwrap();
+    assert_eq!(put, general);
+    let again = fixture.store.put_snapshot(Snapshot { id: SnapshotId::random(), ..general.clone() }).await.unwrap();
+    assert_eq!(again.id, general.id, "a second row for the same name");
+    let found = |text: &str| fixture.store.find_snapshot(other, text.to_owned());
+    assert_eq!(found("img/x:1").await.unwrap().map(|found| found.id), Some(general.id));
+    assert_eq!(found(&general.id.to_string().to_uppercase()).await.unwrap().map(|found| found.id), Some(general.id));
+    let own = Snapshot { id: SnapshotId::random(), organization: other, general: false, ..general };
+    fixture.store.put_snapshot(own.clone()).await.unwrap();
+    assert_eq!(found("img/x:1").await.unwrap().map(|found| found.id), Some(own.id));
+}
+
+#[tokio::test]
+async fn what_returned_survives_a_reopening() {
+    let Fixture { directory, store, organization, .. } = fixture().await;
+    let row = insert(&store, sandbox(organization, "box")).await.unwrap();
+    drop(store);
+    let store = Store::open(&directory.path().join("harbor.db")).unwrap();
+    assert_eq!(store.sandbox(row.id).await.unwrap(), Some(row));
+}
+
+#[test]
+fn a_file_that_is_no_database_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("harbor.db");
+    std::fs::write(&path, b"not a database, but long enough to be looked at as one".repeat(50)).unwrap();
+    let error = Store::open(&path).err().unwrap().to_string();
+    assert!(error.contains(&path.display().to_string()), "{error}");
+}
+
+/// Kills a process in the middle of its writes, again and again; each time every acknowledged row must be there.
+#[test]
+fn acknowledged_rows_survive_kill_9() {
+    if let Ok(path) = std::env::var("HARBOR_STORE_TEST_WRITER") {
+        return write_until_killed(&path);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("harbor.db");
+    let mut acknowledged = 0;
+    for round in 0..5 {
+        let mut writer = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "acknowledged_rows_survive_kill_9", "--nocapture"])
+            .env("HARBOR_STORE_TEST_WRITER", &path)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = std::io::BufReader::new(writer.stdout.take().unwrap());
+        let mut ids = Vec::new();
+        for line in std::io::BufRead::lines(lines).map_while(Result::ok) {
+            if let Some(id) = line.strip_prefix("wrote ") {
+                ids.push(id.parse::<SandboxId>().unwrap());
+            }
+            if ids.len() == 20 + round {
+                writer.kill().unwrap();
+            }
+        }
+        writer.wait().unwrap();
+        assert!(ids.len() >= 20, "the writer ended early");
+        acknowledged += ids.len();
+        let store = Store::open(&path).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for id in ids {
+            assert!(runtime.block_on(store.sandbox(id)).unwrap().is_some(), "{id} was acknowledged and is lost");
+        }
+        let rows = runtime.block_on(store.all_live_sandboxes()).unwrap().len();
+        assert!(rows >= acknowledged, "{rows} rows of {acknowledged}");
+    }
+}
+
+fn write_until_killed(path: &str) {
+    let store = Store::open(path.as_ref()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let (organization, _) = tenant(&store, "one").await;
+        for _ in 0..100_000 {
+            let row = sandbox(organization, &SandboxId::random().to_string());
+            println!("wrote {}", insert(&store, row).await.unwrap().id);
+        }
+    });
+}
