@@ -50,7 +50,7 @@ def _run(source, marker):
     def is_date(axis):
         from matplotlib import dates
 
-        converter = getattr(axis, '_converter', None) or getattr(axis, 'converter', None)
+        converter = axis.get_converter() if hasattr(axis, 'get_converter') else axis.converter
         kinds = tuple(
             getattr(dates, one) for one in ('DateConverter', 'ConciseDateConverter', '_SwitchableDateConverter')
             if hasattr(dates, one)
@@ -134,8 +134,8 @@ def _run(source, marker):
                     value, start, size = bar.get_width(), bar.get_y(), bar.get_height()
                 else:
                     value, start, size = bar.get_height(), bar.get_x(), bar.get_width()
-                under = [label for place, label in ticks if start <= place <= start + size]
-                label = under[0] if under else (ticks[index][1] if index < len(ticks) else '')
+                under = [(abs(place - start - size / 2), label) for place, label in ticks if start <= place <= start + size]
+                label = min(under)[1] if under else (ticks[index][1] if index < len(ticks) else '')
                 text = '%r' % float(value)
                 elements.append({
                     'label': label,
@@ -158,7 +158,7 @@ def _run(source, marker):
         for patch in patches:
             corners = patch.get_path().vertices
             across, up = [rounded(x) for x in corners[:, 0]], [rounded(y) for y in corners[:, 1]]
-            boxes.append({'place': (min(across), max(across)), 'range': (min(up), max(up)), 'outliers': []})
+            boxes.append({'place': (min(across), max(across)), 'range': (min(up), max(up)), 'outliers': [], 'widest': -1})
         # Several boxes of one height are taken as lying ones, as every client knows it; a single one tells by its median.
         heights = [rounded(box['range'][1] - box['range'][0]) for box in boxes]
         if len(boxes) > 1:
@@ -191,17 +191,17 @@ def _run(source, marker):
                 if box is not None:
                     box['outliers'].extend(values)
             elif within:
-                box, (low, high) = within[0], within[0]['range']
-                if values[0] == values[1]:
-                    if low <= values[0] <= high and 'median' not in box:
-                        box['median'] = values[0]
-                elif max(values) == low:
+                box, (low, high), width = within[0], within[0]['range'], places[1] - places[0]
+                if places[0] == places[1] and max(values) == low:
                     box['min'] = min(values)
-                elif min(values) == high:
+                elif places[0] == places[1] and min(values) == high:
                     box['max'] = max(values)
+                if values[0] == values[1] and low <= values[0] <= high and width > box['widest']:
+                    # a cap may lie on the box's edge; the median is the widest line
+                    box['median'], box['widest'] = values[0], width
         for box in boxes:
             box['first_quartile'], box['third_quartile'] = box.pop('range')
-            box.pop('place')
+            del box['place'], box['widest']
         return boxes
 
     def describe(axes):
@@ -240,12 +240,9 @@ def _run(source, marker):
 
     def picture(figure, **options):
         import io
-        import warnings
 
         buffer = io.BytesIO()
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            figure.savefig(buffer, format='png', **options)
+        figure.savefig(buffer, format='png', **options)
         return buffer.getvalue()
 
     def squeezed(png):
@@ -283,11 +280,13 @@ def _run(source, marker):
         def show_and_report(*arguments, **options):
             import warnings
 
-            for number in pyplot.get_fignums():
-                try:
-                    report(pyplot._pylab_helpers.Gcf.figs[number].canvas.figure)
-                except Exception:
-                    pass
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore')
+                for number in pyplot.get_fignums():
+                    try:
+                        report(pyplot._pylab_helpers.Gcf.figs[number].canvas.figure)
+                    except Exception:
+                        pass
             try:
                 with warnings.catch_warnings():
                     warnings.filterwarnings('ignore', message='.*non-interactive.*')
