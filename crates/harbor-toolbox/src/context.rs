@@ -5,7 +5,6 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::identity::User;
 use crate::process::Processes;
 use crate::sessions::Sessions;
 
@@ -19,7 +18,6 @@ pub(crate) struct Context {
 }
 
 struct Shared {
-    user: User,
     /// The environment process 1 was started with, completed with the user's identity; `configure` adds to it.
     base: Environment,
     /// The directory process 1 was started in: the image's working directory.
@@ -38,11 +36,10 @@ struct Place {
 
 impl Context {
     /// State before `configure`: the image's environment and working directory.
-    pub(crate) fn new(user: User, base: Environment, started_in: PathBuf, processes: Processes) -> Self {
+    pub(crate) fn new(base: Environment, started_in: PathBuf, processes: Processes) -> Self {
         let place = Place { environment: Arc::new(base.clone()), work_dir: started_in.clone() };
         Self {
             shared: Arc::new(Shared {
-                user,
                 base,
                 started_in,
                 place: RwLock::new(place),
@@ -50,11 +47,6 @@ impl Context {
                 sessions: Sessions::default(),
             }),
         }
-    }
-
-    /// The user every process and file operation runs as.
-    pub(crate) fn user(&self) -> &User {
-        &self.shared.user
     }
 
     /// Where every process of the toolbox is started.

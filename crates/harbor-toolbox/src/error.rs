@@ -57,18 +57,12 @@ classes! {
     forbidden: FORBIDDEN, "FORBIDDEN", "forbidden: ";
     /// 408 `REQUEST_TIMEOUT`.
     timeout: REQUEST_TIMEOUT, "REQUEST_TIMEOUT", "request timeout: ";
-    /// 410 `GONE`.
-    gone: GONE, "GONE", "gone: ";
     /// 422 `UNPROCESSABLE_ENTITY`.
     unprocessable: UNPROCESSABLE_ENTITY, "UNPROCESSABLE_ENTITY", "unprocessable entity: ";
     /// 500 `INTERNAL_SERVER_ERROR`.
     internal: INTERNAL_SERVER_ERROR, "INTERNAL_SERVER_ERROR", "internal server error: ";
     /// 501 `NOT_IMPLEMENTED`: a route of the contract that this toolbox does not have yet.
     not_implemented: NOT_IMPLEMENTED, "NOT_IMPLEMENTED", "not implemented: ";
-    /// 502 `BAD_GATEWAY`: something this call depends on outside the sandbox failed.
-    bad_gateway: BAD_GATEWAY, "BAD_GATEWAY", "bad gateway: ";
-    /// 503 `SERVICE_UNAVAILABLE`: a part of the sandbox that this call needs is missing or not running.
-    unavailable: SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", "service unavailable: ";
 }
 
 impl Error {

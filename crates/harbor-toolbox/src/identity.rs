@@ -12,10 +12,6 @@ use crate::context::Environment;
 /// The user that process 1 runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct User {
-    /// Numeric user id.
-    pub(crate) uid: u32,
-    /// Numeric group id.
-    pub(crate) gid: u32,
     /// Name from `/etc/passwd`; the number when there is none.
     pub(crate) name: OsString,
     /// Home directory from `/etc/passwd`.
@@ -26,12 +22,11 @@ impl User {
     /// The user of this process.
     pub(crate) fn current() -> Self {
         let uid = rustix::process::geteuid().as_raw();
-        let gid = rustix::process::getegid().as_raw();
         let passwd = std::fs::read("/etc/passwd").unwrap_or_default();
-        Self::from_passwd(&passwd, uid, gid)
+        Self::from_passwd(&passwd, uid)
     }
 
-    fn from_passwd(passwd: &[u8], uid: u32, gid: u32) -> Self {
+    fn from_passwd(passwd: &[u8], uid: u32) -> Self {
         let entry =
             passwd.split(|&byte| byte == b'\n').find_map(|line| Entry::parse(line).filter(|entry| entry.uid == uid));
         let (name, home) = match entry {
@@ -41,7 +36,7 @@ impl User {
             }
             None => (OsString::from(uid.to_string()), None),
         };
-        Self { uid, gid, name, home }
+        Self { name, home }
     }
 }
 
@@ -106,8 +101,8 @@ mod tests {
 
     #[track_caller]
     fn check(uid: u32, name: &str, home: Option<&str>) {
-        let user = User::from_passwd(PASSWD, uid, 5);
-        assert_eq!(user, User { uid, gid: 5, name: name.into(), home: home.map(PathBuf::from) });
+        let user = User::from_passwd(PASSWD, uid);
+        assert_eq!(user, User { name: name.into(), home: home.map(PathBuf::from) });
     }
 
     #[test]
@@ -121,7 +116,7 @@ mod tests {
     #[track_caller]
     fn completed(given: &[(&str, &str)], expected: &[(&str, &str)]) {
         let environment = given.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let environment = complete(environment, &User::from_passwd(PASSWD, 1000, 1000), OsStr::new("/bin/zsh"));
+        let environment = complete(environment, &User::from_passwd(PASSWD, 1000), OsStr::new("/bin/zsh"));
         let expected: Environment = expected.iter().map(|(name, value)| (name.into(), value.into())).collect();
         assert_eq!(environment, expected);
     }

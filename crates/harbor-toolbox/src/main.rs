@@ -126,7 +126,7 @@ fn context() -> Context {
     let shell = default_shell(std::env::var_os("SHELL").as_deref());
     let environment = identity::complete(std::env::vars_os().collect(), &user, &shell);
     let started_in = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    Context::new(user, environment, started_in, Processes::default())
+    Context::new(environment, started_in, Processes::default())
 }
 
 async fn reap(mut children: Signal, processes: &Processes) {

@@ -49,3 +49,45 @@ fn gaps() -> Router<Context> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::http::allowed_methods;
+    use crate::process::Processes;
+
+    const CONTRACT: &str = include_str!("../../../tests/contract/toolbox-endpoints.tsv");
+
+    fn contract() -> BTreeSet<(String, String)> {
+        let line = |line: &str| {
+            let mut fields = line.split('\t');
+            // A rest of a path is written with a star here.
+            let (method, path) = (fields.next()?, fields.next()?.replace("{path}", "{*path}"));
+            Some((method.to_owned(), path))
+        };
+        CONTRACT.lines().filter_map(line).collect()
+    }
+
+    fn listed_gaps() -> BTreeSet<(String, String)> {
+        let line = |line: &str| line.split_once(' ').map(|(method, path)| (method.to_owned(), path.to_owned()));
+        GAPS.lines().filter_map(line).collect()
+    }
+
+    #[tokio::test]
+    async fn routes_built_and_gaps_are_the_contract() {
+        let context = Context::new([].into(), "/".into(), Processes::default());
+        let router = built().with_state(context);
+        let mut found = BTreeSet::new();
+        for path in contract().into_iter().map(|(_, path)| path).collect::<BTreeSet<_>>() {
+            let allowed = allowed_methods(&router, &path).await.unwrap_or_default();
+            // HEAD comes with GET in this router; the middleware in front refuses it.
+            let methods = allowed.split(',').filter(|method| !matches!(*method, "" | "HEAD"));
+            found.extend(methods.map(|method| (method.to_owned(), path.clone())));
+        }
+        let gaps = listed_gaps();
+        assert_eq!(found.intersection(&gaps).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "built, so no gap");
+        assert_eq!(found.union(&gaps).cloned().collect::<BTreeSet<_>>(), contract());
+    }
+}

@@ -156,12 +156,10 @@ impl Program {
             let words: Vec<_> = call.iter().chain(argv).map(|word| quote(word)).collect();
             format!("exec {}", words.join(" "))
         };
-        let mut line = String::new();
-        for candidate in &self.calls {
-            let interpreter = quote(&candidate[0]);
-            line += &format!("if command -v {interpreter} >/dev/null 2>&1; then {}; fi\n", call(candidate));
-        }
-        line + &call(self.by_name())
+        let attempts = self.calls.iter().map(|candidate| {
+            format!("if command -v {} >/dev/null 2>&1; then {}; fi\n", quote(&candidate[0]), call(candidate))
+        });
+        attempts.collect::<String>() + &call(self.by_name())
     }
 
     /// The call to name when there is no interpreter at all: the first that PATH would be searched for.

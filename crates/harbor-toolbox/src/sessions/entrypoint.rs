@@ -150,7 +150,8 @@ struct Session {
 #[serde(rename_all = "camelCase")]
 struct Command {
     id: &'static str,
-    command: String,
+    #[serde(rename = "command")]
+    line: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_code: Option<i32>,
 }
@@ -163,7 +164,7 @@ fn entrypoint(context: &Context) -> Result<&Entrypoint, Error> {
 pub(super) async fn session(State(context): State<Context>) -> Result<impl IntoResponse, Error> {
     let entrypoint = entrypoint(&context)?;
     let exit_code = *entrypoint.exit.borrow();
-    let command = Command { id: COMMAND, command: entrypoint.line.clone(), exit_code };
+    let command = Command { id: COMMAND, line: entrypoint.line.clone(), exit_code };
     Ok(Json(Session { session_id: ENTRYPOINT, commands: [command] }))
 }
 

@@ -130,10 +130,8 @@ impl Log {
 
     /// Sends the log to a follower; with `follow` until its end, otherwise what is there.
     pub(super) async fn send(&self, mut socket: WebSocket, follow: bool) {
-        let close = tokio::select! {
-            close = self.send_frames(&mut socket, follow) => close,
-        };
-        let frame = CloseFrame { code: close, reason: "".into() };
+        let code = self.send_frames(&mut socket, follow).await;
+        let frame = CloseFrame { code, reason: "".into() };
         // The follower may be gone.
         let _ = timeout(PATIENCE, socket.send(Message::Close(Some(frame)))).await;
     }
@@ -209,18 +207,15 @@ pub(super) fn split(raw: &[u8]) -> Texts {
     let mut streams = [Vec::new(), Vec::new()];
     let (mut current, mut at) = (None, 0);
     while at < raw.len() {
-        match MARKERS.iter().position(|marker| raw[at..].starts_with(marker)) {
-            Some(stream) => {
-                current = Some(stream);
-                at += 3;
-            }
-            None => {
-                if let Some(stream) = current {
-                    streams[stream].push(raw[at]);
-                }
-                at += 1;
-            }
+        if let Some(stream) = MARKERS.iter().position(|marker| raw[at..].starts_with(marker)) {
+            current = Some(stream);
+            at += 3;
+            continue;
         }
+        if let Some(stream) = current {
+            streams[stream].push(raw[at]);
+        }
+        at += 1;
     }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Texts { output: text(raw), stdout: text(&streams[0]), stderr: text(&streams[1]) }

@@ -1,0 +1,7 @@
+//! The toolbox as a real process, driven over HTTP.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
+
+mod gate;
+mod processes;
+mod support;

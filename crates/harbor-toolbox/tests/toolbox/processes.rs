@@ -1,0 +1,214 @@
+//! Commands, programs, and what process 1 owes to the rest of the sandbox.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{TOKEN, Toolbox, eventually};
+use serde_json::json;
+
+#[test]
+fn exit_codes_belong_to_their_commands_and_nothing_is_left_behind() {
+    let toolbox = Toolbox::configured();
+    for round in 0..200 {
+        let code = round % 256;
+        // An orphan that dies at once, another that dies a little later, and a quick end of the command itself.
+        let command = format!("(true &) >/dev/null 2>&1; (sleep 0.05 &) >/dev/null 2>&1; exit {code}");
+        assert_eq!(toolbox.execute(&command), (code, String::new()));
+    }
+    eventually("orphans are reaped", || toolbox.children().is_empty());
+}
+
+#[test]
+fn many_commands_at_once_get_their_own_results() {
+    let toolbox = Toolbox::configured();
+    std::thread::scope(|scope| {
+        for thread in 0..20 {
+            let toolbox = &toolbox;
+            scope.spawn(move || {
+                for round in 0..10 {
+                    let code = thread * 10 + round;
+                    assert_eq!(toolbox.execute(&format!("echo {code}; exit {code}")), (code, format!("{code}\n")));
+                }
+            });
+        }
+    });
+    assert_eq!(toolbox.children(), []);
+}
+
+#[test]
+fn output_is_kept_as_written() {
+    let toolbox = Toolbox::configured();
+    assert_eq!(toolbox.execute("echo out; echo err >&2; printf '  x \\n\\n'"), (0, "out\nerr\n  x \n\n".to_owned()));
+    assert_eq!(toolbox.execute("printf 'a\\377b'"), (0, "a\u{fffd}b".to_owned()));
+    assert_eq!(toolbox.execute("sh -c 'kill -9 $$'").0, 137);
+    assert_eq!(toolbox.execute("kill -9 $$"), (-1, String::new()));
+}
+
+#[test]
+fn a_hundred_megabytes_of_output_pass() {
+    let toolbox = Toolbox::configured();
+    let (code, result) = toolbox.execute("head -c 104857600 /dev/zero | tr '\\0' x");
+    assert_eq!((code, result.len()), (0, 104_857_600));
+    assert!(result.bytes().all(|byte| byte == b'x'));
+}
+
+#[test]
+fn output_without_end_is_refused_and_the_command_killed() {
+    let toolbox = Toolbox::configured();
+    let answer = toolbox.post("/process/execute", &json!({"command": "yes"}));
+    assert_eq!((answer.status, &answer.json()["code"]), (422, &json!("UNPROCESSABLE_ENTITY")));
+    eventually("the command is gone", || toolbox.children().is_empty());
+}
+
+#[test]
+fn a_long_command_is_read_while_it_writes() {
+    let toolbox = Toolbox::configured();
+    let line = format!("echo {}\n", "y".repeat(1000));
+    let (code, result) = toolbox.execute(&line.repeat(1000));
+    assert_eq!((code, result.len()), (0, 1001 * 1000));
+}
+
+#[test]
+fn a_time_limit_kills_the_process_group() {
+    let toolbox = Toolbox::configured();
+    let begin = Instant::now();
+    let answer = toolbox.post("/process/execute", &json!({"command": "echo x; sleep 4321 & sleep 4321", "timeout": 1}));
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    let body = answer.json();
+    assert_eq!((answer.status, &body["code"]), (408, &json!("PROCESS_EXECUTION_TIMEOUT")));
+    assert_eq!(body["message"], "request timeout: command execution timeout");
+    assert_eq!((&body["path"], &body["method"]), (&json!("/process/execute"), &json!("POST")));
+    eventually("the group is gone", || toolbox.children().is_empty());
+}
+
+#[test]
+fn a_caller_that_goes_away_takes_its_command_along() {
+    let toolbox = Toolbox::configured();
+    let command = json!({"command": "sleep 4322 & sleep 4322"}).to_string();
+    let stream = toolbox.begin("POST", "/process/execute", Some(TOKEN), command.as_bytes());
+    eventually("the command runs", || !toolbox.children().is_empty());
+    drop(stream);
+    eventually("the command is gone", || toolbox.children().is_empty());
+    assert_eq!(toolbox.execute("echo still here"), (0, "still here\n".to_owned()));
+}
+
+#[test]
+fn background_jobs_delay_the_answer_a_little_and_survive_it() {
+    let toolbox = Toolbox::configured();
+    let begin = Instant::now();
+    let (code, result) =
+        toolbox.execute("(for i in 1 2 3 4 5 6; do sleep 1; echo tick || exit; done; touch survived) & echo begun");
+    let waited = begin.elapsed();
+    assert_eq!(code, 0);
+    assert!(result.starts_with("begun\n"), "{result}");
+    assert!(waited < Duration::from_secs(5), "{waited:?}");
+    // It goes on writing to a pipe that nobody answers from any more.
+    eventually("the job came to its end", || toolbox.home.path().join("survived").exists());
+
+    let begin = Instant::now();
+    assert_eq!(toolbox.execute("nohup sleep 5 >/dev/null 2>&1 & echo begun").1, "begun\n");
+    assert!(begin.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn what_cannot_be_started_is_a_result() {
+    let toolbox = Toolbox::configured();
+    for cwd in ["missing", "~", "/etc/passwd"] {
+        let body = toolbox.post("/process/execute", &json!({"command": "pwd", "cwd": cwd})).json();
+        assert_eq!(body["exitCode"], -1, "{body}");
+        assert!(body["result"].as_str().unwrap().contains(cwd), "{body}");
+    }
+}
+
+#[test]
+fn bad_requests_are_told_apart() {
+    let toolbox = Toolbox::configured();
+    for body in ["", "{", "[]", "null", r#"{"command":" \n"}"#, r#"{"command":5}"#, "\u{feff}{\"command\":\"x\"}"] {
+        let answer = toolbox.send("POST", "/process/execute", Some(TOKEN), body.as_bytes());
+        assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("BAD_REQUEST")), "{body}");
+    }
+    let answer = toolbox.post("/process/execute", &json!({"command": "x", "envs": {"A-B": "1"}})).json();
+    assert_eq!(answer["message"], "bad request: invalid environment variable name: 'A-B'");
+    let answer = toolbox.post("/process/code-run", &json!({"code": "x", "language": "ruby"})).json();
+    assert_eq!(answer["message"], "bad request: unsupported language: ruby");
+    let answer = toolbox.post("/process/code-run", &json!({"code": "", "language": "python"})).json();
+    assert_eq!(answer["code"], "INVALID_REQUEST_BODY");
+}
+
+#[test]
+fn programs_run_with_their_arguments_and_environment() {
+    let toolbox = Toolbox::configured();
+    let python = "import os, sys\nprint(sys.argv, os.environ['A'])\ntry: input()\nexcept EOFError: sys.exit(7)";
+    let order = json!({"code": python, "language": "python", "argv": ["a b", "$x", "it's"], "envs": {"A": "1 2"}});
+    let body = toolbox.post("/process/code-run", &order).json();
+    assert_eq!(body, json!({"exitCode": 7, "result": "['-', 'a b', '$x', \"it's\"] 1 2\n"}));
+
+    let order = json!({"code": "console.log(process.argv.slice(1))", "language": "javascript", "argv": ["a b"]});
+    let body = toolbox.post("/process/code-run", &order).json();
+    assert_eq!(body, json!({"exitCode": 0, "result": "[ 'a b' ]\n"}));
+}
+
+/// Without a shell and without interpreters, as in an image made from scratch.
+#[test]
+fn an_empty_image_has_clear_answers() {
+    let toolbox = Toolbox::start_with(|command| command.env("PATH", "/nowhere"));
+    toolbox.configure(None, &json!({"env": {"PATH": "/nowhere"}}));
+    let body = toolbox.post("/process/code-run", &json!({"code": "1", "language": "python"})).json();
+    assert_eq!(body["exitCode"], 127, "{body}");
+    assert!(body["result"].as_str().unwrap().contains("python3"), "{body}");
+}
+
+#[test]
+fn the_entrypoint_runs_once_and_its_output_is_kept() {
+    let mut toolbox = Toolbox::start();
+    let script = "echo $$ >> runs; echo out; echo err >&2; printf tail; trap 'echo bye > ended; exit 0' TERM; while :; do sleep 0.05; done";
+    let entrypoint = json!({"entrypoint": ["sh", "-c", script]});
+    toolbox.configure(None, &entrypoint);
+    toolbox.configure(Some(TOKEN), &entrypoint);
+    let log = "/process/session/entrypoint/logs";
+    eventually("output is in the log", || toolbox.get(log).text().contains("err"));
+    let raw = toolbox.get(log);
+    assert_eq!(raw.headers["content-type"], "text/plain; charset=utf-8");
+    assert!(raw.text().contains("\u{1}\u{1}\u{1}out\n"), "{raw:?}");
+    assert!(raw.text().contains("\u{2}\u{2}\u{2}err\n"), "{raw:?}");
+    let session = toolbox.get("/process/session/entrypoint").json();
+    assert_eq!(session["sessionId"], "entrypoint");
+    assert_eq!(session["commands"][0]["id"], "entrypoint_command");
+    assert_eq!(session["commands"][0].get("exitCode"), None);
+
+    assert!(toolbox.terminate().success());
+    let file = |name: &str| std::fs::read_to_string(toolbox.home.path().join(name)).unwrap();
+    assert_eq!((file("runs").lines().count(), file("ended").as_str()), (1, "bye\n"));
+}
+
+#[test]
+fn an_entrypoint_that_ends_tells_how() {
+    let toolbox = Toolbox::start();
+    toolbox.configure(None, &json!({"entrypoint": ["sh", "-c", "exit 3"]}));
+    let exit_code = || toolbox.get("/process/session/entrypoint").json()["commands"][0]["exitCode"].clone();
+    eventually("it has ended", || exit_code() == 3);
+    assert_eq!(toolbox.get("/version").status, 200);
+
+    let toolbox = Toolbox::start();
+    toolbox.configure(None, &json!({"entrypoint": ["/no/such/program"]}));
+    let exit_code = || toolbox.get("/process/session/entrypoint").json()["commands"][0]["exitCode"].clone();
+    eventually("it could not be started", || exit_code() == 127);
+    assert!(toolbox.get("/process/session/entrypoint/logs").text().contains("/no/such/program"));
+}
+
+#[test]
+fn without_an_entrypoint_there_is_no_session() {
+    let toolbox = Toolbox::configured();
+    assert_eq!(toolbox.get("/process/session/entrypoint").json()["code"], "PROCESS_NOT_FOUND");
+}
+
+#[test]
+fn ending_lets_a_request_under_way_finish() {
+    let mut toolbox = Toolbox::configured();
+    let command = json!({"command": "sleep 1; echo done"}).to_string();
+    let mut stream = toolbox.begin("POST", "/process/execute", Some(TOKEN), command.as_bytes());
+    eventually("the command runs", || !toolbox.children().is_empty());
+    assert!(toolbox.terminate().success());
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+    assert!(answer.contains(r#""result":"done\n""#), "{answer}");
+}
