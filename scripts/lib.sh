@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # names used by those who source this
 # What the scripts share: messages, rights, packages, the Docker engine. Sourced, never run.
 #
 # Guarantees: nothing here needs more rights than its purpose (root only for packages, dockerd and debootstrap), reads
@@ -97,12 +98,15 @@ install_packages() {
 # ensure_command COMMAND PACKAGE...
 ensure_command() { have "$1" || install_packages "${@:2}" && { have "$1" || { say "$1 is still not there after installing ${*:2}"; return 1; }; }; }
 
-# Debian packages the client apart from the engine since 13; elsewhere docker.io holds both.
+# Debian packages the client apart from the engine since 13; elsewhere docker.io may hold both.
+docker_client_package() {
+  if [[ $system_id == debian ]]; then
+    if version_at_least "$system_version" 13; then echo docker-cli; else echo docker.io; fi
+  elif apt-cache show docker-cli >/dev/null 2>&1; then echo docker-cli
+  else echo docker.io; fi
+}
 docker_packages() {
-  local packages="docker.io iptables"
-  if [[ $system_id == debian ]] && version_at_least "$system_version" 13; then packages+=" docker-cli"
-  elif apt-cache show docker-cli >/dev/null 2>&1; then packages+=" docker-cli"; fi
-  echo "$packages"
+  if [[ $(docker_client_package) == docker.io ]]; then echo "docker.io iptables"; else echo "docker.io docker-cli iptables"; fi
 }
 
 # --- the Docker engine: asked itself, since a client alone proves nothing ---
@@ -138,6 +142,7 @@ start_engine() {
   local log=/var/log/harbor-dockerd.log
   [[ -z ${DOCKER_HOST:-} ]] || { say "DOCKER_HOST is $DOCKER_HOST and nothing answers there"; return 1; }
   for _ in 1 2 3; do engine_answers && return; sleep 1; done # the package may have started it
+  [[ $(rights) != none ]] || { say "no engine runs, and there is neither root nor sudo here to start it"; return 1; }
   say "starting dockerd"
   if [[ -d /run/systemd/system ]]; then
     as_root systemctl enable --now docker.service >/dev/null 2>&1 || true
@@ -153,4 +158,17 @@ start_engine() {
   say "dockerd did not answer within a minute; its log: $log"
   [[ $log != /var/log/* ]] || as_root tail -n 5 "$log" >&2 || true
   return 1
+}
+
+# --- the build ---
+
+# Sets toolbox_binary and infra_binary, the static builds that harbor embeds. harbor-runner's build script finds them at
+# this place by itself; elsewhere it is told, once they exist, so that no cargo call builds again what another has built.
+locate_embedded() {
+  embedded_triple=${HARBOR_TARGET:-$(cd "$repository" && rustc -vV | sed -n 's/^host: //p')}
+  toolbox_binary=$target_directory/embedded/$embedded_triple/embedded/harbor-toolbox
+  infra_binary=${toolbox_binary%/*}/harbor-infra
+  if [[ -n ${CARGO_TARGET_DIR:-}${HARBOR_TARGET:-} && -s $toolbox_binary && -s $infra_binary ]]; then
+    export HARBOR_TOOLBOX_BINARY=$toolbox_binary HARBOR_INFRA_BINARY=$infra_binary
+  fi
 }
