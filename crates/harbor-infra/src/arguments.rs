@@ -15,6 +15,8 @@ pub(crate) struct Arguments {
     pub(crate) token_file: PathBuf,
     /// `--stream-port`: TCP port of the streaming form.
     pub(crate) stream_port: u16,
+    /// `--install`: do not serve, but make this delivered directory the current one, and end.
+    pub(crate) install: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -24,12 +26,14 @@ impl Arguments {
             directory: PathBuf::from(SOCKET_DIRECTORY),
             token_file: PathBuf::from(TOKEN_FILE),
             stream_port: STREAM_PORT,
+            install: None,
         };
         while let Some(name) = words.next() {
             let value = words.next().ok_or_else(|| Problem::new(format!("{} needs a value", name.display())))?;
             match name.to_str() {
                 Some("--directory") => parsed.directory = PathBuf::from(value),
                 Some("--token-file") => parsed.token_file = PathBuf::from(value),
+                Some("--install") => parsed.install = Some(PathBuf::from(value)),
                 Some("--stream-port") => parsed.stream_port = port(&value)?,
                 _ => return Err(Problem::new(format!("unknown argument {}", name.display()))),
             }

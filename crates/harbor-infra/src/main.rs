@@ -8,6 +8,7 @@
 mod arguments;
 mod dial;
 mod door;
+mod install;
 mod keeper;
 mod passing;
 mod pipe;
@@ -38,9 +39,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Sets up, serves until SIGTERM or SIGINT. `SIGPIPE` is ignored by Rust's runtime.
+/// Sets up, then serves until SIGTERM or SIGINT; or does the one thing that `--install` asks for. `SIGPIPE` is
+/// ignored by Rust's runtime.
 fn run() -> Result<(), Problem> {
     let arguments = Arguments::parse(std::env::args_os().skip(1))?;
+    if let Some(directory) = &arguments.install {
+        return install::install(directory);
+    }
     privileges::hide_memory()?;
     let stop = stop_signal()?;
     let descriptors = privileges::raise_descriptor_limit()?;

@@ -5,6 +5,7 @@
 mod client;
 mod docker;
 mod flood;
+mod install;
 mod passing;
 mod process;
 mod server;
