@@ -4,6 +4,7 @@
 //! caller went away, is killed with its process group; a background job that still writes after the command has ended
 //! is never hurt: its pipe is read to the end and forgotten.
 
+use std::convert::Infallible;
 use std::fs::Metadata;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
@@ -54,7 +55,10 @@ pub(super) async fn run(
     drop(command); // and with it our copies of the pipe ends that the child has
     let output = async {
         let mut output = Vec::new();
-        let ended = tokio::join!(running.read_to_end(&mut output, deadline), feed.write_rest(input)).0;
+        let ended = tokio::select! {
+            ended = running.read_to_end(&mut output, deadline) => ended,
+            never = feed.write_all(input) => match never {},
+        };
         ended.map(|exit_code| Finished { exit_code, output })
     };
     let result = match deadline {
@@ -116,10 +120,12 @@ impl Feed {
         Ok(Self { pipe, written })
     }
 
-    /// Writes what did not fit and closes the pipe. A command that stops reading is no error.
-    async fn write_rest(self, input: &[u8]) {
-        let Some(Ok(mut pipe)) = self.pipe.map(Sender::from_owned_fd_unchecked) else { return };
-        let _ = pipe.write_all(&input[self.written..]).await;
+    /// Writes what did not fit, closes the pipe and waits for ever. A command that stops reading is no error.
+    async fn write_all(self, input: &[u8]) -> Infallible {
+        if let Some(Ok(mut pipe)) = self.pipe.map(Sender::from_owned_fd_unchecked) {
+            let _ = pipe.write_all(&input[self.written..]).await;
+        }
+        std::future::pending().await
     }
 }
 

@@ -4,7 +4,7 @@
 //! interpreter up, so that what its start files do to PATH counts; in an image without a shell PATH is searched here.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -188,8 +188,14 @@ fn words(words: &[&str]) -> Vec<String> {
 struct TemporaryFile(PathBuf);
 
 impl TemporaryFile {
-    fn new(extension: &str, text: &str) -> std::io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("dtn_{}.{extension}", Uuid::new_v4().simple()));
+    /// In the directory for such files, or in memory in an image that has none.
+    fn new(extension: &str, text: &str) -> io::Result<Self> {
+        let name = format!("dtn_{}.{extension}", Uuid::new_v4().simple());
+        Self::write(std::env::temp_dir().join(&name), text)
+            .or_else(|error| Self::write(Path::new("/dev/shm").join(&name), text).map_err(|_| error))
+    }
+
+    fn write(path: PathBuf, text: &str) -> io::Result<Self> {
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         let file_made = Self(path);
         file.write_all(text.as_bytes())?;

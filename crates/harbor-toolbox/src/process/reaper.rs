@@ -16,6 +16,14 @@ use tokio_util::task::TaskTracker;
 /// The exit code of a child killed by a signal.
 pub(crate) const KILLED: i32 = -1;
 
+/// Puts the C library's "start in that directory" into a static binary. The standard library only looks whether it is
+/// there, and forks when it is not, which takes 0.2 ms longer per command than starting a process without a copy.
+#[used]
+static START_IN_DIRECTORY: unsafe extern "C" fn(
+    *mut libc::posix_spawn_file_actions_t,
+    *const libc::c_char,
+) -> libc::c_int = libc::posix_spawn_file_actions_addchdir_np;
+
 /// The children of this toolbox. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct Processes {
