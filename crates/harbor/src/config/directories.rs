@@ -1,0 +1,206 @@
+//! Where an installation's files lie, and making those directories.
+//!
+//! Guarantees: the data directory is 0700, and a directory that holds something else is refused rather than
+//! tightened and filled.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+/// What may lie at the top of a data directory.
+const OWN: &[&str] = &[
+    "archives",
+    "config.toml",
+    "harbor.db",
+    "harbor.db-shm",
+    "harbor.db-wal",
+    "instance",
+    "keys",
+    "lock",
+    "logs",
+    "objects",
+    "registry",
+    "run",
+    "volumes",
+    "db",
+    "dex",
+    "minio",
+];
+
+/// The files and directories of an installation.
+#[derive(Clone, Debug)]
+pub(crate) struct Directories {
+    root: PathBuf,
+    workspace: Option<PathBuf>,
+}
+
+impl Directories {
+    /// Those below `root`; database, objects and registry below `workspace` where one is given.
+    pub(crate) fn new(root: &Path, workspace: Option<&Path>) -> Self {
+        Self { root: root.to_owned(), workspace: workspace.map(Path::to_owned) }
+    }
+
+    /// The data directory itself.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The SQLite database.
+    pub(crate) fn database(&self) -> PathBuf {
+        match &self.workspace {
+            Some(workspace) => workspace.join("db/harbor.db"),
+            None => self.root.join("harbor.db"),
+        }
+    }
+
+    /// Objects: build contexts, backups, buckets.
+    pub(crate) fn objects(&self) -> PathBuf {
+        self.workspace.as_ref().map_or_else(|| self.root.join("objects"), |workspace| workspace.join("minio"))
+    }
+
+    /// Blobs and manifests of the registry.
+    pub(crate) fn registry(&self) -> PathBuf {
+        self.workspace.as_ref().map_or_else(|| self.root.join("registry"), |workspace| workspace.join("registry"))
+    }
+
+    /// One directory per volume.
+    pub(crate) fn volumes(&self) -> PathBuf {
+        self.root.join("volumes")
+    }
+
+    /// Writable layers of archived sandboxes.
+    pub(crate) fn archives(&self) -> PathBuf {
+        self.root.join("archives")
+    }
+
+    /// Generated secrets, each 0600.
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.root.join("keys")
+    }
+
+    /// Log files.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// Sockets and the state of the running process.
+    pub(crate) fn run(&self) -> PathBuf {
+        self.root.join("run")
+    }
+
+    /// The id of this installation: a UUID and a newline.
+    pub(crate) fn instance(&self) -> PathBuf {
+        self.root.join("instance")
+    }
+
+    /// Held by the one harbor that runs on this directory.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    /// What the running harbor says about itself.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.run().join("state.json")
+    }
+
+    /// The current log file.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.logs().join("harbor.log")
+    }
+
+    /// Standard error of the process in the background, where a crash would write.
+    pub(crate) fn standard_error(&self) -> PathBuf {
+        self.logs().join("stderr.log")
+    }
+
+    /// Makes what is missing. Idempotent; an error is one line with its remedy.
+    pub(crate) fn create(&self) -> anyhow::Result<()> {
+        self.create_root()?;
+        let below =
+            [self.volumes(), self.archives(), self.keys(), self.logs(), self.run(), self.objects(), self.registry()];
+        let database = self.database();
+        for directory in below.iter().map(PathBuf::as_path).chain(database.parent()) {
+            make(directory).with_context(|| format!("cannot make the directory {}", directory.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the data directory, and nothing below it.
+    pub(crate) fn create_root(&self) -> anyhow::Result<()> {
+        let shown = self.root.display();
+        let remedy = "name a directory of yours with --data-dir or HARBOR_DATA_DIR";
+        if !self.root.is_dir() {
+            make(&self.root).with_context(|| format!("cannot make the data directory {shown} ({remedy})"))?;
+        }
+        let entries =
+            fs::read_dir(&self.root).with_context(|| format!("cannot read the data directory {shown} ({remedy})"))?;
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let known =
+                name.to_str().is_some_and(|name| OWN.contains(&name) || name == "lost+found" || name.starts_with('.'));
+            if !known {
+                bail!("{shown} holds {}, which is not harbor's: {remedy}", Path::new(&name).display());
+            }
+        }
+        fs::set_permissions(&self.root, Permissions::from_mode(0o700))
+            .with_context(|| format!("the data directory {shown} is not ours ({remedy})"))?;
+        rustix::fs::access(&self.root, rustix::fs::Access::WRITE_OK)
+            .with_context(|| format!("cannot write to the data directory {shown} ({remedy})"))
+    }
+}
+
+fn make(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+/// The data directory when none is configured: root's is the system's, everybody else has their own.
+pub(crate) fn default_root() -> anyhow::Result<PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(PathBuf::from("/var/lib/harbor"));
+    }
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .map(|data| data.join("harbor"))
+        .context("HOME is not set: name a data directory with --data-dir or HARBOR_DATA_DIR")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_directory_is_private() {
+        let parent = tempfile::tempdir().unwrap();
+        let root = parent.path().join("a/b");
+        let directories = Directories::new(&root, None);
+        directories.create().unwrap();
+        directories.create().unwrap();
+        for path in [root, directories.keys(), directories.run()] {
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_directory_with_other_things_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("thesis.txt"), "").unwrap();
+        fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
+        let refusal = Directories::new(root.path(), None).create().unwrap_err().to_string();
+        assert!(refusal.contains("thesis.txt") && refusal.contains("--data-dir"), "{refusal}");
+        assert_eq!(fs::metadata(root.path()).unwrap().permissions().mode() & 0o777, 0o755);
+        assert!(!root.path().join("keys").exists());
+    }
+
+    #[test]
+    fn a_workspace_holds_what_the_documents_say() {
+        let directories = Directories::new(Path::new("/data"), Some(Path::new("/work space")));
+        assert_eq!(directories.database(), Path::new("/work space/db/harbor.db"));
+        assert_eq!(directories.objects(), Path::new("/work space/minio"));
+        assert_eq!(directories.registry(), Path::new("/work space/registry"));
+        assert_eq!(directories.keys(), Path::new("/data/keys"));
+    }
+}

@@ -1,0 +1,338 @@
+//! Merging flags, environment, `config.toml` and defaults.
+//!
+//! Guarantees: a value that is not understood is refused with the place it stands in and what it must be; an unknown
+//! key in `config.toml` is refused with the one probably meant. Unknown `HARBOR_…` variables are left alone: they may
+//! be another program's.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+
+use super::keys::{self, Default, KEYS, Key, Kind, Standing};
+use super::{Config, directories, file};
+
+/// What was said outside of `config.toml`.
+#[derive(Clone, Debug, std::default::Default)]
+pub(crate) struct Said {
+    /// `--config`.
+    pub(crate) file: Option<PathBuf>,
+    /// Flags, by key name.
+    pub(crate) flags: BTreeMap<&'static str, String>,
+    /// The environment.
+    pub(crate) environment: BTreeMap<String, String>,
+}
+
+/// The merged configuration.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// Typed.
+    pub(crate) config: Config,
+    /// The `config.toml` in force, whether it exists or not.
+    pub(crate) file: PathBuf,
+    all: Figment,
+}
+
+impl Loaded {
+    /// The value of `key` as text, and where it comes from. `None`: nobody set it and it has no default.
+    pub(crate) fn value(&self, key: &Key) -> Option<(String, String)> {
+        let value = self.all.find_value(key.name).ok()?;
+        let source = self.all.find_metadata(key.name).map_or_else(String::new, |from| from.name.clone().into_owned());
+        Some((text_of(&value)?, source))
+    }
+}
+
+/// Merges everything.
+pub(crate) fn load(said: &Said) -> anyhow::Result<Loaded> {
+    let place = Place::find(said)?;
+    let all = Figment::from(Layer::defaults(&place.root)?)
+        .merge(Layer::file(&place.file)?)
+        .merge(Layer::environment(&said.environment)?)
+        .merge(Layer::flags(&said.flags)?);
+    let used = Layer::named("configuration", |key| {
+        if key.standing == Standing::Used { Ok(all.find_value(key.name).ok()) } else { Ok(None) }
+    })?;
+    let mut config: Config = Figment::from(used).extract().map_err(|error| anyhow!("{error}"))?;
+    config.data_dir = absolute(&config.data_dir)?;
+    config.daytona.workspace = config.daytona.workspace.map(|path| absolute(&path)).transpose()?;
+    Ok(Loaded { config, file: place.file, all })
+}
+
+/// The `config.toml` in force, without reading it.
+pub(crate) fn file_of(said: &Said) -> anyhow::Result<PathBuf> {
+    Ok(Place::find(said)?.file)
+}
+
+/// Where `config.toml` is: as told, else in the data directory that flag, environment or default name.
+struct Place {
+    root: PathBuf,
+    file: PathBuf,
+}
+
+impl Place {
+    fn find(said: &Said) -> anyhow::Result<Self> {
+        let variable = |name: &str| said.environment.get(name).filter(|value| !value.is_empty()).cloned();
+        let root = match said.flags.get("data_dir").cloned().or_else(|| variable("HARBOR_DATA_DIR")) {
+            Some(root) => absolute(Path::new(&root))?,
+            None => directories::default_root()?,
+        };
+        let file = match said.file.clone().or_else(|| variable("HARBOR_CONFIG").map(PathBuf::from)) {
+            Some(file) => absolute(&file)?,
+            None => root.join("config.toml"),
+        };
+        Ok(Self { root, file })
+    }
+}
+
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    let home = path.strip_prefix("~").ok().and_then(|rest| Some(PathBuf::from(std::env::var_os("HOME")?).join(rest)));
+    std::path::absolute(home.as_deref().unwrap_or(path)).with_context(|| format!("{} is not a path", path.display()))
+}
+
+/// One source of values, nested as its dotted keys say.
+struct Layer {
+    name: String,
+    values: Dict,
+}
+
+impl Layer {
+    fn named(name: &str, mut value: impl FnMut(&Key) -> anyhow::Result<Option<Value>>) -> anyhow::Result<Self> {
+        let mut values = Dict::new();
+        for key in KEYS {
+            if let Some(value) = value(key)? {
+                insert(&mut values, key.name, value);
+            }
+        }
+        Ok(Self { name: name.to_owned(), values })
+    }
+
+    fn defaults(root: &Path) -> anyhow::Result<Self> {
+        Self::named("default", |key| match key.default {
+            Default::Is(text) => parse(key, text, "the default").map(Some),
+            Default::DataDirectory => Ok(Some(Value::from(root.to_string_lossy().into_owned()))),
+            Default::Unset | Default::Generated(_) => Ok(None),
+        })
+    }
+
+    fn file(path: &Path) -> anyhow::Result<Self> {
+        let written = file::read(path)?;
+        let shown = path.display().to_string();
+        for name in written.keys() {
+            if keys::find(name).is_none_or(|key| key.name != name) {
+                let meant = keys::find(name).or_else(|| keys::similar(name));
+                let hint = meant.map_or_else(
+                    || "`harbor config ls` lists the keys".to_owned(),
+                    |key| format!("did you mean `{}`?", key.name),
+                );
+                return Err(anyhow!("{shown}: unknown key `{name}`: {hint}"));
+            }
+        }
+        Self::named(&shown, |key| written.get(key.name).map(|text| parse(key, text, &shown)).transpose())
+    }
+
+    fn environment(variables: &BTreeMap<String, String>) -> anyhow::Result<Self> {
+        Self::named("environment", |key| {
+            let value = variables.get(&key.env()).filter(|text| !text.is_empty());
+            value.map(|text| parse(key, text, &key.env())).transpose()
+        })
+    }
+
+    fn flags(flags: &BTreeMap<&'static str, String>) -> anyhow::Result<Self> {
+        Self::named("flag", |key| {
+            let place = || key.flag().map_or_else(String::new, |flag| format!("--{flag}"));
+            flags.get(key.name).map(|text| parse(key, text, &place())).transpose()
+        })
+    }
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.name.clone())
+    }
+
+    fn data(&self) -> figment::error::Result<Map<Profile, Dict>> {
+        Ok(Map::from([(Profile::Default, self.values.clone())]))
+    }
+}
+
+/// Values are never echoed: a secret may stand in the wrong key.
+fn parse(key: &Key, text: &str, place: &str) -> anyhow::Result<Value> {
+    if key.name == "data_dir" && text.trim().is_empty() {
+        return Err(anyhow!("{place}: {} must not be empty", key.name));
+    }
+    key.kind.parse(text).map_err(|wanted| anyhow!("{place}: {} must be {wanted}", key.name))
+}
+
+fn insert(values: &mut Dict, name: &str, value: Value) {
+    match name.split_once('.') {
+        None => _ = values.insert(name.to_owned(), value),
+        Some((section, rest)) => {
+            let nested = values.entry(section.to_owned()).or_insert_with(|| Value::from(Dict::new()));
+            if let Value::Dict(_, nested) = nested {
+                insert(nested, rest, value);
+            }
+        }
+    }
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(_, text) => Some(text.clone()),
+        Value::Bool(_, on) => Some(on.to_string()),
+        Value::Num(_, number) => number.to_u128().map(|number| number.to_string()),
+        _ => None,
+    }
+}
+
+/// What a value of this kind is called in help texts.
+pub(crate) fn placeholder(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => "TEXT",
+        Kind::Secret => "SECRET",
+        Kind::Path => "PATH",
+        Kind::Url => "URL",
+        Kind::Port => "PORT",
+        Kind::Count(..) => "NUMBER",
+        Kind::Switch => "true|false",
+        Kind::Bind => "ADDRESS",
+        Kind::Choice(_) => "WORD",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::config::{Bind, LogFormat};
+
+    struct Case {
+        directory: tempfile::TempDir,
+        said: Said,
+    }
+
+    impl Case {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let mut said = Said::default();
+            said.environment.insert("HARBOR_DATA_DIR".to_owned(), directory.path().to_str().unwrap().to_owned());
+            Self { directory, said }
+        }
+
+        fn file(self, text: &str) -> Self {
+            fs::write(self.directory.path().join("config.toml"), text).unwrap();
+            self
+        }
+
+        fn variable(mut self, name: &str, value: &str) -> Self {
+            self.said.environment.insert(name.to_owned(), value.to_owned());
+            self
+        }
+
+        fn flag(mut self, key: &'static str, value: &str) -> Self {
+            self.said.flags.insert(key, value.to_owned());
+            self
+        }
+
+        fn load(&self) -> Loaded {
+            load(&self.said).unwrap()
+        }
+
+        fn refusal(&self) -> String {
+            format!("{:#}", load(&self.said).unwrap_err())
+        }
+    }
+
+    #[track_caller]
+    fn check(case: &Case, port: u16, source: &str) {
+        let loaded = case.load();
+        assert_eq!(loaded.config.daytona.host_port, port);
+        let (text, from) = loaded.value(keys::find("daytona.host_port").unwrap()).unwrap();
+        assert_eq!(text, port.to_string());
+        assert!(from.ends_with(source), "{from}");
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
+        let case = Case::new();
+        check(&case, 35000, "default");
+        let case = case.file("[daytona]\nhost_port = 1001\n");
+        check(&case, 1001, "config.toml");
+        let case = case.variable("HARBOR_DAYTONA_HOST_PORT", "1002");
+        check(&case, 1002, "environment");
+        check(&case.flag("daytona.host_port", "1003"), 1003, "flag");
+    }
+
+    #[test]
+    fn an_empty_variable_says_nothing() {
+        check(&Case::new().variable("HARBOR_DAYTONA_HOST_PORT", ""), 35000, "default");
+    }
+
+    #[test]
+    fn defaults_make_a_whole_configuration() {
+        let case = Case::new();
+        let config = case.load().config;
+        assert_eq!(config.data_dir, case.directory.path());
+        assert_eq!(config.bind, Bind::Localhost);
+        assert_eq!(config.log.format, LogFormat::Text);
+        assert_eq!(config.api_url(35000), "http://localhost:35000");
+        assert!(config.daytona.admin_api_key.is_none() && config.daytona.workspace.is_none());
+    }
+
+    #[test]
+    fn every_used_key_reaches_the_typed_configuration() {
+        let mut case = Case::new();
+        for key in KEYS.iter().filter(|key| key.standing == Standing::Used && key.name != "data_dir") {
+            let value = match key.kind {
+                Kind::Port | Kind::Count(..) => "7",
+                Kind::Switch => "true",
+                Kind::Bind => "127.0.0.2",
+                Kind::Choice(words) => words[0],
+                Kind::Url => "https://example.org/",
+                Kind::Path => "/some/where",
+                Kind::Text | Kind::Secret => "eight-is-text",
+            };
+            case = case.variable(&key.env(), value);
+        }
+        let config = case.load().config;
+        assert_eq!(config.public_url.s3.as_deref(), Some("https://example.org"));
+        assert_eq!(config.daytona.admin_api_key.unwrap().reveal(), "eight-is-text");
+        assert!(config.compat.strict && config.allow_lan);
+    }
+
+    #[test]
+    fn text_that_looks_like_a_number_stays_text() {
+        let case = Case::new().file("[daytona]\ndb_version = 18\nadmin_password = \"0123\"\n");
+        let loaded = case.load();
+        assert_eq!(loaded.config.daytona.admin_password.as_ref().unwrap().reveal(), "0123");
+        assert_eq!(loaded.value(keys::find("daytona.db_version").unwrap()).unwrap().0, "18");
+    }
+
+    #[test]
+    fn a_refusal_names_file_and_key() {
+        let refusal = Case::new().file("[daytona]\nhost_prot = 1\n").refusal();
+        assert!(refusal.contains("config.toml") && refusal.contains("`daytona.host_prot`"), "{refusal}");
+        assert!(refusal.contains("did you mean `daytona.host_port`?"), "{refusal}");
+        let refusal = Case::new().file("[daytona]\nhost_port = \"hunter2\"\n").refusal();
+        assert!(refusal.contains("config.toml: daytona.host_port must be a port number"), "{refusal}");
+        assert!(!refusal.contains("hunter2"), "{refusal}");
+        let refusal = Case::new().variable("HARBOR_INFRA_STOCK", "many").refusal();
+        assert!(refusal.starts_with("HARBOR_INFRA_STOCK: infra.stock must be a whole number"), "{refusal}");
+        let refusal = Case::new().flag("bind", "everywhere").refusal();
+        assert!(refusal.starts_with("--bind: bind must be localhost or an IP address"), "{refusal}");
+        let refusal = Case::new().file("[daytona\n").refusal();
+        assert!(refusal.contains("config.toml"), "{refusal}");
+    }
+
+    #[test]
+    fn the_file_may_move_the_data_but_not_itself() {
+        let case = Case::new().file("data_dir = \"/elsewhere\"\n");
+        let mut said = case.said.clone();
+        said.environment.clear();
+        said.file = Some(case.directory.path().join("config.toml"));
+        assert_eq!(load(&said).unwrap().config.data_dir, Path::new("/elsewhere"));
+        assert_eq!(case.load().config.data_dir, case.directory.path());
+    }
+}
