@@ -1,0 +1,159 @@
+//! The local certificate authority, and the certificate it signs for this host (design D10).
+//!
+//! Guarantees: a key and its certificate lie in one file, so that neither exists without the other. The authority
+//! stays; the host's certificate is made anew before it expires and when the authority is another one.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use harbor_model::ids::InstanceId;
+use harbor_model::secrets::Secret;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType,
+};
+use time::OffsetDateTime;
+
+use super::files;
+
+/// How long the host's certificate holds; clients refuse more than 398 days.
+const LEAF_DAYS: u32 = 397;
+
+/// The age at which it is replaced.
+const LEAF_RENEWAL: Duration = Duration::from_hours(300 * 24);
+
+/// How long the authority holds.
+const AUTHORITY_DAYS: u32 = 10 * 365;
+
+/// Certificates and keys, all PEM.
+#[derive(Clone, Debug)]
+pub(crate) struct Authority {
+    /// The authority's certificate, which clients have to trust.
+    pub(crate) certificate: String,
+    /// This host's certificate, followed by the authority's.
+    pub(crate) leaf_certificates: String,
+    /// This host's private key.
+    pub(crate) leaf_key: Secret,
+}
+
+impl Authority {
+    /// Reads both from `keys`, or makes what is missing.
+    pub(crate) fn load_or_generate(keys: &Path, instance: InstanceId) -> anyhow::Result<Self> {
+        let path = keys.join("authority.pem");
+        let (text, _) = files::read_or_generate(&path, || generate(instance))?;
+        let (key, certificate) = split(&text).with_context(|| format!("{} is damaged: delete it", path.display()))?;
+        let leaf_path = keys.join("leaf.pem");
+        if !is_current(&leaf_path, &certificate)? {
+            let leaf = sign_leaf(instance, &key, &certificate).context("cannot sign this host's certificate")?;
+            files::replace(&leaf_path, leaf.as_bytes())
+                .with_context(|| format!("cannot write {}", leaf_path.display()))?;
+        }
+        let leaf = files::read(&leaf_path)?.context("this host's certificate is gone")?;
+        let (leaf_key, leaf_certificates) =
+            split(&leaf).with_context(|| format!("{} is damaged: delete it", leaf_path.display()))?;
+        Ok(Self { certificate, leaf_certificates, leaf_key: Secret::new(leaf_key) })
+    }
+}
+
+/// The authority's certificate, if there is one already.
+pub(crate) fn existing_certificate(keys: &Path) -> Option<String> {
+    Some(split(&files::read(&keys.join("authority.pem")).ok()??).ok()?.1)
+}
+
+/// Key and certificates of a file that holds a private key followed by certificates.
+fn split(text: &str) -> anyhow::Result<(String, String)> {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    let at = text.find(BEGIN).context("no certificate")?;
+    let (key, certificates) = text.split_at(at);
+    KeyPair::from_pem(key).context("no private key")?;
+    Ok((key.to_owned(), certificates.trim_end().to_owned() + "\n"))
+}
+
+fn is_current(path: &Path, authority: &str) -> anyhow::Result<bool> {
+    let Some(leaf) = files::read(path)? else { return Ok(false) };
+    let age = SystemTime::now().duration_since(fs::metadata(path)?.modified()?).unwrap_or_default();
+    Ok(age < LEAF_RENEWAL && leaf.trim_end().ends_with(authority.trim_end()))
+}
+
+fn generate(instance: InstanceId) -> anyhow::Result<String> {
+    let key = KeyPair::generate().context("cannot make a key for the certificate authority")?;
+    let certificate =
+        authority_parameters(instance)?.self_signed(&key).context("cannot sign the certificate authority")?;
+    Ok(key.serialize_pem() + &certificate.pem())
+}
+
+fn authority_parameters(instance: InstanceId) -> anyhow::Result<CertificateParams> {
+    let mut parameters = CertificateParams::new(Vec::<String>::new())?;
+    parameters.distinguished_name.push(DnType::OrganizationName, "Harbor");
+    parameters.distinguished_name.push(DnType::CommonName, format!("Harbor local authority {instance}"));
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    parameters.key_usages =
+        vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+    valid_for(&mut parameters, AUTHORITY_DAYS);
+    Ok(parameters)
+}
+
+fn sign_leaf(instance: InstanceId, authority_key: &str, authority: &str) -> anyhow::Result<String> {
+    // what a signature needs of the issuer (its name and key) is the same as when the authority was made
+    let issuer = Issuer::new(authority_parameters(instance)?, KeyPair::from_pem(authority_key)?);
+    let key = KeyPair::generate()?;
+    let names = ["localhost", "*.localhost", "proxy.localhost", "*.proxy.localhost"].map(str::to_owned);
+    let mut parameters = CertificateParams::new(names.to_vec())?;
+    for address in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+        parameters.subject_alt_names.push(SanType::IpAddress(address));
+    }
+    parameters.distinguished_name.push(DnType::CommonName, "localhost");
+    parameters.use_authority_key_identifier_extension = true;
+    parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    valid_for(&mut parameters, LEAF_DAYS);
+    let certificate = parameters.signed_by(&key, &issuer)?;
+    Ok(key.serialize_pem() + &certificate.pem() + authority)
+}
+
+/// From an hour ago, for clocks that run behind.
+fn valid_for(parameters: &mut CertificateParams, days: u32) {
+    let now = OffsetDateTime::now_utc();
+    parameters.not_before = now - Duration::from_hours(1);
+    parameters.not_after = now + Duration::from_hours(u64::from(days) * 24);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// OpenSSL judges, not we.
+    #[test]
+    fn the_leaf_is_signed_by_the_authority() {
+        let keys = tempfile::tempdir().unwrap();
+        let authority = Authority::load_or_generate(keys.path(), InstanceId::random()).unwrap();
+        let (ca, leaf) = (keys.path().join("ca.crt"), keys.path().join("leaf.crt"));
+        fs::write(&ca, &authority.certificate).unwrap();
+        fs::write(&leaf, &authority.leaf_certificates).unwrap();
+        for name in ["localhost", "3000-brave-otter.proxy.localhost"] {
+            let verified = Command::new("openssl")
+                .args(["verify", "-purpose", "sslserver", "-verify_hostname", name, "-CAfile"])
+                .args([&ca, &leaf])
+                .output()
+                .unwrap();
+            assert!(verified.status.success(), "{name}: {}", String::from_utf8_lossy(&verified.stderr));
+        }
+    }
+
+    #[test]
+    fn an_old_leaf_is_replaced() {
+        let keys = tempfile::tempdir().unwrap();
+        let instance = InstanceId::random();
+        let before = Authority::load_or_generate(keys.path(), instance).unwrap();
+        let file = fs::File::options().write(true).open(keys.path().join("leaf.pem")).unwrap();
+        file.set_modified(SystemTime::now() - LEAF_RENEWAL).unwrap();
+        let after = Authority::load_or_generate(keys.path(), instance).unwrap();
+        assert_eq!(before.certificate, after.certificate);
+        assert_ne!(before.leaf_certificates, after.leaf_certificates);
+    }
+}
