@@ -1,0 +1,141 @@
+//! The fourteen components that Harbor documents name, and what became of each (contract, edges §10.4).
+
+/// One component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Component {
+    /// Its documented name.
+    pub(crate) name: &'static str,
+    /// What it is here.
+    pub(crate) place: Place,
+    /// One line for people.
+    pub(crate) role: &'static str,
+    /// Log targets that belong to it, by prefix.
+    targets: &'static [&'static str],
+}
+
+/// What became of a component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A service with an address of its own.
+    Service(Service),
+    /// Part of the process, without an address.
+    BuiltIn,
+    /// There is nothing to run.
+    NotNeeded,
+}
+
+/// A service with an address of its own (design §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Service {
+    /// API, dashboard and event stream.
+    Api,
+    /// Preview and toolbox proxy.
+    Proxy,
+    /// SSH gateway.
+    Ssh,
+    /// Container registry.
+    Registry,
+    /// S3 endpoint.
+    S3,
+}
+
+impl Service {
+    /// The configuration key of its port.
+    pub(crate) fn port_key(self) -> &'static str {
+        match self {
+            Self::Api => "daytona.host_port",
+            Self::Proxy => "daytona.proxy_host_port",
+            Self::Ssh => "daytona.ssh_host_port",
+            Self::Registry => "daytona.registry_host_port",
+            Self::S3 => "daytona.minio_host_port",
+        }
+    }
+}
+
+/// The handle under which Harbor documents name all of it.
+pub(crate) const HANDLE: &str = "daytona";
+
+const fn service(
+    name: &'static str,
+    service: Service,
+    role: &'static str,
+    targets: &'static [&'static str],
+) -> Component {
+    Component { name, place: Place::Service(service), role, targets }
+}
+
+const fn built_in(name: &'static str, role: &'static str, targets: &'static [&'static str]) -> Component {
+    Component { name, place: Place::BuiltIn, role, targets }
+}
+
+const fn not_needed(name: &'static str, role: &'static str) -> Component {
+    Component { name, place: Place::NotNeeded, role, targets: &[] }
+}
+
+/// All of them; the first also has every log line that belongs to no other.
+pub(crate) const COMPONENTS: &[Component] = &[
+    service("daytona", Service::Api, "API, dashboard, event stream", &["harbor"]),
+    service("daytona-proxy", Service::Proxy, "preview and toolbox proxy", &["harbor_gateway"]),
+    built_in("daytona-runner", "sandbox lifecycle", &["harbor_runner", "harbor_reconcile", "bollard"]),
+    service("daytona-ssh", Service::Ssh, "SSH gateway", &["harbor_gateway::ssh", "russh"]),
+    built_in("daytona-dex", "identity", &["harbor_control::identity", "harbor_api::identity"]),
+    built_in("daytona-db", "database (a file)", &["harbor_store", "rusqlite"]),
+    not_needed("daytona-pgadmin", "there is no PostgreSQL to administer"),
+    not_needed("daytona-redis", "cache and queue are in the process"),
+    service("daytona-registry", Service::Registry, "container registry", &["harbor_blobs::registry"]),
+    built_in("daytona-registry-ui", "registry page of the dashboard", &[]),
+    service("daytona-minio", Service::S3, "S3 endpoint", &["harbor_blobs"]),
+    built_in("daytona-jaeger", "traces page of the dashboard", &[]),
+    built_in("daytona-otel", "telemetry", &["harbor_api::telemetry"]),
+    built_in("daytona-maildev", "mail page of the dashboard", &[]),
+];
+
+/// The component of this name.
+pub(crate) fn named(name: &str) -> Option<&'static Component> {
+    COMPONENTS.iter().find(|component| component.name == name)
+}
+
+/// The component that a log line of this target belongs to.
+pub(crate) fn of_target(target: &str) -> &'static Component {
+    let belongs =
+        |prefix: &str| target.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    let best = |component: &Component| {
+        component.targets.iter().filter(|prefix| belongs(prefix)).map(|prefix| prefix.len()).max()
+    };
+    COMPONENTS
+        .iter()
+        .filter_map(|component| Some((best(component)?, component)))
+        .max_by_key(|(length, _)| *length)
+        .map_or(&COMPONENTS[0], |found| found.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names are those of the document (contract, edges §10.4).
+    #[test]
+    fn all_fourteen_are_there() {
+        let documented = "daytona, daytona-proxy, daytona-runner, daytona-ssh, daytona-dex, daytona-db, daytona-pgadmin, \
+                          daytona-redis, daytona-registry, daytona-registry-ui, daytona-minio, daytona-jaeger, daytona-otel, \
+                          daytona-maildev";
+        let names: Vec<_> = COMPONENTS.iter().map(|component| component.name).collect();
+        assert_eq!(names, documented.split(", ").collect::<Vec<_>>());
+    }
+
+    #[track_caller]
+    fn check(target: &str, component: &str) {
+        assert_eq!(of_target(target).name, component, "{target}");
+    }
+
+    #[test]
+    fn a_log_line_belongs_to_the_nearest_component() {
+        check("harbor_runner::create", "daytona-runner");
+        check("harbor_gateway::preview", "daytona-proxy");
+        check("harbor_gateway::ssh::session", "daytona-ssh");
+        check("harbor_api::sandboxes", "daytona");
+        check("harbor::process", "daytona");
+        check("hyper", "daytona");
+    }
+}

@@ -1,0 +1,132 @@
+//! The serving process, in the background or in the foreground.
+//!
+//! Order at start: data directory, lock, logging, secrets, services; each step's failure is one line to whoever
+//! waits. SIGTERM, SIGINT and SIGHUP stop it in order, within the grace period.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::announce::{self, Word};
+use super::lock::Lock;
+use super::logging;
+use super::progress::{Doing, Progress};
+use super::state::{Phase, Ready, State};
+use crate::config::{Config, wellknown};
+use crate::secrets::Secrets;
+use crate::wiring;
+
+/// At most this often is progress passed on.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// Who is told how the start goes.
+pub(crate) enum Audience {
+    /// The command that started us, over the pipe on standard output.
+    Starter,
+    /// A person or service manager; called once when ready.
+    Terminal(Announcement),
+}
+
+/// Tells a person where harbor is.
+pub(crate) type Announcement = Box<dyn FnOnce(&Ready, &Secrets) -> anyhow::Result<()>>;
+
+/// Serves until told to stop.
+pub(crate) fn run(config: &Config, audience: Audience) -> anyhow::Result<()> {
+    let in_background = matches!(audience, Audience::Starter);
+    if in_background {
+        // a session of our own: closing the terminal, or Ctrl-C in it, does not reach us
+        rustix::process::setsid().context("cannot leave the terminal")?;
+    }
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| serve(config, audience)));
+    let outcome = caught.unwrap_or_else(|panic| {
+        let message =
+            panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(anyhow!("a bug in harbor: {} (`harbor logs --no-follow` shows where)", message.unwrap_or("it panicked")))
+    });
+    if let Err(error) = &outcome
+        && in_background
+    {
+        let reason = announce::one_line(error);
+        tracing::error!(reason, "harbor ended");
+        announce::say(&Word::Failed { reason });
+    }
+    outcome
+}
+
+fn serve(config: &Config, audience: Audience) -> anyhow::Result<()> {
+    wellknown::check(config)?;
+    let directories = config.directories();
+    directories.create()?;
+    let _lock = Lock::take(&directories.lock())?;
+    logging::start(config, matches!(audience, Audience::Terminal(_)))?;
+    let secrets = Secrets::load_or_generate(config, &directories)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %config.data_dir.display(), "starting");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    let outcome = runtime.block_on(attend(config, &secrets, audience));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    _ = std::fs::remove_file(directories.state());
+    tracing::info!("stopped");
+    outcome
+}
+
+/// Runs the services, says how far they are, and passes signals on.
+async fn attend(config: &Config, secrets: &Secrets, audience: Audience) -> anyhow::Result<()> {
+    let (progress, mut doing) = Progress::new();
+    let (ready, mut is_ready) = oneshot::channel();
+    let stop = CancellationToken::new();
+    let services = wiring::serve(config, secrets, &progress, ready, stop.clone());
+    tokio::pin!(services);
+    let path = config.directories().state();
+    let record = |phase: Phase| State::here(phase).write(&path).context("cannot write the state file");
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    let mut audience = Some(audience);
+    let mut earliest = Instant::now();
+    record(Phase::Starting(Doing::default()))?;
+    loop {
+        tokio::select! {
+            ended = &mut services => return ended,
+            answer = &mut is_ready, if !is_ready.is_terminated() => {
+                let Ok(ready) = answer else { continue }; // the services are ending: they say why
+                record(Phase::Ready(ready.clone()))?;
+                tracing::info!(engine = ready.engine, "ready");
+                match audience.take() {
+                    Some(Audience::Starter) => announce::say(&Word::Ready { first_start: secrets.first_start }),
+                    Some(Audience::Terminal(told)) => told(&ready, secrets)?,
+                    None => {}
+                }
+            }
+            doing = newest(&mut doing, earliest), if audience.is_some() => {
+                earliest = Instant::now() + PROGRESS_EVERY;
+                record(Phase::Starting(doing.clone()))?;
+                if matches!(audience, Some(Audience::Starter)) {
+                    announce::say(&Word::Doing(doing));
+                }
+            }
+            _ = terminate.recv() => stop_services(&stop, &record)?,
+            _ = hangup.recv() => stop_services(&stop, &record)?,
+            _ = interrupt.recv() => stop_services(&stop, &record)?,
+        }
+    }
+}
+
+fn stop_services(stop: &CancellationToken, record: &impl Fn(Phase) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    tracing::info!("asked to stop");
+    stop.cancel();
+    record(Phase::Stopping)
+}
+
+/// The newest thing being done, not before `earliest`.
+async fn newest(doing: &mut watch::Receiver<Doing>, earliest: Instant) -> Doing {
+    tokio::time::sleep_until(earliest).await;
+    if doing.changed().await.is_err() {
+        return std::future::pending().await; // nobody will say anything any more
+    }
+    doing.borrow_and_update().clone()
+}

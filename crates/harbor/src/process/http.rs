@@ -1,0 +1,40 @@
+//! One GET request to a server on this machine, for commands that ask a running harbor or the engine how it is.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use hyper::StatusCode;
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use http_body_util::{BodyExt as _, Empty};
+
+/// The status that `GET path` is answered with, within `limit`.
+pub(crate) fn status(address: SocketAddr, path: &str, limit: Duration) -> anyhow::Result<StatusCode> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
+    runtime.block_on(async {
+        match tokio::time::timeout(limit, get(address, path)).await {
+            Ok(answer) => answer,
+            Err(_) => bail!("{address} did not answer within {limit:?}"),
+        }
+    })
+}
+
+async fn get(address: SocketAddr, path: &str) -> anyhow::Result<StatusCode> {
+    let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let request =
+        hyper::Request::get(path).header(hyper::header::HOST, address.to_string()).body(Empty::<Bytes>::new())?;
+    let answer = async {
+        let answer = sender.send_request(request).await?;
+        let status = answer.status();
+        answer.into_body().collect().await?;
+        drop(sender); // ends the connection, and with it the other half of this join
+        anyhow::Ok(status)
+    };
+    let (status, _) = tokio::join!(answer, connection);
+    status.with_context(|| format!("{address} did not answer"))
+}
