@@ -1,0 +1,123 @@
+//! Checks that ask the engine.
+
+use std::time::Duration;
+
+use harbor_model::ids::InstanceId;
+use harbor_runner::{About, Config as RunnerConfig, Runner};
+
+use super::{Finding, gibibytes};
+use crate::config::Config;
+use crate::secrets;
+
+/// How long the engine may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Free space under which images and sandboxes soon do not fit, in bytes.
+const LITTLE: u64 = 5 << 30;
+
+/// The oldest API that harbor speaks.
+const OLDEST: (u32, u32) = (1, 41);
+
+pub(super) async fn examine(config: &Config) -> Vec<Finding> {
+    let instance = secrets::existing_instance(&config.directories()).unwrap_or_else(InstanceId::random);
+    let mut runner = RunnerConfig::new(instance, config.directories().run());
+    runner.docker_host.clone_from(&config.docker_host);
+    let asked = async {
+        let runner = Runner::connect(runner).await?;
+        let about = runner.about().await?;
+        Ok::<_, harbor_runner::RunnerError>((runner, about))
+    };
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok((runner, about))) => {
+            let mut findings = vec![version(&about), runtime(config, &about), disk(&about), transport(config, &about)];
+            findings.push(image(&runner, &config.daytona.default_snapshot).await);
+            findings.push(prune());
+            findings
+        }
+        Ok(Err(error)) => vec![unreachable(config, &format!("{:#}", anyhow::Error::new(error)))],
+        Err(_) => vec![unreachable(config, &format!("no answer within {} seconds", PATIENCE.as_secs()))],
+    }
+}
+
+fn unreachable(config: &Config, reason: &str) -> Finding {
+    let reason = reason.to_owned();
+    let configured = config.docker_host.is_some() || std::env::var_os("DOCKER_HOST").is_some();
+    let remedy = if configured {
+        "check the address: `harbor config get docker_host`, or the variable DOCKER_HOST"
+    } else if reason.to_lowercase().contains("permission denied") {
+        "sudo usermod -aG docker \"$USER\", then log in again"
+    } else {
+        "start the engine: sudo systemctl start docker (install it with: sudo apt-get install docker.io)"
+    };
+    Finding::failed("engine", reason, remedy)
+}
+
+fn version(about: &About) -> Finding {
+    let found = format!("version {}, API {}, {}, cgroup v{}", about.version, about.api, about.storage, about.cgroup);
+    let mut numbers = about.api.split('.').filter_map(|part| part.parse::<u32>().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(major), Some(minor)) if (major, minor) < OLDEST => {
+            Finding::failed("engine", found, "install Docker 20.10 or newer: sudo apt-get install docker.io")
+        }
+        _ => Finding::fine("engine", found),
+    }
+}
+
+fn runtime(config: &Config, about: &About) -> Finding {
+    match &config.runtime {
+        Some(name) if !about.runtimes.contains(name) => {
+            let known = about.runtimes.join(", ");
+            Finding::failed(
+                "runtime",
+                format!("{name} is not registered with the engine ({known})"),
+                "harbor config set runtime \"\"",
+            )
+        }
+        Some(name) => Finding::fine("runtime", name.clone()),
+        None => Finding::fine("runtime", "the engine's default"),
+    }
+}
+
+fn disk(about: &About) -> Finding {
+    match about.free {
+        None => Finding::fine("engine disk", format!("{} is not on this machine", about.root)),
+        Some(free) if free < LITTLE => Finding::warning(
+            "engine disk",
+            format!("{} free in {}", gibibytes(free), about.root),
+            "docker image prune (asks first; `docker system df` shows what takes the room)",
+        ),
+        Some(free) => Finding::fine("engine disk", format!("{} free in {}", gibibytes(free), about.root)),
+    }
+}
+
+/// Stopped sandboxes are stopped containers, and the engine's prune removes all of those (design D15).
+fn prune() -> Finding {
+    Finding::warning(
+        "prune",
+        "`docker container prune` and `docker system prune` delete stopped sandboxes with their files",
+        "docker image prune, when room is needed while sandboxes are stopped",
+    )
+}
+
+/// Which way harbor reaches into sandboxes (design D4). Both work: the first is faster.
+fn transport(config: &Config, about: &About) -> Finding {
+    let ours = rustix::system::uname().release().to_string_lossy().into_owned();
+    let socket = config.docker_host.clone().or_else(|| std::env::var("DOCKER_HOST").ok());
+    let local = socket.is_none_or(|address| address.is_empty() || address.starts_with("unix://"));
+    let found = if local && about.kernel == ours {
+        "passed sockets: harbor and the engine share a kernel"
+    } else {
+        "streams over a published port: the engine has a kernel of its own"
+    };
+    Finding::fine("transport", found)
+}
+
+async fn image(runner: &Runner, reference: &str) -> Finding {
+    match runner.image(reference).await {
+        Ok(Some(image)) => Finding::fine("image", format!("{reference}, {} MB", image.size / 1_000_000)),
+        Ok(None) => {
+            Finding::warning("image", format!("{reference} is not there yet; `harbor up` gets it"), "harbor pull")
+        }
+        Err(error) => Finding::failed("image", format!("{:#}", anyhow::Error::new(error)), "harbor pull"),
+    }
+}

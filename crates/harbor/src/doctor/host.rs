@@ -1,0 +1,150 @@
+//! Checks of the host: directory, disk, ports, trust.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use super::{Finding, gibibytes};
+use crate::components::Service;
+use crate::config::directories::Directories;
+use crate::config::{Config, wellknown};
+use crate::process::listen::{listen_on, port_of};
+use crate::process::state::Running;
+use crate::secrets::authority;
+
+/// Free space under which the database soon cannot grow, in bytes.
+const LITTLE: u64 = 1 << 30;
+
+/// Services that are built; the others do not listen and need no port.
+const BUILT: [Service; 2] = [Service::Api, Service::Proxy];
+
+pub(super) fn data_directory(directories: &Directories) -> Finding {
+    let root = directories.root();
+    let shown = root.display();
+    let check = "data directory";
+    let Ok(metadata) = fs::metadata(root) else {
+        return match nearest(root).filter(|parent| is_writable(parent)) {
+            Some(_) => Finding::fine(check, format!("{shown}, made at the first start")),
+            None => Finding::failed(check, format!("{shown} cannot be made"), OWN_DIRECTORY),
+        };
+    };
+    if !metadata.is_dir() {
+        return Finding::failed(check, format!("{shown} is not a directory"), OWN_DIRECTORY);
+    }
+    if !is_writable(root) {
+        return Finding::failed(check, format!("{shown} cannot be written"), OWN_DIRECTORY);
+    }
+    let ours = metadata.uid() == rustix::process::geteuid().as_raw();
+    if !ours || metadata.permissions().mode() & 0o077 != 0 {
+        return Finding::warning(check, format!("{shown} is open to others"), format!("chmod 0700 {shown}"));
+    }
+    Finding::fine(check, shown.to_string())
+}
+
+const OWN_DIRECTORY: &str = "name a directory of yours with HARBOR_DATA_DIR";
+
+fn is_writable(path: &Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
+/// The nearest directory above `path` that exists.
+fn nearest(path: &Path) -> Option<&Path> {
+    path.ancestors().skip(1).find(|parent| parent.is_dir())
+}
+
+pub(super) fn disk(check: &'static str, path: &Path) -> Finding {
+    let existing = if path.is_dir() { Some(path) } else { nearest(path) };
+    let Some(found) = existing.and_then(|existing| rustix::fs::statvfs(existing).ok()) else {
+        return Finding::failed(check, format!("{} cannot be measured", path.display()), OWN_DIRECTORY);
+    };
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let text = format!("{} free in {}", gibibytes(free), path.display());
+    if free < LITTLE {
+        Finding::failed(check, text, "make room on that disk, or move the data: harbor config set data_dir PATH")
+    } else {
+        Finding::fine(check, text)
+    }
+}
+
+/// Each port is free, or held by the harbor that runs here.
+pub(super) async fn ports(config: &Config, running: &Running) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for service in BUILT {
+        let port = port_of(config, service);
+        let check = match service {
+            Service::Api => "API port",
+            _ => "proxy port",
+        };
+        let ours = matches!(running, Running::Yes { .. })
+            && running.ready().is_none_or(|ready| ready.port(service) == Some(port));
+        findings.push(if ours {
+            Finding::fine(check, format!("{port}, in use by this harbor"))
+        } else {
+            match listen_on(config.bind, port, service).await {
+                Ok(_) => Finding::fine(check, format!("{port} is free")),
+                Err(error) => {
+                    let text = format!("{error:#}");
+                    let found = text.split_once(": ").map_or(text.as_str(), |(found, _)| found).to_owned();
+                    Finding::failed(check, found, format!("harbor config set {} PORT", service.port_key()))
+                }
+            }
+        });
+    }
+    findings
+}
+
+pub(super) fn well_known(config: &Config) -> Finding {
+    match wellknown::check(config) {
+        Ok(()) if config.bind.is_loopback() => Finding::fine("exposure", "only this machine can connect"),
+        Ok(()) => Finding::fine("exposure", "others can connect; no key or password is a published one"),
+        Err(error) => {
+            let text = error.to_string();
+            let (found, remedy) = text.split_once(": run ").unwrap_or((&text, "harbor config set bind localhost"));
+            Finding::failed("exposure", found, remedy)
+        }
+    }
+}
+
+/// Python clients upload build contexts over https only, to a certificate that the system trusts (design D10).
+pub(super) fn authority(directories: &Directories) -> Finding {
+    let check = "authority";
+    let Some(certificate) = authority::existing_certificate(&directories.keys()) else {
+        return Finding::fine(check, "made at the first start");
+    };
+    let bundle = fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").unwrap_or_default();
+    let plain = |text: &str| text.split_whitespace().collect::<String>();
+    if plain(&bundle).contains(&plain(&certificate)) {
+        return Finding::fine(check, "this machine trusts it");
+    }
+    let file = directories.keys().join("authority.pem");
+    Finding::warning(
+        check,
+        "this machine does not trust harbor's certificates: Python clients cannot upload build contexts",
+        format!(
+            "sudo sh -c 'openssl x509 -in {} -out /usr/local/share/ca-certificates/harbor.crt && update-ca-certificates'",
+            file.display()
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    #[test]
+    fn a_data_directory_is_judged_without_being_made() {
+        let parent = tempfile::tempdir().unwrap();
+        let root = parent.path().join("data");
+        let judge = |root: &Path| data_directory(&Directories::new(root, None)).verdict;
+        assert_eq!(judge(&root), Verdict::Fine);
+        assert!(!root.exists());
+        fs::create_dir(&root).unwrap();
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(judge(&root), Verdict::Warning);
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(judge(&root), Verdict::Fine);
+        fs::write(parent.path().join("file"), "").unwrap();
+        assert_eq!(judge(&parent.path().join("file")), Verdict::Failed);
+    }
+}
