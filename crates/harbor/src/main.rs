@@ -1,3 +1,26 @@
 //! A self-hosted sandbox platform for AI agents in one binary.
+//!
+//! This crate is the binary: command line, configuration, first-start secrets, the process and its supervision, and
+//! the wiring of everything else. What a sandbox is, and how it is made and reached, is in the other crates.
 
-fn main() {}
+mod cli;
+mod components;
+#[expect(dead_code, reason = "read by the services, which are not wired yet")]
+mod config;
+mod default_image;
+mod doctor;
+#[cfg_attr(not(test), expect(dead_code, reason = "for the services, which are not wired yet"))]
+mod process;
+mod screen;
+#[expect(dead_code, reason = "read by the services, which are not wired yet")]
+mod secrets;
+mod wiring;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run().unwrap_or_else(|error| {
+        screen::failure(&process::announce::one_line(&error));
+        ExitCode::FAILURE
+    })
+}

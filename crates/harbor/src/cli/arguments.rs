@@ -1,0 +1,270 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, StyledStr};
+use clap::{Arg, Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::config::keys::{Default, KEYS, Key, Kind};
+use crate::config::load::placeholder;
+
+/// Sandboxes for AI agents on your own machine: one program, one URL, one key.
+#[derive(Debug, Parser)]
+#[command(name = "harbor", version, arg_required_else_help = true, after_help = EXAMPLES, max_term_width = 110)]
+pub(super) struct Arguments {
+    /// Directory with everything of this installation
+    #[arg(
+        help = "Directory with everything of this installation [env: HARBOR_DATA_DIR]",
+        long,
+        global = true,
+        value_name = "PATH"
+    )]
+    pub(super) data_dir: Option<PathBuf>,
+
+    /// Configuration file
+    #[arg(
+        help = "Configuration file [env: HARBOR_CONFIG; default: config.toml in the data directory]",
+        long,
+        global = true,
+        value_name = "PATH"
+    )]
+    pub(super) config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  harbor up                       start, wait until ready, print URL and key
+  eval \"$(harbor env)\"            point the Daytona SDKs and CLI at it
+  harbor config get daytona.admin_api_key
+  harbor logs -n 50 daytona-runner
+  harbor doctor                   what is wrong, and what to do about it";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Start harbor in the background and wait until it is ready
+    #[command(
+        after_help = "Examples:\n  harbor up\n  harbor up daytona --open\n  harbor up --foreground --host-port 36000\n\nRunning it again prints the same and changes nothing."
+    )]
+    Up(Up),
+    /// Stop harbor; sandboxes keep running and are taken over at the next start
+    #[command(after_help = "Example:\n  harbor down")]
+    Down(Down),
+    /// List the components and where they listen
+    #[command(after_help = "Example:\n  harbor ps | grep daytona-proxy")]
+    Ps {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Components to list; all unless given
+        #[arg(value_name = "HANDLE")]
+        handles: Vec<String>,
+    },
+    /// Show log lines and follow them
+    #[command(
+        after_help = "Examples:\n  harbor logs\n  harbor logs -n 100 daytona-runner\n  harbor logs --no-follow --json | jq ."
+    )]
+    Logs(Logs),
+    /// Say whether harbor is ready; exit status 0 only when it is
+    #[command(after_help = "Example:\n  harbor status && echo ready")]
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[arg(hide = true)]
+        handles: Vec<String>,
+    },
+    /// Print shell commands that point SDKs and CLI at this harbor
+    #[command(after_help = "Example:\n  eval \"$(harbor env)\"")]
+    Env {
+        #[arg(hide = true)]
+        handles: Vec<String>,
+    },
+    /// Print the URL of API and dashboard
+    #[command(after_help = "Example:\n  curl \"$(harbor url)/api/health\"")]
+    Url {
+        #[arg(hide = true)]
+        handles: Vec<String>,
+    },
+    /// Open the dashboard in a browser
+    #[command(after_help = "Example:\n  harbor open")]
+    Open {
+        #[arg(hide = true)]
+        handles: Vec<String>,
+    },
+    /// Get the image of the default snapshot, or build it where it cannot be pulled
+    #[command(after_help = "Example:\n  harbor pull")]
+    Pull {
+        #[arg(hide = true)]
+        handles: Vec<String>,
+    },
+    /// Read and change the configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Check this machine; every failed check comes with one remedy
+    #[command(after_help = "Example:\n  harbor doctor --json")]
+    Doctor {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Accepted for scripts: checking is all it does
+        #[arg(long, hide = true)]
+        check: bool,
+        #[arg(hide = true)]
+        handles: Vec<String>,
+    },
+    /// Remove what is no longer needed
+    #[command(after_help = "Example:\n  harbor prune --orphans")]
+    Prune(Prune),
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  harbor completions bash > ~/.local/share/bash-completion/completions/harbor")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the version
+    Version {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that can be typed")]
+pub(super) struct Up {
+    /// Stay in the foreground and log to standard error, for service managers
+    #[arg(long, short)]
+    pub(super) foreground: bool,
+    /// Open the dashboard in a browser when ready
+    #[arg(long, short)]
+    pub(super) open: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// How long to wait until ready; making the default image may take minutes
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    pub(super) wait: u64,
+    /// We are the process in the background
+    #[arg(long, hide = true)]
+    pub(super) detached: bool,
+    /// Accepted as Harbor's documents write it: `harbor up daytona`
+    #[arg(value_name = "HANDLE")]
+    pub(super) handles: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Down {
+    /// How long to wait until it has stopped
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(super) wait: u64,
+    /// Accepted as Harbor's documents write it: `harbor down daytona`
+    #[arg(value_name = "HANDLE")]
+    pub(super) handles: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Logs {
+    /// Earlier lines to show first
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 100)]
+    pub(super) tail: usize,
+    /// End after the earlier lines
+    #[arg(long)]
+    pub(super) no_follow: bool,
+    /// Accepted for scripts: following is the default
+    #[arg(long, short = 'f', hide = true)]
+    pub(super) follow: bool,
+    /// Print the lines as they are in the file, as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Components, such as daytona-runner; all unless given
+    #[arg(value_name = "NAME")]
+    pub(super) names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Prune {
+    /// Containers of this installation that its database does not know
+    #[arg(long)]
+    pub(super) orphans: bool,
+}
+
+/// Read and change the configuration
+#[derive(Debug, Subcommand)]
+pub(super) enum Config {
+    /// Print the value in force, and nothing else
+    #[command(after_help = "Example:\n  harbor config get daytona.host_port")]
+    Get {
+        /// Dotted name or environment variable
+        key: String,
+    },
+    /// Keep a value in config.toml; it applies at the next start. An empty value clears
+    #[command(
+        after_help = "Examples:\n  harbor config set daytona.host_port 36000\n  harbor config set daytona.host_port \"\""
+    )]
+    Set {
+        /// Dotted name or environment variable
+        key: String,
+        /// The value
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// List the keys, their values and where these come from
+    #[command(visible_alias = "list")]
+    Ls {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Also the keys of components that no longer exist
+        #[arg(long, short)]
+        all: bool,
+    },
+    /// Print the path of config.toml
+    Path,
+    /// Print the reference of all keys
+    #[command(hide = true)]
+    Markdown,
+}
+
+/// Adds the flags of the table of keys to the commands that use them.
+pub(super) fn with_flags(command: clap::Command) -> clap::Command {
+    let flags = || KEYS.iter().filter(|key| key.name != "data_dir").filter_map(flag);
+    command
+        .mut_subcommand("up", |up| up.args(flags()))
+        .mut_subcommand("doctor", |doctor| doctor.args(flags()))
+        .mut_subcommand("pull", |pull| {
+            pull.args(
+                flags().filter(|flag| ["docker_host", "daytona.default_snapshot"].contains(&flag.get_id().as_str())),
+            )
+        })
+}
+
+fn flag(key: &'static Key) -> Option<Arg> {
+    let default = match key.default {
+        Default::Is(value) => format!("; default: {value}"),
+        Default::Unset | Default::Generated(_) | Default::DataDirectory => String::new(),
+    };
+    let help = StyledStr::from(format!("{} [env: {}{default}]", key.meaning.trim_end_matches('.'), key.env()));
+    let arg =
+        Arg::new(key.name).long(key.flag()?).value_name(placeholder(key.kind)).help(help).help_heading("Configuration");
+    Some(match key.kind {
+        Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        Kind::Choice(words) => arg.value_parser(PossibleValuesParser::new(words)),
+        _ => arg,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        with_flags(Arguments::command()).debug_assert();
+    }
+}

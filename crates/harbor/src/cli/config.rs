@@ -1,0 +1,137 @@
+//! `harbor config`
+
+use std::fs;
+use std::io;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use serde_json::json;
+
+use super::arguments::Config as Command;
+use crate::config::directories::Directories;
+use crate::config::keys::{self, Default, KEYS, Key, Kind, Standing};
+use crate::config::load::{self, Loaded, Said};
+use crate::config::{file, reference};
+use crate::process::state::Running;
+use crate::screen::{self, Colour, paint};
+use crate::secrets;
+
+pub(super) fn run(command: &Command, said: &Said) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Get { key } => get(&load::load(said)?, find(key)?)?,
+        Command::Set { key, value } => set(said, find(key)?, value)?,
+        Command::Ls { json, all } => list(&load::load(said)?, *json, *all)?,
+        Command::Path => screen::line(&load::load(said)?.file.to_string_lossy())?,
+        Command::Markdown => screen::raw(&reference::markdown())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn find(name: &str) -> anyhow::Result<&'static Key> {
+    let hint = || match keys::similar(name) {
+        Some(key) => format!("unknown key {name:?}: did you mean {}?", key.name),
+        None => format!("unknown key {name:?}: `harbor config ls` lists the keys"),
+    };
+    keys::find(name).with_context(hint)
+}
+
+fn get(loaded: &Loaded, key: &Key) -> anyhow::Result<()> {
+    let (value, _) = value(loaded, key)?;
+    let generated = matches!(key.default, Default::Generated(_));
+    let Some(value) = value.or_else(|| (!generated).then(String::new)) else {
+        bail!("{} is generated at the first `harbor up`", key.name);
+    };
+    screen::line(&value)?;
+    note_replaced(key);
+    Ok(())
+}
+
+fn note_replaced(key: &Key) {
+    if let Standing::Replaced(by) = key.standing {
+        screen::note(&format!("{} has no effect: {by}", key.name));
+    }
+}
+
+/// The value in force and where it comes from.
+fn value(loaded: &Loaded, key: &Key) -> anyhow::Result<(Option<String>, String)> {
+    if key.name == "data_dir" {
+        let source = loaded.value(key).map_or_else(String::new, |(_, source)| source);
+        return Ok((Some(loaded.config.data_dir.to_string_lossy().into_owned()), source));
+    }
+    if let Some((value, source)) = loaded.value(key) {
+        return Ok((Some(value), source));
+    }
+    if key.name == "daytona.workspace" {
+        return Ok((Some(loaded.config.data_dir.to_string_lossy().into_owned()), "data_dir".to_owned()));
+    }
+    match key.default {
+        Default::Generated(file) => {
+            Ok((secrets::generated(&loaded.config.directories(), file)?, "generated".to_owned()))
+        }
+        _ => Ok((None, String::new())),
+    }
+}
+
+fn set(said: &Said, key: &Key, value: &str) -> anyhow::Result<()> {
+    let (path, directories) = match load::load(said) {
+        Ok(loaded) => (loaded.file.clone(), Some(loaded.config.directories())),
+        // the file may hold what this command is to put right
+        Err(error) => (load::file_of(said).map_err(|_| error)?, None),
+    };
+    if path.parent() == directories.as_ref().map(Directories::root)
+        && let Some(directories) = &directories
+    {
+        directories.create_root()?;
+    }
+    let absolute = match key.kind {
+        Kind::Path if !value.is_empty() => std::path::absolute(value)?.to_string_lossy().into_owned(),
+        _ => value.to_owned(),
+    };
+    file::set(&path, key, &absolute)?;
+    if value.is_empty()
+        && key.name == "daytona.ssh_host_key"
+        && let Some(directories) = &directories
+    {
+        forget_host_key(&directories.keys().join("ssh_host_key"))?;
+    }
+    note_replaced(key);
+    if let Some(directories) = directories
+        && key.standing == Standing::Used
+        && Running::find(&directories)? != Running::No
+    {
+        screen::note("harbor is running: it applies after `harbor down` and `harbor up`");
+    }
+    Ok(())
+}
+
+/// The documented way to rotate the host key: clear it, then start (contract, edges §10.1).
+fn forget_host_key(path: &std::path::Path) -> anyhow::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("cannot remove the SSH host key"),
+        _ => Ok(()),
+    }
+}
+
+fn list(loaded: &Loaded, as_json: bool, all: bool) -> anyhow::Result<()> {
+    let shown = KEYS.iter().filter(|key| all || as_json || key.standing == Standing::Used);
+    let mut objects = Vec::new();
+    for key in shown {
+        let (value, source) = value(loaded, key)?;
+        let value = if key.is_secret() { value.map(|_| "(hidden)".to_owned()) } else { value };
+        if as_json {
+            objects.push(json!({
+                "key": key.name,
+                "value": value,
+                "source": source,
+                "env": key.env(),
+                "secret": key.is_secret(),
+                "used": key.standing == Standing::Used,
+                "meaning": match key.standing { Standing::Used => key.meaning, Standing::Replaced(by) => by },
+            }));
+        } else {
+            let origin = if source.is_empty() { String::new() } else { format!("  ({source})") };
+            screen::line(&format!("{:<32} {}{}", key.name, value.unwrap_or_default(), paint(&origin, Colour::Dim)))?;
+        }
+    }
+    if as_json { screen::line(&serde_json::to_string_pretty(&objects)?) } else { Ok(()) }
+}

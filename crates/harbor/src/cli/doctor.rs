@@ -1,0 +1,47 @@
+//! `harbor doctor`
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::note_foreign;
+use crate::config::load::Loaded;
+use crate::doctor::{self, Finding, Verdict};
+use crate::screen::{self, Colour, paint};
+
+pub(super) fn run(loaded: &Loaded, as_json: bool, handles: &[String]) -> anyhow::Result<ExitCode> {
+    note_foreign(handles);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
+    let findings = runtime.block_on(doctor::examine(&loaded.config));
+    let well = findings.iter().all(|finding| finding.verdict != Verdict::Failed);
+    if as_json {
+        let checks: Vec<_> = findings.iter().map(object).collect();
+        screen::line(&serde_json::to_string_pretty(&json!({"ok": well, "checks": checks}))?)?;
+    } else {
+        for finding in &findings {
+            show(finding)?;
+        }
+    }
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn object(finding: &Finding) -> serde_json::Value {
+    let Finding { check, verdict, found, remedy } = finding;
+    json!({"check": check, "verdict": verdict.word(), "found": found, "remedy": remedy})
+}
+
+fn show(Finding { check, verdict, found, remedy }: &Finding) -> anyhow::Result<()> {
+    let colour = match verdict {
+        Verdict::Fine => Colour::Green,
+        Verdict::Warning => Colour::Yellow,
+        Verdict::Failed => Colour::Red,
+    };
+    let word = format!("{:<7}", verdict.word());
+    screen::line(&format!("{} {check:<14} {found}", paint(&word, colour)))?;
+    match remedy {
+        Some(remedy) => screen::line(&format!("{:<22} → {remedy}", "")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,93 @@
+//! `harbor env`, `harbor url`, `harbor open`: where harbor is, for shells and browsers.
+
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context as _, bail};
+
+use super::note_foreign;
+use crate::components::Service;
+use crate::config::Config;
+use crate::config::load::Loaded;
+use crate::process::state::{Ready, Running};
+use crate::{screen, secrets};
+
+pub(super) fn print_exports(loaded: &Loaded, handles: &[String]) -> anyhow::Result<ExitCode> {
+    note_foreign(handles);
+    let config = &loaded.config;
+    let running = Running::find(&config.directories())?;
+    if running.ready().is_none() {
+        screen::note("harbor is not ready: `harbor up`");
+    }
+    let key = api_key(config)?.context("there is no API key yet: the first `harbor up` makes one")?;
+    let url = api_url(config, running.ready()) + "/api";
+    screen::line(&format!("export DAYTONA_API_URL={} DAYTONA_API_KEY={}", quoted(&url), quoted(&key)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn print_url(loaded: &Loaded, handles: &[String]) -> anyhow::Result<ExitCode> {
+    note_foreign(handles);
+    let running = Running::find(&loaded.config.directories())?;
+    screen::line(&api_url(&loaded.config, running.ready()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn open(loaded: &Loaded, handles: &[String]) -> anyhow::Result<ExitCode> {
+    note_foreign(handles);
+    let running = Running::find(&loaded.config.directories())?;
+    let ready = running.ready().context("harbor is not ready: `harbor up`")?;
+    browse(&(api_url(&loaded.config, Some(ready)) + "/dashboard"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Scheme, host and port of the API: the port that is listened on, else the configured one.
+pub(super) fn api_url(config: &Config, ready: Option<&Ready>) -> String {
+    config.api_url(ready.and_then(|ready| ready.port(Service::Api)).unwrap_or(config.daytona.host_port))
+}
+
+/// The admin API key in force: configured, else generated, else none yet.
+pub(super) fn api_key(config: &Config) -> anyhow::Result<Option<String>> {
+    match &config.daytona.admin_api_key {
+        Some(key) => Ok(Some(key.reveal().to_owned())),
+        None => secrets::generated(&config.directories(), "admin_api_key"),
+    }
+}
+
+/// Opens `url` in a browser; where there is none, prints it and says so.
+pub(super) fn browse(url: &str) -> anyhow::Result<()> {
+    for program in ["xdg-open", "open", "wslview"] {
+        let opened =
+            Command::new(program).arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        match opened {
+            Ok(status) if status.success() => return Ok(()),
+            Ok(_) => break,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => bail!("cannot run {program}: {error}"),
+        }
+    }
+    screen::note("there is no browser here; the address is");
+    screen::line(url)
+}
+
+/// `text` as one word for a POSIX shell.
+fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:@%+=,".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_back_what_was_quoted() {
+        for text in ["dtn_0123", "", "it's $HOME `id`\n\\ \"", "http://localhost:35000/api"] {
+            let command = format!("printf %s {}", quoted(text));
+            let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! `harbor logs`: the log file, filtered by component and followed.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde_json::{Map, Value};
+
+use super::arguments::Logs;
+use crate::components::{self, COMPONENTS, Component, HANDLE};
+use crate::config::load::Loaded;
+use crate::process::log_file::aside;
+use crate::screen::{self, Colour, paint};
+
+/// How often the file is looked at while following.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+pub(super) fn run(loaded: &Loaded, options: &Logs) -> anyhow::Result<ExitCode> {
+    let wanted = Wanted::parse(&options.names)?;
+    let path = loaded.config.directories().log();
+    let mut tail = Tail::new(path.clone());
+    let mut last = VecDeque::new();
+    // enough of the past for `tail` lines even when most belong to other components, and never more than is kept
+    for number in (1..=3).rev() {
+        push_wanted(&mut last, read_lines(&aside(&path, number))?, &wanted, options.tail);
+    }
+    push_wanted(&mut last, tail.more()?, &wanted, options.tail);
+    if last.is_empty() && !path.exists() {
+        bail!("there are no logs yet: `harbor up` starts harbor");
+    }
+    for line in last {
+        show(&line, options.json)?;
+    }
+    if options.no_follow {
+        return Ok(ExitCode::SUCCESS);
+    }
+    loop {
+        thread::sleep(LOOK_EVERY);
+        for line in tail.more()?.iter().filter(|line| wanted.has(line)) {
+            show(line, options.json)?;
+        }
+    }
+}
+
+/// Which components' lines to show.
+enum Wanted {
+    All,
+    Some(Vec<&'static Component>),
+}
+
+impl Wanted {
+    fn parse(names: &[String]) -> anyhow::Result<Self> {
+        let known: Vec<_> = names.iter().filter_map(|name| components::named(name)).collect();
+        if !names.is_empty() && known.is_empty() {
+            let all: Vec<_> = COMPONENTS.iter().map(|component| component.name).collect();
+            bail!("there is no component {}: there are {}", names[0], all.join(", "));
+        }
+        super::note_foreign(names);
+        // `harbor logs daytona` is the documented way to see what the service does: all of it
+        let all = known.is_empty() || known.iter().any(|component| component.name == HANDLE);
+        Ok(if all { Self::All } else { Self::Some(known) })
+    }
+
+    fn has(&self, line: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(components) => {
+                let object: Value = serde_json::from_str(line).unwrap_or_default();
+                components.iter().any(|component| object["component"] == component.name)
+            }
+        }
+    }
+}
+
+fn push_wanted(last: &mut VecDeque<String>, lines: Vec<String>, wanted: &Wanted, most: usize) {
+    for line in lines.into_iter().filter(|line| wanted.has(line)) {
+        last.push_back(line);
+        if last.len() > most {
+            last.pop_front();
+        }
+    }
+}
+
+fn read_lines(path: &Path) -> anyhow::Result<Vec<String>> {
+    match File::open(path) {
+        Ok(file) => Ok(BufReader::new(file).lines().map_while(Result::ok).collect()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// Reads what is appended to a file that is renamed away when it is full.
+struct Tail {
+    path: PathBuf,
+    open: Option<(File, u64)>,
+    partial: Vec<u8>,
+}
+
+impl Tail {
+    fn new(path: PathBuf) -> Self {
+        Self { path, open: None, partial: Vec::new() }
+    }
+
+    /// Whole lines that came since the last call.
+    fn more(&mut self) -> anyhow::Result<Vec<String>> {
+        let mut lines = self.drain()?;
+        let current = fs::metadata(&self.path).map(|metadata| metadata.ino()).ok();
+        if current.is_some() && current != self.open.as_ref().map(|(_, inode)| *inode) {
+            lines.extend(self.drain()?); // written between the last read and the rename
+            let file = File::open(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
+            let inode = file.metadata()?.ino();
+            self.open = Some((file, inode));
+            lines.extend(self.drain()?);
+        }
+        Ok(lines)
+    }
+
+    fn drain(&mut self) -> anyhow::Result<Vec<String>> {
+        if let Some((file, _)) = &mut self.open {
+            file.read_to_end(&mut self.partial).with_context(|| format!("cannot read {}", self.path.display()))?;
+        }
+        let whole = self.partial.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let lines = self.partial.drain(..whole).collect::<Vec<_>>();
+        Ok(String::from_utf8_lossy(&lines).lines().map(str::to_owned).collect())
+    }
+}
+
+fn show(line: &str, as_json: bool) -> anyhow::Result<()> {
+    match serde_json::from_str::<Map<String, Value>>(line) {
+        Ok(object) if !as_json => screen::line(&for_people(object)),
+        _ => screen::line(line),
+    }
+}
+
+/// `12:00:00.123 WARN daytona-runner did not start attempt=2`
+fn for_people(mut object: Map<String, Value>) -> String {
+    let mut take = |name: &str| object.remove(name).map(|value| plain(&value)).unwrap_or_default();
+    let (time, level, component, message) = (take("time"), take("level"), take("component"), take("message"));
+    take("target");
+    let level = level.to_uppercase();
+    let colour = match level.as_str() {
+        "ERROR" => Colour::Red,
+        "WARN" => Colour::Yellow,
+        "INFO" => Colour::Green,
+        _ => Colour::Dim,
+    };
+    let mut text =
+        format!("{} {} {component:<16} {message}", paint(&time, Colour::Dim), paint(&format!("{level:<5}"), colour));
+    for (name, value) in &object {
+        text = format!("{text} {}{}", paint(&format!("{name}="), Colour::Dim), plain(value));
+    }
+    text
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn following_survives_a_rotation() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("harbor.log");
+        let append = |text: &str| {
+            File::options().create(true).append(true).open(&path).unwrap().write_all(text.as_bytes()).unwrap();
+        };
+        let mut tail = Tail::new(path.clone());
+        assert!(tail.more().unwrap().is_empty());
+        append("one\ntw");
+        assert_eq!(tail.more().unwrap(), ["one"]);
+        append("o\n");
+        fs::rename(&path, aside(&path, 1)).unwrap();
+        append("three\n");
+        assert_eq!(tail.more().unwrap(), ["two", "three"]);
+        assert!(tail.more().unwrap().is_empty());
+    }
+
+    #[test]
+    fn lines_are_filtered_by_component() {
+        let line = r#"{"component":"daytona-runner","message":"x"}"#;
+        let wanted = |names: &[&str]| Wanted::parse(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert!(wanted(&["daytona-runner"]).unwrap().has(line));
+        assert!(wanted(&["daytona-proxy", "daytona-runner"]).unwrap().has(line));
+        assert!(!wanted(&["daytona-proxy"]).unwrap().has(line));
+        assert!(wanted(&["daytona"]).unwrap().has(line) && wanted(&[]).unwrap().has(line));
+        let refusal = wanted(&["ollama"]).err().unwrap().to_string();
+        assert!(refusal.contains("daytona-runner"), "{refusal}");
+    }
+}

@@ -1,0 +1,91 @@
+//! The command line: what there is to say, and who answers it.
+//!
+//! Every command of the Harbor documents works as they write it, with or without the handle `daytona` (contract,
+//! edges §10.1). Flags for configuration come from the table of keys.
+
+mod arguments;
+mod config;
+mod doctor;
+mod down;
+mod env;
+mod logs;
+mod ps;
+mod pull;
+mod status;
+mod up;
+mod version;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
+
+use crate::config::keys::KEYS;
+use crate::config::load::{self, Loaded, Said};
+use crate::screen;
+use arguments::{Arguments, Command};
+
+/// Runs the command that was asked for.
+pub(crate) fn run() -> anyhow::Result<ExitCode> {
+    let matches = arguments::with_flags(Arguments::command()).get_matches();
+    let arguments = Arguments::from_arg_matches(&matches)?;
+    let said = said(&arguments, &matches);
+    match arguments.command {
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut arguments::with_flags(Arguments::command()),
+                "harbor",
+                &mut std::io::stdout(),
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Version { json } => version::run(json),
+        Command::Config(command) => config::run(&command, &said),
+        Command::Up(options) => up::run(&load::load(&said)?, &said, &options),
+        Command::Down(options) => down::run(&load::load(&said)?, &options),
+        Command::Ps { json, handles } => ps::run(&load::load(&said)?, json, &handles),
+        Command::Logs(options) => logs::run(&load::load(&said)?, &options),
+        Command::Status { json, handles } => status::run(&load::load(&said)?, json, &handles),
+        Command::Env { handles } => env::print_exports(&load::load(&said)?, &handles),
+        Command::Url { handles } => env::print_url(&load::load(&said)?, &handles),
+        Command::Open { handles } => env::open(&load::load(&said)?, &handles),
+        Command::Pull { handles } => pull::run(&load::load(&said)?, &handles),
+        Command::Doctor { json, check: _, handles } => doctor::run(&load::load(&said)?, json, &handles),
+        Command::Prune(options) => prune(&load::load(&said)?, options.orphans),
+    }
+}
+
+/// What flags and environment say.
+fn said(arguments: &Arguments, matches: &ArgMatches) -> Said {
+    let mut flags = BTreeMap::new();
+    if let Some(directory) = &arguments.data_dir {
+        flags.insert("data_dir", directory.to_string_lossy().into_owned());
+    }
+    if let Some((_, matches)) = matches.subcommand() {
+        for key in KEYS {
+            if let Ok(Some(value)) = matches.try_get_one::<String>(key.name) {
+                flags.insert(key.name, value.clone());
+            }
+        }
+    }
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment = environment.filter(|(name, _)| name.starts_with("HARBOR_")).collect();
+    Said { file: arguments.config.clone(), flags, environment }
+}
+
+/// Handles of other services of the real Harbor are ignored with a note; so that a script that starts several goes on.
+fn note_foreign(handles: &[String]) {
+    for handle in handles.iter().filter(|handle| crate::components::named(handle).is_none()) {
+        screen::note(&format!("there is no {handle} here; harbor runs {} alone", crate::components::HANDLE));
+    }
+}
+
+/// Removing containers that no database knows needs the running services.
+fn prune(_loaded: &Loaded, orphans: bool) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(orphans, "say what to remove: `harbor prune --orphans`");
+    anyhow::bail!(
+        "removing orphans is not built yet: `docker ps -a --filter label=harbor.instance` lists harbor's containers"
+    )
+}

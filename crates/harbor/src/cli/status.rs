@@ -1,0 +1,77 @@
+//! `harbor status`
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{env, note_foreign};
+use crate::components::Service;
+use crate::config::load::Loaded;
+use crate::process::http;
+use crate::process::state::{Phase, Ready, Running, State};
+use crate::screen::{self, Colour, paint};
+
+/// How long the API may take to say that it is well.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) fn run(loaded: &Loaded, as_json: bool, handles: &[String]) -> anyhow::Result<ExitCode> {
+    note_foreign(handles);
+    let running = Running::find(&loaded.config.directories())?;
+    let (word, detail) = judge(&running);
+    let state = match &running {
+        Running::Yes { state } => state.as_ref(),
+        Running::No => None,
+    };
+    if as_json {
+        screen::line(&serde_json::to_string_pretty(&json!({
+            "ready": word == "ready",
+            "state": word,
+            "detail": detail,
+            "pid": state.map(|state| state.pid),
+            "version": state.map(|state| state.version.as_str()),
+            "url": running.ready().map(|ready| env::api_url(&loaded.config, Some(ready))),
+            "engine": running.ready().map(|ready| ready.engine.as_str()),
+            "services": running.ready().map(|ready| &ready.services),
+        }))?)?;
+    } else {
+        let colour = if word == "ready" { Colour::Green } else { Colour::Yellow };
+        let at = running
+            .ready()
+            .map_or_else(String::new, |ready| format!(" at {}", env::api_url(&loaded.config, Some(ready))));
+        let detail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
+        screen::line(&format!("harbor is {}{at}{detail}", paint(word, colour)))?;
+    }
+    Ok(if word == "ready" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// One word, and what there is to say about it.
+fn judge(running: &Running) -> (&'static str, Option<String>) {
+    match running {
+        Running::No => ("stopped", None),
+        Running::Yes { state: None } => ("starting", None),
+        Running::Yes { state: Some(State { phase: Phase::Starting(doing), .. }) } => {
+            ("starting", Some(doing.what.clone()).filter(|what| !what.is_empty()))
+        }
+        Running::Yes { state: Some(State { phase: Phase::Stopping, .. }) } => ("stopping", None),
+        Running::Yes { state: Some(State { phase: Phase::Ready(ready), .. }) } => match ask(ready) {
+            Ok(()) => ("ready", None),
+            Err(error) => ("unhealthy", Some(format!("{error:#}"))),
+        },
+    }
+}
+
+fn ask(ready: &Ready) -> anyhow::Result<()> {
+    let listening = ready.listening(Service::Api).and_then(|listening| listening.addresses.first().copied());
+    let mut address = listening.ok_or_else(|| anyhow::anyhow!("the API does not listen"))?;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    let status = http::status(address, "/api/health", PATIENCE)?;
+    anyhow::ensure!(status.is_success(), "/api/health answers {status}");
+    Ok(())
+}

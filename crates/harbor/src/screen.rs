@@ -1,0 +1,132 @@
+//! Writing to the terminal.
+//!
+//! Guarantees: colours and moving bars only where a person looks; a reader that has gone away (`| head`) ends the
+//! command quietly.
+
+use std::borrow::Cow;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::process::progress::Doing;
+
+/// Prints one line to standard output.
+pub(crate) fn line(text: &str) -> anyhow::Result<()> {
+    raw(&format!("{text}\n"))
+}
+
+/// Prints `text` to standard output.
+pub(crate) fn raw(text: &str) -> anyhow::Result<()> {
+    let mut output = io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        outcome => Ok(outcome?),
+    }
+}
+
+/// Prints a remark for people to standard error, where scripts do not read.
+pub(crate) fn note(text: &str) {
+    _ = writeln!(io::stderr().lock(), "{} {text}", paint_stderr("note:", Colour::Dim));
+}
+
+/// Prints why a command failed to standard error.
+pub(crate) fn failure(text: &str) {
+    _ = writeln!(io::stderr().lock(), "{} {text}", paint_stderr("harbor:", Colour::Red));
+}
+
+/// Colours in use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Colour {
+    /// Good.
+    Green,
+    /// Worth a look.
+    Yellow,
+    /// Failed.
+    Red,
+    /// Important.
+    Bold,
+    /// Beside the point.
+    Dim,
+}
+
+/// `text` in `colour` where standard output is a terminal.
+pub(crate) fn paint(text: &str, colour: Colour) -> Cow<'_, str> {
+    painted(text, colour, io::stdout().is_terminal() && wanted())
+}
+
+fn paint_stderr(text: &str, colour: Colour) -> Cow<'_, str> {
+    painted(text, colour, colours_on_stderr())
+}
+
+/// Whether standard error shows colours.
+pub(crate) fn colours_on_stderr() -> bool {
+    io::stderr().is_terminal() && wanted()
+}
+
+/// <https://no-color.org>
+fn wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+fn painted(text: &str, colour: Colour, on: bool) -> Cow<'_, str> {
+    let code = match colour {
+        Colour::Green => 32,
+        Colour::Yellow => 33,
+        Colour::Red => 31,
+        Colour::Bold => 1,
+        Colour::Dim => 2,
+    };
+    if on { Cow::Owned(format!("\x1b[{code}m{text}\x1b[0m")) } else { Cow::Borrowed(text) }
+}
+
+/// Shows what is being done: a bar on a terminal, a line per step elsewhere.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    bar: ProgressBar,
+    said: String,
+    on_terminal: bool,
+}
+
+impl Waiting {
+    /// Nothing is shown before the first [`Waiting::show`].
+    pub(crate) fn new() -> Self {
+        let on_terminal = io::stderr().is_terminal();
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        Self { bar, said: String::new(), on_terminal }
+    }
+
+    /// Shows `doing`.
+    pub(crate) fn show(&mut self, doing: &Doing) {
+        if doing.what.is_empty() {
+            return;
+        }
+        if !self.on_terminal {
+            if self.said != doing.what {
+                _ = writeln!(io::stderr().lock(), "{}", doing.what);
+                self.said.clone_from(&doing.what);
+            }
+            return;
+        }
+        let template = match doing.of {
+            Some((done, whole)) => {
+                self.bar.set_length(whole);
+                self.bar.set_position(done);
+                "{spinner} {msg} {wide_bar} {bytes}/{total_bytes}"
+            }
+            None => "{spinner} {wide_msg} {elapsed}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style);
+        }
+        self.bar.set_message(doing.what.clone());
+        self.bar.enable_steady_tick(Duration::from_millis(100));
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,209 @@
+//! Joins store, control, reconcile, runner, gateway and api into the running services.
+//!
+//! Nothing else knows more than one of them. Ports are opened first, so that a taken one is told before anything is
+//! touched; then the engine is asked; the default image, which may take minutes once, is got while the API serves.
+
+mod joins;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use harbor_control::Control;
+use harbor_gateway::Gateway;
+use harbor_model::ids::{RegionId, UserId};
+use harbor_model::resources::Resources;
+use harbor_model::snapshots::SnapshotState;
+use harbor_reconcile::Reconciler;
+use harbor_runner::{About, Runner};
+use harbor_store::Store;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::components::Service;
+use crate::config::Config;
+use crate::default_image;
+use crate::process::state::Listening;
+use crate::process::supervisor::Supervisor;
+use crate::process::{Progress, Ready, listen};
+use crate::secrets::Secrets;
+
+/// The one region. Scripts written for the hosted product say `us`.
+const REGION: &str = "us";
+
+/// The first user (contract, control-plane §2.5).
+const ADMINISTRATOR: (&str, &str) = ("daytona-admin", "Daytona Admin");
+
+/// The contract that clients are told (contract, control-plane §1.7).
+const CONTRACT_VERSION: &str = "v0.190.0";
+
+/// How long create and start wait for `started` (design D2).
+const START_BUDGET: Duration = Duration::from_secs(1);
+
+/// How long an engine that does not answer is tried for a start.
+const START_DEADLINE: Duration = Duration::from_secs(120);
+
+/// What a stop gives processes (contract, toolbox §4.1).
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// Serves until `stop` is cancelled; sends `ready` once API, engine and default snapshot are ready.
+pub(crate) async fn serve(
+    config: &Config,
+    secrets: &Secrets,
+    progress: &Progress,
+    ready: oneshot::Sender<Ready>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    progress.say("opening ports");
+    let (api_listeners, api) = listen(config, Service::Api).await?;
+    let (proxy_listeners, proxy) = listen(config, Service::Proxy).await?;
+    progress.say("opening the database");
+    let store = Store::open(&config.directories().database())?;
+    progress.say(format!("asking the engine at {}", config.engine_address()));
+    let runner = Runner::connect(runner_config(config, secrets)).await?;
+    let (about, prepared) = tokio::join!(runner.about(), runner.prepare());
+    let about = about?;
+    prepared?;
+    let dial = Arc::new(joins::Dialer::new(runner.clone()));
+    let control = Control::new(store.clone(), control_config(config, secrets, &about), dial).await?;
+    let reconciler = Reconciler::new(store, runner.clone(), reconcile_config(config, &about));
+
+    let readiness = Arc::new(joins::Ready::new(runner.clone(), control.clone()));
+    let (router, events) = harbor_api::router(control.clone(), api_config(config, secrets, &api, &proxy), readiness);
+    let gateway = Gateway::new(control.clone(), gateway_config());
+    let mut crew = Supervisor::default();
+    let router = gateway.beside(router);
+    crew.spawn("reconciler", |stop| async move {
+        reconciler.run(stop.cancelled_owned()).await.map_err(anyhow::Error::msg)
+    });
+    crew.spawn("events", |stop| async move {
+        events.publish(stop.cancelled_owned()).await;
+        Ok(())
+    });
+    doors(&mut crew, "api", api_listeners, &router);
+    doors(&mut crew, "proxy", proxy_listeners, &gateway.proxy());
+    let services = vec![api, proxy];
+    let engine = format!("Docker {} (API {})", about.version, about.api);
+    let image = config.daytona.default_snapshot.clone();
+    let progress = progress.clone();
+    crew.spawn("default snapshot", |stop| async move {
+        tokio::select! {
+            offered = offer_default_snapshot(&runner, &control, &image, &progress) => offered?,
+            () = stop.cancelled() => return Ok(()),
+        }
+        _ = ready.send(Ready { services, engine }); // nobody waits for it
+        stop.cancelled().await;
+        Ok(())
+    });
+    crew.run(stop, config.grace()).await
+}
+
+/// Serves `router` on each of `listeners`.
+fn doors(crew: &mut Supervisor, name: &str, listeners: Vec<TcpListener>, router: &Router) {
+    for listener in listeners {
+        let router = router.clone();
+        crew.spawn(name, |stop| async move {
+            harbor_gateway::serve(listener, router, stop.cancelled_owned()).await;
+            Ok(())
+        });
+    }
+}
+
+/// Makes sure that the default image is there, and offers it.
+async fn offer_default_snapshot(
+    runner: &Runner,
+    control: &Control,
+    image: &str,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let found = match runner.image(image).await? {
+        Some(found) => found,
+        None => {
+            control.offer_default_snapshot(SnapshotState::Pulling, None, None).await?;
+            match default_image::ensure(runner, image, progress).await {
+                Ok(made) => made,
+                Err(error) => {
+                    let reason = Some(format!("{error:#}"));
+                    control.offer_default_snapshot(SnapshotState::Error, None, reason).await?;
+                    return Err(error);
+                }
+            }
+        }
+    };
+    control.offer_default_snapshot(SnapshotState::Active, Some(found.size), None).await.context("default snapshot")?;
+    Ok(())
+}
+
+fn runner_config(config: &Config, secrets: &Secrets) -> harbor_runner::Config {
+    harbor_runner::Config {
+        docker_host: config.docker_host.clone(),
+        runtime: config.runtime.clone(),
+        allow_lan: config.allow_lan,
+        ..harbor_runner::Config::new(secrets.instance, config.directories().run().join("infra"))
+    }
+}
+
+fn control_config(config: &Config, secrets: &Secrets, about: &About) -> harbor_control::Config {
+    let gibibytes = |bytes: u64| u32::try_from(bytes >> 30).unwrap_or(u32::MAX);
+    harbor_control::Config {
+        region: RegionId::new(REGION),
+        default_snapshot: config.daytona.default_snapshot.clone(),
+        administrator: UserId::new(ADMINISTRATOR.0),
+        administrator_name: ADMINISTRATOR.1.to_owned(),
+        administrator_email: config.daytona.admin_email.clone(),
+        administrator_key: secrets.admin_api_key.clone(),
+        limits: Resources {
+            cpu: about.processors,
+            memory_gib: gibibytes(about.memory),
+            // what is free now is no bound on what a sandbox may be promised: files come later
+            disk_gib: about.free.map_or(u32::MAX, gibibytes),
+            gpu: 0,
+        },
+        strict: config.compat.strict,
+        start_budget: START_BUDGET,
+    }
+}
+
+fn reconcile_config(config: &Config, about: &About) -> harbor_reconcile::Config {
+    harbor_reconcile::Config {
+        workers: usize::try_from(about.processors).unwrap_or(1).max(1) * 2,
+        infra_stock: config.infra.stock,
+        start_deadline: START_DEADLINE,
+        stop_grace: STOP_GRACE,
+    }
+}
+
+fn api_config(config: &Config, secrets: &Secrets, api: &Listening, proxy: &Listening) -> harbor_api::Config {
+    let port = |listening: &Listening| listening.addresses.first().map_or(0, std::net::SocketAddr::port);
+    let (api, proxy) = (port(api), port(proxy));
+    let api_url = config.api_url(api);
+    let proxy_url = config.proxy_url(proxy);
+    let (protocol, domain) = proxy_url.split_once("://").unwrap_or(("http", &proxy_url));
+    // `proxy.localhost` does not resolve outside browsers, so toolbox calls go to a host that does (contract, edges §1.17)
+    let toolbox = config.public_url.proxy.clone();
+    let toolbox = toolbox.unwrap_or_else(|| format!("http://{}:{proxy}", config.bind.client_host()));
+    harbor_api::Config {
+        urls: harbor_api::Urls {
+            api: format!("{api_url}/api"),
+            dashboard: format!("{api_url}/dashboard"),
+            proxy_toolbox: format!("{toolbox}/toolbox"),
+            preview: harbor_api::PreviewUrls { protocol: protocol.to_owned(), domain: domain.to_owned() },
+            ssh: None,
+        },
+        version: CONTRACT_VERSION.to_owned(),
+        harbor_version: env!("CARGO_PKG_VERSION").to_owned(),
+        instance: secrets.instance,
+        health_key: None,
+        oidc: None,
+    }
+}
+
+fn gateway_config() -> harbor_gateway::Config {
+    harbor_gateway::Config {
+        toolbox_port: harbor_protocol::toolbox::PORT,
+        toolbox_token_header: http::HeaderName::from_static(harbor_protocol::toolbox::TOKEN_HEADER),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
