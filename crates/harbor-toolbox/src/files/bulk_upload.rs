@@ -108,7 +108,7 @@ impl Upload {
         let target = match Target::new(&self.context, given) {
             Ok(target) => target,
             Err(error) => {
-                self.errors.push(format!("{path}: create: {error}"));
+                self.errors.push(format!("{path}: create: {}", error.without_prefix()));
                 return Ok(());
             }
         };

@@ -59,7 +59,7 @@ pub(super) async fn replace(
             let target = target?;
             replace_in(&target.full, &finder, &value).map_err(|error| failure::with_path(&target.given, &error))
         });
-        let error = replaced.await.err().map(|error| error.to_string());
+        let error = replaced.await.err().map(|error| error.without_prefix().to_string());
         outcomes.push(Outcome { file, success: error.is_none(), error });
     }
     Ok(Json(outcomes))

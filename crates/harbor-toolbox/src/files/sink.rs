@@ -231,10 +231,8 @@ impl Unfinished {
 impl Drop for Unfinished {
     /// Reached with a path only when the request went away in the middle.
     fn drop(&mut self) {
-        let mut guard = Self { path: self.path.take(), identity: self.identity };
-        match Handle::try_current() {
-            Ok(runtime) if guard.path.is_some() => drop(runtime.spawn_blocking(move || guard.remove())),
-            _ => guard.remove(),
-        }
+        let (Some(path), Ok(runtime)) = (self.path.take(), Handle::try_current()) else { return };
+        let mut guard = Self { path: Some(path), identity: self.identity };
+        runtime.spawn_blocking(move || guard.remove());
     }
 }
