@@ -4,6 +4,7 @@ use harbor_model::Timestamp;
 use harbor_model::ids::OrganizationId;
 use harbor_model::organizations::{MemberRole, Organization, User};
 
+use crate::error::Kind;
 use crate::identity::Caller;
 use crate::{Control, Error};
 
@@ -23,6 +24,13 @@ impl Control {
     pub async fn organizations(&self, caller: &Caller) -> Result<Vec<Organization>, Error> {
         let all = self.store().organizations_of(caller.user.id.clone()).await?;
         Ok(all.into_iter().map(|(organization, _)| organization).collect())
+    }
+
+    /// When this installation was set up: when its first user got an organization.
+    pub async fn installed_at(&self) -> Result<Timestamp, Error> {
+        let all = self.store().organizations_of(self.config().administrator.clone()).await?;
+        let first = all.first().map(|(organization, _)| organization.created_at);
+        first.ok_or_else(|| Error::new(Kind::Internal, "the first user has no organization"))
     }
 
     /// One organization; the caller must act within it (contract, control-plane §2.3).

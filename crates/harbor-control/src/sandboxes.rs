@@ -11,7 +11,7 @@ use harbor_model::identity::Permission;
 use harbor_model::names::{DisplayName, SandboxRef};
 use harbor_model::sandboxes::{Desired, Sandbox, State};
 
-pub use create::NewSandbox;
+pub use create::{AUTO_ARCHIVE_MAXIMUM, NewSandbox};
 pub use list::{After, Filter, Order, Page, Range, Sort, SortValue};
 
 use crate::identity::Caller;
@@ -104,6 +104,16 @@ impl Control {
             Ok(())
         })
         .await
+    }
+
+    /// Notes that the caller uses the sandbox; less than five seconds after its last use nothing is written.
+    pub async fn note_activity(&self, caller: &Caller, sandbox: &SandboxRef) -> Result<(), Error> {
+        let row = self.sandbox(caller, sandbox).await?;
+        let now = now();
+        if now - row.last_activity_at >= time::Duration::seconds(5) {
+            self.store().touch_sandbox(row.id, now).await?;
+        }
+        Ok(())
     }
 
     /// One checked change of one row: `check` sees the committed row and alters it, or refuses and leaves it alone.

@@ -17,8 +17,8 @@ use crate::{Control, Error, now, token};
 /// Minutes: a week.
 const AUTO_ARCHIVE_DEFAULT: u32 = 10_080;
 
-/// Minutes: thirty days.
-pub(crate) const AUTO_ARCHIVE_MAXIMUM: u32 = 43_200;
+/// Minutes: thirty days. The longest a stopped sandbox waits until it is archived.
+pub const AUTO_ARCHIVE_MAXIMUM: u32 = 43_200;
 
 /// Minutes.
 const AUTO_STOP_DEFAULT: u32 = 15;
@@ -137,7 +137,7 @@ impl Control {
 
     async fn usable_snapshot(&self, caller: &Caller, asked: Option<&str>) -> Result<Snapshot, Error> {
         let text = asked.filter(|text| !text.trim().is_empty()).unwrap_or(&self.config().default_snapshot);
-        let found = self.store().find_snapshot(caller.organization, text.to_owned()).await?;
+        let found = self.find_snapshot(caller, text).await?;
         let snapshot = found.ok_or_else(|| {
             Error::invalid(format!("Snapshot {text} not found. Did you add it through the Dashboard or the API?"))
         })?;
