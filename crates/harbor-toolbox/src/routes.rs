@@ -60,6 +60,9 @@ mod tests {
 
     const CONTRACT: &str = include_str!("../../../tests/contract/toolbox-endpoints.tsv");
 
+    /// Routes of `{sessionId}` that the entrypoint session answers itself.
+    const ENTRYPOINT_ALIASES: [(&str, &str); 1] = [("DELETE", "/process/session/entrypoint")];
+
     fn contract() -> BTreeSet<(String, String)> {
         let line = |line: &str| {
             let mut fields = line.split('\t');
@@ -84,6 +87,7 @@ mod tests {
             let allowed = allowed_methods(&router, &path).await.unwrap_or_default();
             // HEAD comes with GET in this router; the middleware in front refuses it.
             let methods = allowed.split(',').filter(|method| !matches!(*method, "" | "HEAD"));
+            let methods = methods.filter(|method| !ENTRYPOINT_ALIASES.contains(&(*method, path.as_str())));
             found.extend(methods.map(|method| (method.to_owned(), path.clone())));
         }
         let gaps = listed_gaps();

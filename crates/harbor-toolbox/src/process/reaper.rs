@@ -18,6 +18,7 @@ pub(crate) const KILLED: i32 = -1;
 
 /// Puts the C library's "start in that directory" into a static binary. The standard library only looks whether it is
 /// there, and forks when it is not, which takes 0.2 ms longer per command than starting a process without a copy.
+#[cfg(target_env = "gnu")]
 #[used]
 static START_IN_DIRECTORY: unsafe extern "C" fn(
     *mut libc::posix_spawn_file_actions_t,

@@ -21,13 +21,13 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::log::{Log, Stream, split};
+use super::log::{Log, Stream, split, without_markers};
 use super::{ENTRYPOINT, directory};
 use crate::client::{OutputForm, output_form, version_token};
 use crate::context::Context;
 use crate::error::Error;
 use crate::json::Json;
-use crate::process::command::{Variables, command};
+use crate::process::command::{self, Variables};
 use crate::process::{Child, Group, quote};
 
 /// Id of the session's only command.
@@ -105,7 +105,7 @@ struct Launched {
 fn launch(context: &Context, arguments: &[String]) -> io::Result<Launched> {
     let (program, rest) = arguments.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let environment = context.environment();
-    let mut command = command(program.as_ref(), &environment, &Variables::new(), &context.work_dir());
+    let mut command = command::command(program.as_ref(), &environment, &Variables::new(), &context.work_dir());
     let (stdin, to_child) = pipe_with(PipeFlags::CLOEXEC)?;
     let (stdout, child_stdout) = pipe_with(PipeFlags::CLOEXEC)?;
     let (stderr, child_stderr) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -162,10 +162,15 @@ fn entrypoint(context: &Context) -> Result<&Entrypoint, Error> {
 }
 
 pub(super) async fn session(State(context): State<Context>) -> Result<impl IntoResponse, Error> {
-    let entrypoint = entrypoint(&context)?;
-    let exit_code = *entrypoint.exit.borrow();
-    let command = Command { id: COMMAND, line: entrypoint.line.clone(), exit_code };
-    Ok(Json(Session { session_id: ENTRYPOINT, commands: [command] }))
+    Ok(Json(Session { session_id: ENTRYPOINT, commands: [describe(entrypoint(&context)?)] }))
+}
+
+pub(super) async fn command(State(context): State<Context>) -> Result<impl IntoResponse, Error> {
+    Ok(Json(describe(entrypoint(&context)?)))
+}
+
+fn describe(entrypoint: &Entrypoint) -> Command {
+    Command { id: COMMAND, line: entrypoint.line.clone(), exit_code: *entrypoint.exit.borrow() }
 }
 
 #[derive(Deserialize)]
@@ -173,26 +178,54 @@ pub(super) struct Follow {
     follow: Option<String>,
 }
 
+/// A request for the log, by WebSocket or plainly.
+type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+
+/// The session's own route, which knows no combined form.
 pub(super) async fn logs(
     State(context): State<Context>,
-    Query(Follow { follow }): Query<Follow>,
+    Query(follow): Query<Follow>,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Upgrade,
 ) -> Result<Response, Error> {
-    let log = entrypoint(&context)?.log.clone();
+    let form = match output_form(&headers) {
+        OutputForm::Combined => OutputForm::Raw,
+        form => form,
+    };
+    answer(&context, &follow, &headers, upgrade, form)
+}
+
+/// The route that every command's log has.
+pub(super) async fn command_logs(
+    State(context): State<Context>,
+    Query(follow): Query<Follow>,
+    headers: HeaderMap,
+    upgrade: Upgrade,
+) -> Result<Response, Error> {
+    answer(&context, &follow, &headers, upgrade, output_form(&headers))
+}
+
+/// A WebSocket always gets the markers: only it tells the streams apart for a client that states no version.
+fn answer(
+    context: &Context,
+    follow: &Follow,
+    headers: &HeaderMap,
+    upgrade: Upgrade,
+    form: OutputForm,
+) -> Result<Response, Error> {
+    let log = entrypoint(context)?.log.clone();
     let log = log.ok_or_else(|| Error::not_found("the entrypoint has no log: its home directory is not writable"))?;
     if let Ok(upgrade) = upgrade {
-        let follow = follow.as_deref() == Some("true");
-        let token = version_token(&headers).map(str::to_owned);
-        let upgrade = upgrade.protocols(token);
+        let follow = follow.follow.as_deref() == Some("true");
+        let upgrade = upgrade.protocols(version_token(headers).map(str::to_owned));
         return Ok(upgrade.on_upgrade(move |socket| async move { log.send(socket, follow).await }));
     }
     let raw = log.read().map_err(|error| Error::internal(error.to_string()))?;
-    Ok(match output_form(&headers) {
-        OutputForm::Split => Json(split(&raw)).into_response(),
-        OutputForm::Raw | OutputForm::Combined => {
-            let text = String::from_utf8_lossy(&raw).into_owned();
-            ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
-        }
-    })
+    let text = match form {
+        OutputForm::Split => return Ok(Json(split(&raw)).into_response()),
+        OutputForm::Raw => raw,
+        OutputForm::Combined => without_markers(&raw),
+    };
+    let text = String::from_utf8_lossy(&text).into_owned();
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
 }

@@ -202,6 +202,21 @@ fn mark(stream: Stream, text: &[u8], open: &mut Option<Stream>) -> Vec<u8> {
     marked
 }
 
+/// Both streams as one text.
+pub(super) fn without_markers(raw: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(raw.len());
+    let mut at = 0;
+    while at < raw.len() {
+        if MARKERS.iter().any(|marker| raw[at..].starts_with(marker)) {
+            at += 3;
+        } else {
+            text.push(raw[at]);
+            at += 1;
+        }
+    }
+    text
+}
+
 /// The raw log as text, and its two streams.
 pub(super) fn split(raw: &[u8]) -> Texts {
     let mut streams = [Vec::new(), Vec::new()];
@@ -248,6 +263,7 @@ mod tests {
     fn streams_are_taken_apart_and_what_has_no_marker_is_dropped() {
         let texts = split(b"lost\x01\x01\x01a\n\x02\x02\x02b\n\x01\x01\x01c\n");
         assert_eq!((texts.stdout.as_str(), texts.stderr.as_str()), ("a\nc\n", "b\n"));
+        assert_eq!(without_markers(texts.output.as_bytes()), b"losta\nb\nc\n");
         assert_eq!(texts.output, "lost\u{1}\u{1}\u{1}a\n\u{2}\u{2}\u{2}b\n\u{1}\u{1}\u{1}c\n");
     }
 }

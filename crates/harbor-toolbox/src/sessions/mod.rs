@@ -6,13 +6,15 @@
 mod entrypoint;
 mod log;
 
+use std::future::{Ready, ready};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use crate::context::Context;
+use crate::error::Error;
 use entrypoint::Entrypoint;
 
 /// Id of the session that runs the snapshot's entrypoint.
@@ -47,7 +49,18 @@ fn directory(home: &Path, session: &str) -> PathBuf {
 
 /// The routes of this module.
 pub(crate) fn routes() -> Router<Context> {
+    const SESSION: &str = "/process/session/entrypoint";
+    const COMMAND: &str = "/process/session/entrypoint/command/entrypoint_command";
     Router::new()
-        .route("/process/session/entrypoint", get(entrypoint::session))
-        .route("/process/session/entrypoint/logs", get(entrypoint::logs))
+        .route(SESSION, get(entrypoint::session).delete(refuse("delete entrypoint session")))
+        .route(&format!("{SESSION}/logs"), get(entrypoint::logs))
+        .route(&format!("{SESSION}/exec"), post(refuse("execute command in entrypoint session")))
+        .route(COMMAND, get(entrypoint::command))
+        .route(&format!("{COMMAND}/logs"), get(entrypoint::command_logs))
+        .route(&format!("{COMMAND}/input"), post(refuse("send input to entrypoint session")))
+}
+
+/// The entrypoint session only shows itself.
+fn refuse(what: &'static str) -> impl Fn() -> Ready<Error> + Clone {
+    move || ready(Error::bad_request(format!("can't {what}")))
 }

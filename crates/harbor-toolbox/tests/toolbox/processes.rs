@@ -49,6 +49,8 @@ fn a_hundred_megabytes_of_output_pass() {
     let (code, result) = toolbox.execute("head -c 104857600 /dev/zero | tr '\\0' x");
     assert_eq!((code, result.len()), (0, 104_857_600));
     assert!(result.bytes().all(|byte| byte == b'x'));
+    drop(result);
+    eventually("the memory is given back", || toolbox.resident_kib() < 12 << 10);
 }
 
 #[test]
@@ -174,6 +176,11 @@ fn the_entrypoint_runs_once_and_its_output_is_kept() {
     assert_eq!(session["sessionId"], "entrypoint");
     assert_eq!(session["commands"][0]["id"], "entrypoint_command");
     assert_eq!(session["commands"][0].get("exitCode"), None);
+    let command = "/process/session/entrypoint/command/entrypoint_command";
+    assert_eq!(toolbox.get(command).json(), session["commands"][0]);
+    assert!(toolbox.get(&format!("{command}/logs")).text().starts_with("out\n"), "combined without a version");
+    assert_eq!(toolbox.send("DELETE", "/process/session/entrypoint", Some(TOKEN), b"").status, 400);
+    assert_eq!(toolbox.post("/process/session/entrypoint/exec", &json!({"command": "true"})).status, 400);
 
     assert!(toolbox.terminate().success());
     let file = |name: &str| std::fs::read_to_string(toolbox.home.path().join(name)).unwrap();
