@@ -50,6 +50,12 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// Where the engine is looked for: the configured address, else `DOCKER_HOST`, else the usual socket.
+    pub(crate) fn engine_address(&self) -> String {
+        let environment = || std::env::var("DOCKER_HOST").ok().filter(|value| !value.is_empty());
+        self.docker_host.clone().or_else(environment).unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned())
+    }
+
     /// How long running requests get when harbor is asked to stop.
     pub(crate) fn grace(&self) -> Duration {
         Duration::from_secs(self.grace_seconds)

@@ -102,18 +102,13 @@ async fn build(runner: &Runner, reference: &str, progress: &Progress) -> anyhow:
     let outcome = runner.build(&what, context, |text| {
         for line in text.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
             tracing::debug!(target: "harbor::default_image", line, "build");
-            if let Some(heading) = line.strip_prefix("== ").or_else(|| line.strip_prefix("Step ")) {
-                progress.say(format!("building {reference}: {}", shortened(heading)));
+            if let Some(heading) = line.strip_prefix("== ") {
+                progress.say(format!("building {reference}: {heading}"));
             }
             line.clone_into(&mut tail);
         }
     });
     outcome.await.with_context(|| format!("the build failed after {tail:?}"))
-}
-
-/// The first line of a heading, not too long for a terminal.
-fn shortened(text: &str) -> String {
-    text.chars().take(60).collect()
 }
 
 fn gibibytes(bytes: u64) -> String {

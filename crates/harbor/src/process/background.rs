@@ -59,6 +59,10 @@ pub(crate) fn start(
             }
             Ok(Word::Failed { reason }) => {
                 _ = child.wait();
+                if Running::find(directories)? != Running::No {
+                    // somebody else started it at the same time: theirs is as good as ours
+                    return wait(directories, deadline.saturating_duration_since(Instant::now()), show);
+                }
                 bail!("{reason}");
             }
             Err(RecvTimeoutError::Disconnected) => bail!("{}", last_words(&mut child, directories)),

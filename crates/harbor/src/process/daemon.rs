@@ -88,6 +88,7 @@ async fn attend(config: &Config, secrets: &Secrets, audience: Audience) -> anyho
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let mut audience = Some(audience);
     let mut earliest = Instant::now();
+    let mut logged = String::new();
     record(Phase::Starting(Doing::default()))?;
     loop {
         tokio::select! {
@@ -104,6 +105,10 @@ async fn attend(config: &Config, secrets: &Secrets, audience: Audience) -> anyho
             }
             doing = newest(&mut doing, earliest), if audience.is_some() => {
                 earliest = Instant::now() + PROGRESS_EVERY;
+                if doing.what != logged {
+                    tracing::info!("{}", doing.what);
+                    logged.clone_from(&doing.what);
+                }
                 record(Phase::Starting(doing.clone()))?;
                 if matches!(audience, Some(Audience::Starter)) {
                     announce::say(&Word::Doing(doing));
