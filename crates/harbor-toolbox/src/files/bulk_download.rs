@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::header;
 use serde::Deserialize;
 
+use super::buffers::Buffers;
 use super::content::read_some;
 use super::query::Target;
 use super::stream::{self, CHUNK, Source};
@@ -32,7 +33,7 @@ pub(super) struct Order {
 pub(super) async fn bulk_download(State(context): State<Context>, Body(order): Body<Order>) -> Result<Response, Error> {
     let paths = order.paths.filter(|paths| !paths.is_empty());
     let paths = paths.ok_or_else(|| Error::bad_request("request body must be {paths: [string, ...]} and non-empty"))?;
-    let form = Form { context, paths: paths.into_iter(), file: None, ended: false };
+    let form = Form { context, paths: paths.into_iter(), file: None, ended: false, buffers: Buffers::default() };
     Ok(([(header::CONTENT_TYPE, KIND)], stream::body(form)).into_response())
 }
 
@@ -42,6 +43,7 @@ struct Form {
     /// The file whose content is being sent, and what is left of it.
     file: Option<(File, Range<u64>)>,
     ended: bool,
+    buffers: Buffers,
 }
 
 impl Source for Form {
@@ -51,7 +53,7 @@ impl Source for Form {
         if self.ended {
             return Ok(None);
         }
-        let mut chunk = Vec::new();
+        let mut chunk = self.buffers.take();
         while chunk.len() < CHUNK && !self.ended {
             if let Some((file, left)) = &mut self.file {
                 let limit = CHUNK - chunk.len();
@@ -68,7 +70,7 @@ impl Source for Form {
                 self.ended = true;
             }
         }
-        Ok(Some(chunk.into()))
+        Ok(Some(self.buffers.lend(chunk)))
     }
 }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, pread};
 
+use super::buffers::Buffers;
 use super::stream::{CHUNK, Source};
 
 /// A stretch of an answer.
@@ -33,12 +34,13 @@ impl Segment {
 pub(super) struct Segments {
     file: File,
     left: VecDeque<Segment>,
+    buffers: Buffers,
 }
 
 impl Segments {
     /// All of `segments`, in order.
     pub(super) fn new(file: File, segments: impl IntoIterator<Item = Segment>) -> Self {
-        Self { file, left: segments.into_iter().collect() }
+        Self { file, left: segments.into_iter().collect(), buffers: Buffers::default() }
     }
 }
 
@@ -48,12 +50,12 @@ impl Source for Segments {
             None => Ok(None),
             Some(Segment::Bytes(bytes)) => Ok(Some(bytes)),
             Some(Segment::Stretch(mut range)) => {
-                let mut chunk = Vec::new();
+                let mut chunk = self.buffers.take();
                 read_some(&self.file, &mut range, &mut chunk, CHUNK)?;
                 if !range.is_empty() {
                     self.left.push_front(Segment::Stretch(range));
                 }
-                Ok(Some(chunk.into()))
+                Ok(Some(self.buffers.lend(chunk)))
             }
         }
     }

@@ -7,6 +7,7 @@
 //! Leaves out: signed URLs (§11.15), which the proxy in front verifies.
 
 mod accounts;
+mod buffers;
 mod bulk_download;
 mod bulk_upload;
 mod change;
