@@ -30,9 +30,9 @@ pub const BINARY: &str = "/opt/harbor/current/harbor-toolbox";
 
 /// Identity, token and environment of a sandbox, sent before any other process of it runs.
 ///
-/// Idempotent. The first call to a toolbox process needs no token and sets it; a later one must carry, in
-/// [`TOKEN_HEADER`], the token in force or the one it wants to set (harbor may have died between storing a new token
-/// and sending it). Each call replaces the environment for all processes started from then on.
+/// Idempotent. The first call to a toolbox process needs no token and sets it; a later one must carry the token in
+/// force in [`TOKEN_HEADER`], or anything in the sandbox could give the toolbox a token of its own. Each call replaces
+/// the environment for all processes started from then on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configure {
     /// [`PROTOCOL`] of the sender.

@@ -37,11 +37,10 @@ impl Gate {
         token.as_deref().is_some_and(|token| same(presented, token))
     }
 
-    /// Whether a `configure` that wants to set `wanted` may: the first may, a later one must present the token in
-    /// force or the one it wants to set.
-    fn may_configure(&self, presented: Option<&[u8]>, wanted: &str) -> bool {
+    /// Whether a `configure` may be carried out: the first may, a later one must present the token in force.
+    fn may_configure(&self, presented: Option<&[u8]>) -> bool {
         let open = self.token.read().unwrap_or_else(PoisonError::into_inner).is_none();
-        open || self.admits(presented) || same(presented, wanted)
+        open || self.admits(presented)
     }
 }
 
@@ -74,7 +73,7 @@ fn refusal() -> Error {
 async fn configure(State(gate): State<Gate>, headers: HeaderMap, request: Request) -> Result<Json<Configured>, Error> {
     let presented = headers.get(TOKEN_HEADER).map(http::HeaderValue::as_bytes);
     let wanted: Configure = json::decode(&json::read(request).await?)?;
-    if !gate.may_configure(presented, &wanted.token) {
+    if !gate.may_configure(presented) {
         return Err(refusal());
     }
     if wanted.token.is_empty() {
