@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# The official TypeScript SDKs, unchanged: every pinned package. With arguments: only these.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+# shellcheck source=tests/suites/lib/harbor.sh
+source tests/suites/lib/harbor.sh
+
+packages=("$@")
+[[ $# -gt 0 ]] || mapfile -t packages < <(tests/sdk/typescript/run --list)
+start_harbor
+for package in "${packages[@]}"; do
+  say "--- $package"
+  count tests/sdk/typescript/run "$package"
+done
+finish
