@@ -15,6 +15,10 @@ down:
 test *arguments:
     ./scripts/test {{arguments}}
 
+# the SDK suites and platform tests on a current Docker engine beside the machine's own (NAME...)
+test-engines *names:
+    ./scripts/test-engines {{names}}
+
 # what is there and what is missing on this machine
 check:
     ./scripts/up --check
