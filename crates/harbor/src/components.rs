@@ -80,7 +80,7 @@ pub(crate) const COMPONENTS: &[Component] = &[
     built_in("daytona-runner", "sandbox lifecycle", &["harbor_runner", "harbor_reconcile", "bollard"]),
     service("daytona-ssh", Service::Ssh, "SSH gateway", &["harbor_gateway::ssh", "russh"]),
     built_in("daytona-dex", "identity", &["harbor_control::identity", "harbor_api::identity"]),
-    built_in("daytona-db", "database (a file)", &["harbor_store", "rusqlite"]),
+    built_in("daytona-db", "database (a file)", &["harbor_store", "rusqlite", "rusqlite_migration"]),
     not_needed("daytona-pgadmin", "there is no PostgreSQL to administer"),
     not_needed("daytona-redis", "cache and queue are in the process"),
     service("daytona-registry", Service::Registry, "container registry", &["harbor_blobs::registry"]),

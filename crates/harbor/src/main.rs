@@ -9,7 +9,6 @@ mod components;
 mod config;
 mod default_image;
 mod doctor;
-#[cfg_attr(not(test), expect(dead_code, reason = "for the services, which are not wired yet"))]
 mod process;
 mod screen;
 #[expect(dead_code, reason = "read by the services, which are not wired yet")]

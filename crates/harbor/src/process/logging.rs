@@ -77,8 +77,6 @@ where
         let now = OffsetDateTime::now_utc().format(MILLISECONDS).unwrap_or_default();
         line.insert("time".into(), now.into());
         line.insert("level".into(), metadata.level().as_str().to_lowercase().into());
-        line.insert("component".into(), components::of_target(metadata.target()).name.into());
-        line.insert("target".into(), metadata.target().into());
         line.insert("message".into(), "".into());
         for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
             let extensions = span.extensions();
@@ -88,6 +86,12 @@ where
             }
         }
         event.record(&mut Fields(&mut line));
+        // what comes through the `log` crate has the place it was written at in fields
+        let bridged = line.remove("log.target");
+        line.retain(|name, _| !name.starts_with("log."));
+        let target = bridged.as_ref().and_then(Value::as_str).unwrap_or(metadata.target()).to_owned();
+        line.insert("component".into(), components::of_target(&target).name.into());
+        line.insert("target".into(), target.into());
         writeln!(writer, "{}", Value::Object(line))
     }
 }
@@ -156,13 +160,22 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_line_has_component_fields_and_the_chain_of_an_error() {
+    /// The one line that `log` makes.
+    #[track_caller]
+    fn written(log: impl FnOnce()) -> Value {
         let buffer = Buffer::default();
         let into = buffer.clone();
         let layer =
             lines::layer().fmt_fields(JsonFields::new()).event_format(JsonLines).with_writer(move || into.clone());
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
+        let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn a_line_has_component_fields_and_the_chain_of_an_error() {
+        let line = written(|| {
             let span = tracing::info_span!("request", sandbox = "s1");
             let error = io::Error::other("socket closed");
             span.in_scope(|| {
@@ -170,9 +183,6 @@ mod tests {
                 tracing::warn!(target: "harbor_runner::create", error, attempt = 2_u64, "did not\nstart");
             });
         });
-        let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
-        assert_eq!(text.lines().count(), 1);
-        let line: Value = serde_json::from_str(&text).unwrap();
         for (name, value) in [
             ("level", Value::from("warn")),
             ("component", "daytona-runner".into()),
@@ -183,5 +193,12 @@ mod tests {
         ] {
             assert_eq!(line[name], value, "{name}");
         }
+    }
+
+    #[test]
+    fn a_line_of_the_log_crate_belongs_where_it_was_written() {
+        let line = written(|| tracing::info!(log.target = "rusqlite_migration", log.line = 741, "migrated"));
+        assert_eq!((&line["target"], &line["component"]), (&"rusqlite_migration".into(), &"daytona-db".into()));
+        assert_eq!(line.get("log.line"), None);
     }
 }
