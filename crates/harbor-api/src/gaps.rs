@@ -1,0 +1,92 @@
+//! What the contract has and harbor does not build yet. The list is `gaps.txt`; it only shrinks, and a test proves that
+//! it and the built routes together are the contract.
+
+use axum::Router;
+use axum::extract::OriginalUri;
+use axum::routing::{MethodFilter, on};
+use http::Method;
+
+use crate::authentication::Identified;
+use crate::error::ApiError;
+use crate::state::Api;
+
+const LIST: &str = include_str!("../gaps.txt");
+
+/// Method and path of every gap, as the contract writes them.
+pub(crate) fn list() -> impl Iterator<Item = (&'static str, &'static str)> {
+    LIST.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.trim().split_once(' '))
+}
+
+/// Adds an answer for each gap: 501, after authentication.
+pub(crate) fn register(router: Router<Api>) -> Router<Api> {
+    list().fold(router, |router, (method, path)| match filter(method) {
+        Some(method) => router.route(&pattern(path), on(method, not_built)),
+        None => router,
+    })
+}
+
+async fn not_built(Identified(caller): Identified, method: Method, OriginalUri(uri): OriginalUri) -> ApiError {
+    if uri.path().starts_with("/api/admin/")
+        && let Err(refusal) = caller.require_administrator()
+    {
+        return refusal.into();
+    }
+    ApiError::not_built(format!("{method} {} is not built yet", uri.path()))
+}
+
+/// The router's pattern for a path of the contract, which names one variable segment in two ways.
+pub(crate) fn pattern(path: &str) -> String {
+    match path.strip_prefix("/sandbox/{sandboxId}") {
+        Some(rest) => format!("/sandbox/{{sandboxIdOrName}}{rest}"),
+        None => path.to_owned(),
+    }
+}
+
+pub(crate) fn filter(method: &str) -> Option<MethodFilter> {
+    Method::from_bytes(method.as_bytes()).ok().and_then(|method| MethodFilter::try_from(method).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::{gaps, routes, service_only};
+
+    const CONTRACT: &str = include_str!("../../../tests/contract/api-endpoints.tsv");
+
+    /// What harbor adds below `/api/harbor/` is no part of the contract (design D12).
+    #[test]
+    fn built_routes_and_gaps_together_are_the_contract() {
+        let contract: BTreeSet<String> = CONTRACT
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split('\t').take(2).map(str::to_owned).collect::<Vec<_>>().try_into().ok())
+            .filter(|[_, path]: &[String; 2]| !path.starts_with("/toolbox/"))
+            .map(|[method, path]| format!("{method} {path}"))
+            .collect();
+        assert!(contract.len() > 150, "the list of endpoints was not read");
+        let gaps: BTreeSet<String> = gaps::list().map(|(method, path)| format!("{method} {path}")).collect();
+        let mut built: BTreeSet<String> = service_only::ROUTES.iter().map(|route| (*route).to_owned()).collect();
+        for (path, item) in routes::built().1.paths.paths.into_iter().filter(|(path, _)| !path.starts_with("/harbor/"))
+        {
+            let methods = [
+                ("GET", item.get),
+                ("POST", item.post),
+                ("PUT", item.put),
+                ("DELETE", item.delete),
+                ("PATCH", item.patch),
+            ];
+            built.extend(
+                methods
+                    .into_iter()
+                    .filter(|(_, operation)| operation.is_some())
+                    .map(|(method, _)| format!("{method} {path}")),
+            );
+        }
+        let both: Vec<_> = gaps.intersection(&built).collect();
+        assert!(both.is_empty(), "strike from gaps.txt: {both:?}");
+        let covered: BTreeSet<String> = gaps.union(&built).cloned().collect();
+        assert_eq!(contract.difference(&covered).collect::<Vec<_>>(), Vec::<&String>::new(), "missing");
+        assert_eq!(covered.difference(&contract).collect::<Vec<_>>(), Vec::<&String>::new(), "not in the contract");
+    }
+}

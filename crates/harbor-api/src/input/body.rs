@@ -1,0 +1,109 @@
+//! JSON bodies. `transport` has parsed them before any handler runs.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Number, Value};
+
+use crate::error::ApiError;
+
+/// What `transport` found in the request's body; `None`: it was empty.
+#[derive(Clone, Debug)]
+pub(crate) struct Parsed(pub(crate) Option<Value>);
+
+/// The request's JSON body, not yet checked against what the handler expects.
+#[derive(Debug)]
+pub(crate) struct Body(Option<Value>);
+
+impl<S: Sync> FromRequestParts<S> for Body {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.extensions.remove::<Parsed>().and_then(|Parsed(value)| value)))
+    }
+}
+
+impl Body {
+    /// The body as `T`. An empty one is `{}`, unknown fields are ignored, null means absent, and a refusal names the
+    /// field.
+    pub(crate) fn read<T: DeserializeOwned>(self) -> Result<T, ApiError> {
+        let value = match self.0 {
+            None | Some(Value::Null) => Value::Object(serde_json::Map::new()),
+            Some(object @ Value::Object(_)) => object,
+            Some(_) => return Err(ApiError::invalid("the body must be a JSON object")),
+        };
+        serde_path_to_error::deserialize(value).map_err(|error| {
+            let field = error.path().to_string();
+            let what = error.into_inner();
+            ApiError::invalid(if field == "." { what.to_string() } else { format!("{field}: {what}") })
+        })
+    }
+}
+
+/// A whole number: `15` and `15.0`, not `1.5` and not `"15"`.
+pub(crate) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let Some(number) = Option::<Number>::deserialize(deserializer)? else { return Ok(None) };
+    if let Some(whole) = number.as_i64() {
+        return Ok(Some(whole));
+    }
+    number
+        .as_f64()
+        .and_then(whole_of)
+        .map(Some)
+        .ok_or_else(|| D::Error::custom(format!("must be an integer number, not {number}")))
+}
+
+/// `number` as an integer, when it is one that every client can hold exactly.
+pub(super) fn whole_of(number: f64) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if number.fract() != 0.0 || number.abs() > EXACT {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53")]
+    Some(number as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Wish {
+        #[serde(deserialize_with = "whole")]
+        auto_stop: Option<i64>,
+        env: Option<BTreeMap<String, String>>,
+    }
+
+    fn check(body: Option<Value>, outcome: Result<Wish, &str>) {
+        let found = Body(body).read::<Wish>().map_err(|error| error.message);
+        match (found, outcome) {
+            (Ok(found), Ok(wish)) => assert_eq!(found, wish),
+            (Err(message), Err(part)) => assert!(message.contains(part), "{message} lacks {part}"),
+            (found, wish) => panic!("{found:?} instead of {wish:?}"),
+        }
+    }
+
+    #[test]
+    fn unknown_null_and_absent_are_no_matter() {
+        check(None, Ok(Wish::default()));
+        check(Some(json!({"autoStop": null, "env": null, "new": [1]})), Ok(Wish::default()));
+        check(Some(json!({"autoStop": 15.0})), Ok(Wish { auto_stop: Some(15), env: None }));
+    }
+
+    #[test]
+    fn a_refusal_names_the_field() {
+        check(Some(json!([])), Err("JSON object"));
+        check(Some(json!({"autoStop": "15"})), Err("autoStop"));
+        check(Some(json!({"autoStop": 1.5})), Err("autoStop: must be an integer"));
+        check(Some(json!({"env": {"A": 1}})), Err("env.A"));
+        check(Some(json!({"env": "A=1"})), Err("env"));
+    }
+}

@@ -1,0 +1,14 @@
+//! Reading requests leniently where clients differ, and refusing with the field's name where they are wrong
+//! (contract, control-plane §1).
+
+mod allow_lists;
+mod body;
+mod date;
+mod path;
+mod query;
+
+pub(crate) use allow_lists::{domains, networks};
+pub(crate) use body::{Body, Parsed, whole};
+pub(crate) use date::date;
+pub(crate) use path::Segments;
+pub(crate) use query::Query;

@@ -1,0 +1,185 @@
+//! Sandboxes (contract, control-plane §5).
+
+mod create;
+mod list;
+
+use axum::Json;
+use axum::extract::State;
+use harbor_model::identity::Permission;
+use harbor_model::names::SandboxRef;
+use http::StatusCode;
+
+pub(super) use list::{__path_list, __path_list_numbered, list, list_numbered};
+
+use crate::authentication::Identified;
+use crate::error::ApiError;
+use crate::input::{Body, Query, Segments};
+use crate::state::Api;
+use crate::wire::Url;
+use crate::wire::sandboxes::{PortPreviewUrl, Sandbox, SandboxLabels};
+use create::CreateSandbox;
+
+/// Makes a sandbox; answers when it is started, or sooner with the state it has then.
+#[utoipa::path(post, path = "/sandbox", tag = "sandbox", request_body = CreateSandbox, responses((status = 200, body = Sandbox)))]
+pub(super) async fn create(
+    Identified(caller): Identified,
+    State(api): State<Api>,
+    body: Body,
+) -> Result<Json<Sandbox>, ApiError> {
+    caller.require(Permission::WriteSandboxes)?;
+    let (new, linked) = body.read::<CreateSandbox>()?.check()?;
+    if let Some(linked) = linked {
+        api.control.sandbox(&caller, &linked).await?;
+        return Err(ApiError::not_built("linkedSandbox is not built yet: create the sandbox without it"));
+    }
+    Ok(api.render(api.control.create_sandbox(&caller, new).await?))
+}
+
+/// One sandbox, by id or name.
+#[utoipa::path(
+    get, path = "/sandbox/{sandboxIdOrName}", tag = "sandbox", params(("sandboxIdOrName" = String, Path)),
+    responses((status = 200, body = Sandbox))
+)]
+pub(super) async fn get(
+    Identified(caller): Identified,
+    State(api): State<Api>,
+    Segments(sandbox): Segments<String>,
+) -> Result<Json<Sandbox>, ApiError> {
+    Ok(api.render(api.control.sandbox(&caller, &SandboxRef::new(sandbox)).await?))
+}
+
+/// Wants the sandbox gone, and answers at once.
+#[utoipa::path(
+    delete, path = "/sandbox/{sandboxIdOrName}", tag = "sandbox", params(("sandboxIdOrName" = String, Path)),
+    responses((status = 200, body = Sandbox))
+)]
+pub(super) async fn delete(
+    Identified(caller): Identified,
+    State(api): State<Api>,
+    Segments(sandbox): Segments<String>,
+) -> Result<Json<Sandbox>, ApiError> {
+    Ok(api.render(api.control.delete_sandbox(&caller, &SandboxRef::new(sandbox)).await?))
+}
+
+/// Starts the sandbox; answers when it is started, or sooner with the state it has then.
+#[utoipa::path(
+    post, path = "/sandbox/{sandboxIdOrName}/start", tag = "sandbox", params(("sandboxIdOrName" = String, Path)),
+    responses((status = 200, body = Sandbox))
+)]
+pub(super) async fn start(
+    Identified(caller): Identified,
+    State(api): State<Api>,
+    Segments(sandbox): Segments<String>,
+) -> Result<Json<Sandbox>, ApiError> {
+    Ok(api.render(api.control.start_sandbox(&caller, &SandboxRef::new(sandbox)).await?))
+}
+
+/// Wants the sandbox stopped, and answers at once.
+#[utoipa::path(
+    post, path = "/sandbox/{sandboxIdOrName}/stop", tag = "sandbox",
+    params(
+        ("sandboxIdOrName" = String, Path),
+        ("force" = Option<bool>, Query, description = "Its processes get no time to end by themselves"),
+    ),
+    responses((status = 200, body = Sandbox))
+)]
+pub(super) async fn stop(
+    Identified(caller): Identified,
+    State(api): State<Api>,
+    Segments(sandbox): Segments<String>,
+    mut query: Query,
+) -> Result<Json<Sandbox>, ApiError> {
+    caller.require(Permission::WriteSandboxes)?;
+    let force = query.flag("force").unwrap_or(false);
+    query.finish()?;
+    Ok(api.render(api.control.stop_sandbox(&caller, &SandboxRef::new(sandbox), force).await?))
+}
+
+/// Replaces all labels.
+#[utoipa::path(
+    put, path = "/sandbox/{sandboxIdOrName}/labels", tag = "sandbox", params(("sandboxIdOrName" = String, Path)),
+    request_body = SandboxLabels, responses((status = 200, body = Sandbox))
+)]
+pub(super) async fn set_labels(
+    Identified(caller): Identified,
+    State(api): State<Api>,
+    Segments(sandbox): Segments<String>,
+    body: Body,
+) -> Result<Json<Sandbox>, ApiError> {
+    caller.require(Permission::WriteSandboxes)?;
+    let SandboxLabels { labels } = body.read()?;
+    Ok(api.render(api.control.set_labels(&caller, &SandboxRef::new(sandbox), labels).await?))
+}
+
+/// Base of toolbox calls.
+#[utoipa::path(
+    get, path = "/sandbox/{sandboxId}/toolbox-proxy-url", tag = "sandbox",
+    params(("sandboxId" = String, Path, description = "Id or name")), responses((status = 200, body = Url))
+)]
+pub(super) async fn toolbox_proxy_url(
+    Identified(caller): Identified,
+    State(api): State<Api>,
+    Segments(sandbox): Segments<String>,
+) -> Result<Json<Url>, ApiError> {
+    api.control.sandbox(&caller, &SandboxRef::new(sandbox)).await?;
+    Ok(Json(Url { url: api.config.urls.proxy_toolbox.clone() }))
+}
+
+/// URL and token of a port's preview.
+#[utoipa::path(
+    get, path = "/sandbox/{sandboxIdOrName}/ports/{port}/preview-url", tag = "sandbox",
+    params(("sandboxIdOrName" = String, Path), ("port" = u16, Path)), responses((status = 200, body = PortPreviewUrl))
+)]
+pub(super) async fn preview_url(
+    Identified(caller): Identified,
+    State(api): State<Api>,
+    Segments((sandbox, port)): Segments<(String, String)>,
+) -> Result<Json<PortPreviewUrl>, ApiError> {
+    let port = parse_port(&port)?;
+    let sandbox = api.control.sandbox(&caller, &SandboxRef::new(sandbox)).await?;
+    let sandbox_id = sandbox.id.to_string();
+    let url = api.config.urls.preview.of(&port.to_string(), &sandbox_id);
+    Ok(Json(PortPreviewUrl { sandbox_id, url, token: sandbox.preview_token.reveal().to_owned() }))
+}
+
+fn parse_port(text: &str) -> Result<u16, ApiError> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|port| digits && *port > 0)
+        .ok_or_else(|| ApiError::invalid("port must be a number from 1 to 65535"))
+}
+
+/// Notes that the sandbox is in use.
+#[utoipa::path(
+    post, path = "/sandbox/{sandboxId}/last-activity", tag = "sandbox", params(("sandboxId" = String, Path)),
+    responses((status = 201, description = "Noted"))
+)]
+pub(super) async fn last_activity(
+    Identified(caller): Identified,
+    State(api): State<Api>,
+    Segments(sandbox): Segments<String>,
+) -> Result<StatusCode, ApiError> {
+    api.control.note_activity(&caller, &SandboxRef::new(sandbox)).await?;
+    Ok(StatusCode::CREATED)
+}
+
+impl Api {
+    fn render(&self, sandbox: harbor_model::sandboxes::Sandbox) -> Json<Sandbox> {
+        Json(Sandbox::of(sandbox, &self.config))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_whole_numbers_in_range() {
+        assert_eq!(parse_port("1").unwrap(), 1);
+        assert_eq!(parse_port("65535").unwrap(), 65_535);
+        for text in ["0", "65536", "-1", "+80", "abc", "3000.5", "", " 80", "1e3"] {
+            assert_eq!(parse_port(text).unwrap_err().status, 400, "{text}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What anybody may ask about this installation, and whether it works (contract, control-plane §10, §14.3).
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::request::Parts;
+use subtle::ConstantTimeEq;
+
+use crate::Component;
+use crate::authentication::{Identified, bearer};
+use crate::error::ApiError;
+use crate::state::Api;
+use crate::wire::config::Configuration;
+use crate::wire::health::{Health, Ready};
+
+/// How long the components may take to say how they are.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Facts about this installation.
+#[utoipa::path(get, path = "/config", tag = "system", security(()), responses((status = 200, body = Configuration)))]
+pub(super) async fn config(State(api): State<Api>) -> Json<Configuration> {
+    Json(Configuration::of(&api.config, api.control.config().default_snapshot.clone()))
+}
+
+/// harbor answers.
+#[utoipa::path(get, path = "/health", tag = "system", security(()), responses((status = 200, body = Health)))]
+pub(super) async fn health() -> Json<Health> {
+    Json(Health { status: "ok" })
+}
+
+/// Whether a create can work; for the health probe's key only.
+#[utoipa::path(
+    get, path = "/health/ready", tag = "system",
+    responses((status = 200, body = Ready), (status = 503, description = "Something is missing", body = Ready))
+)]
+pub(super) async fn health_ready(State(api): State<Api>, mut parts: Parts) -> Result<Response, ApiError> {
+    let given = bearer(&parts).unwrap_or_default();
+    let opens =
+        api.config.health_key.as_ref().is_some_and(|key| bool::from(key.reveal().as_bytes().ct_eq(given.as_bytes())));
+    if opens {
+        return Ok(ready(&api).await);
+    }
+    Identified::from_request_parts(&mut parts, &api).await?;
+    Err(ApiError::new(StatusCode::FORBIDDEN, "Invalid authentication context: this needs the key of the health probe"))
+}
+
+/// Whether a create can work; for everybody.
+#[utoipa::path(
+    get, path = "/harbor/ready", tag = "harbor", security(()),
+    responses((status = 200, body = Ready), (status = 503, description = "Something is missing", body = Ready))
+)]
+pub(super) async fn harbor_ready(State(api): State<Api>) -> Response {
+    ready(&api).await
+}
+
+async fn ready(api: &Api) -> Response {
+    let components = tokio::time::timeout(DEADLINE, api.readiness.check()).await.unwrap_or_else(|_| {
+        let problem = Some(format!("no answer within {} s", DEADLINE.as_secs()));
+        vec![Component { name: "components", problem }]
+    });
+    let (all, body) = Ready::of(components);
+    let status = if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(body)).into_response()
+}

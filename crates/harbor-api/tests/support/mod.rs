@@ -1,0 +1,200 @@
+//! The API over a real store, without an engine: what an engine would report is written by [`Place::see`].
+#![expect(dead_code, clippy::unwrap_used, reason = "for tests, each of which uses a part")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use harbor_api::{Component, Config, Events, PreviewUrls, Readiness, Urls};
+use harbor_control::{Control, Dial, DialFailure, Stream};
+use harbor_model::ids::{ContainerId, InstanceId, OrganizationId, RegionId, SandboxId, SnapshotId, UserId};
+use harbor_model::resources::Resources;
+use harbor_model::sandboxes::{Boot, Desired, Sandbox, Seen};
+use harbor_model::secrets::Secret;
+use harbor_model::snapshots::{Snapshot, SnapshotState};
+use harbor_model::{Timestamp, to_millisecond};
+use harbor_store::Store;
+use http::{Method, Request, StatusCode};
+use serde_json::Value;
+use tower::ServiceExt;
+
+pub(crate) const KEY: &str = "dtn_the-first-tenants-key";
+pub(crate) const OTHER_KEY: &str = "dtn_the-other-tenants-key";
+pub(crate) const HEALTH_KEY: &str = "the-health-probes-key";
+pub(crate) const DEFAULT_SNAPSHOT: &str = "daytonaio/sandbox:v0.185.0-amd64";
+
+/// There is no engine here to dial into.
+struct NoEngine;
+
+#[async_trait::async_trait]
+impl Dial for NoEngine {
+    async fn dial(&self, _: SandboxId, _: u16) -> Result<Box<dyn Stream>, DialFailure> {
+        Err(DialFailure::Unreachable("no engine".to_owned()))
+    }
+}
+
+/// Ready when told so.
+struct Told(Option<String>);
+
+#[async_trait::async_trait]
+impl Readiness for Told {
+    async fn check(&self) -> Vec<Component> {
+        vec![Component { name: "database", problem: None }, Component { name: "engine", problem: self.0.clone() }]
+    }
+}
+
+/// One installation with two tenants.
+pub(crate) struct Place {
+    pub(crate) router: Router,
+    pub(crate) events: Option<Events>,
+    pub(crate) store: Store,
+    pub(crate) control: Control,
+    pub(crate) organization: OrganizationId,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) own_snapshot: Snapshot,
+    _directory: tempfile::TempDir,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+}
+
+impl Place {
+    pub(crate) async fn new() -> Self {
+        Self::with(KEY, Duration::from_millis(20), "http://localhost:35000", None).await
+    }
+
+    pub(crate) async fn with(key: &str, start_budget: Duration, origin: &str, problem: Option<String>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("harbor.db")).unwrap();
+        let tenant = |id: &str, key: &str| harbor_control::Config {
+            region: RegionId::new("us"),
+            default_snapshot: DEFAULT_SNAPSHOT.to_owned(),
+            administrator: UserId::new(id),
+            administrator_name: format!("User {id}"),
+            administrator_email: format!("{id}@harbor.test"),
+            administrator_key: Secret::new(key),
+            limits: Resources { cpu: 4, memory_gib: 8, disk_gib: 50, gpu: 0 },
+            strict: false,
+            start_budget,
+        };
+        let control = Control::new(store.clone(), tenant("first", key), Arc::new(NoEngine)).await.unwrap();
+        Control::new(store.clone(), tenant("other", OTHER_KEY), Arc::new(NoEngine)).await.unwrap();
+        let organization = control.authenticate(key).await.unwrap().organization;
+        let snapshot = store.put_snapshot(snapshot(organization, DEFAULT_SNAPSHOT, true)).await.unwrap();
+        let own_snapshot = store.put_snapshot(snapshot_own(organization)).await.unwrap();
+        let (router, events) = harbor_api::router(control.clone(), config(origin), Arc::new(Told(problem)));
+        Self {
+            router,
+            events: Some(events),
+            store,
+            control,
+            organization,
+            snapshot,
+            own_snapshot,
+            _directory: directory,
+        }
+    }
+
+    /// Sends a request with the first tenant's key.
+    pub(crate) async fn call(&self, method: &str, target: &str, body: Option<Value>) -> Answer {
+        self.call_as(Some(KEY), method, target, body).await
+    }
+
+    pub(crate) async fn call_as(&self, key: Option<&str>, method: &str, target: &str, body: Option<Value>) -> Answer {
+        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(target);
+        if let Some(key) = key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        self.send(request.body(body).unwrap()).await
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = to_bytes(response.into_body(), 1 << 24).await.unwrap();
+        Answer { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    }
+
+    /// Makes a started sandbox and answers its id.
+    pub(crate) async fn started(&self, name: &str) -> SandboxId {
+        let made = self.call("POST", "/api/sandbox", Some(serde_json::json!({"name": name}))).await;
+        assert_eq!(made.status, 200, "{}", made.text);
+        let id = made.json()["id"].as_str().unwrap().parse().unwrap();
+        self.see(id).await;
+        id
+    }
+
+    /// Records that what is wanted of the sandbox has come true.
+    pub(crate) async fn see(&self, id: SandboxId) {
+        settle(&self.store, id).await;
+    }
+}
+
+/// Records that what is wanted of the sandbox has come true.
+pub(crate) async fn settle(store: &Store, id: SandboxId) {
+    let seen = |row: &mut Sandbox| {
+        let container = ContainerId::new("c");
+        row.seen = match row.desired {
+            Desired::Started => {
+                row.started_once = true;
+                Seen::Running { container, boot: Boot("1".to_owned()), configured: true, connected: true }
+            }
+            Desired::Stopped => Seen::Exited { container, code: 0, asked: true, connected: true },
+            Desired::Destroyed => Seen::Removed,
+        };
+        Ok::<(), ()>(())
+    };
+    store.change_sandbox(id, to_millisecond(Timestamp::now_utc()), seen).await.unwrap().1.unwrap();
+}
+
+fn config(origin: &str) -> Config {
+    Config {
+        urls: Urls {
+            api: format!("{origin}/api"),
+            dashboard: format!("{origin}/dashboard"),
+            proxy_toolbox: "http://localhost:35001/toolbox".to_owned(),
+            preview: PreviewUrls { protocol: "http".to_owned(), domain: "proxy.localhost:35001".to_owned() },
+            ssh: None,
+        },
+        version: "v0.190.0".to_owned(),
+        harbor_version: "0.1.0".to_owned(),
+        instance: InstanceId::random(),
+        health_key: Some(Secret::new(HEALTH_KEY)),
+        oidc: None,
+    }
+}
+
+fn snapshot_own(organization: OrganizationId) -> Snapshot {
+    snapshot(organization, "org/private image:1.0", false)
+}
+
+fn snapshot(organization: OrganizationId, name: &str, general: bool) -> Snapshot {
+    let now = to_millisecond(Timestamp::now_utc());
+    Snapshot {
+        id: SnapshotId::random(),
+        organization,
+        name: name.to_owned(),
+        general,
+        image: name.to_owned(),
+        entrypoint: None,
+        resources: Resources::DEFAULT,
+        state: SnapshotState::Active,
+        error: None,
+        size_bytes: Some(645_922_816),
+        last_used_at: None,
+        created_at: now,
+        updated_at: now,
+    }
+}
