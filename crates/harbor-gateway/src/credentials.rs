@@ -1,0 +1,151 @@
+//! What a request shows to be let in, and what of it the sandbox does not get to see (contract, edges §1.5).
+//!
+//! Signed file URLs and the preview cookie join the list when they exist.
+
+use axum::extract::Request;
+use harbor_control::Credential;
+use harbor_model::secrets::Secret;
+use http::header::{self, HeaderMap, HeaderName};
+use percent_encoding::percent_decode_str;
+
+/// Carries the sandbox's preview token.
+const PREVIEW_TOKEN: HeaderName = HeaderName::from_static("x-daytona-preview-token");
+
+/// Query parameter that carries the sandbox's preview token.
+const PREVIEW_TOKEN_PARAMETER: &str = "DAYTONA_SANDBOX_AUTH_KEY";
+
+/// Where a credential stands in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Authorization,
+    Header,
+    Query,
+}
+
+impl Place {
+    /// What is said when the credential there opens nothing.
+    fn complaint(self) -> &'static str {
+        match self {
+            Self::Authorization => "Bearer token is invalid",
+            Self::Header => "Auth key header is invalid",
+            Self::Query => "Auth key query parameter is invalid",
+        }
+    }
+}
+
+/// The credentials of a request, in the order in which they are tried.
+#[derive(Debug, Default)]
+pub(crate) struct Credentials {
+    /// What control is asked with.
+    pub(crate) list: Vec<Credential>,
+    places: Vec<Place>,
+}
+
+impl Credentials {
+    /// Every credential that the request shows.
+    pub(crate) fn of(request: &Request) -> Self {
+        let mut found = Self::default();
+        if let Some(key) = bearer(request.headers()) {
+            found.push(Place::Authorization, Credential::Bearer(key));
+        }
+        if let Some(token) = request.headers().get(PREVIEW_TOKEN) {
+            let token = Secret::new(String::from_utf8_lossy(token.as_bytes()));
+            found.push(Place::Header, Credential::PreviewToken(token));
+        }
+        if let Some(token) = request.uri().query().and_then(token_parameter) {
+            found.push(Place::Query, Credential::PreviewToken(token));
+        }
+        found
+    }
+
+    fn push(&mut self, place: Place, credential: Credential) {
+        self.places.push(place);
+        self.list.push(credential);
+    }
+
+    /// Why nobody was let in.
+    pub(crate) fn complaint(&self) -> String {
+        if self.list.is_empty() {
+            return format!(
+                "authentication is missing: send the sandbox's preview token (header X-Daytona-Preview-Token, query \
+                 {PREVIEW_TOKEN_PARAMETER} or cookie), or an API key or JWT as 'Authorization: Bearer'"
+            );
+        }
+        let complaints: Vec<&str> = self.places.iter().map(|place| place.complaint()).collect();
+        format!("authentication failed: {}", complaints.join(", "))
+    }
+
+    /// Whether the query has to lose its token, now that the credential at `index` has opened the door.
+    pub(crate) fn spent_in_query(&self, index: usize) -> bool {
+        self.places.get(index) == Some(&Place::Query)
+    }
+
+    /// Takes off what the sandbox must not see: the preview token always, `Authorization` when the credential at
+    /// `index`, which opened the door, is that one; an application's own stays.
+    pub(crate) fn strip(&self, index: usize, headers: &mut HeaderMap) {
+        if self.places.get(index) == Some(&Place::Authorization) {
+            strip_key(headers);
+        } else {
+            headers.remove(PREVIEW_TOKEN);
+        }
+    }
+}
+
+/// Takes off an API key that has opened the door, and the preview token.
+pub(crate) fn strip_key(headers: &mut HeaderMap) {
+    headers.remove(PREVIEW_TOKEN);
+    headers.remove(header::AUTHORIZATION);
+}
+
+/// The key in `Authorization: Bearer <key>`.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<Secret> {
+    let value = headers.get(header::AUTHORIZATION)?;
+    let value = String::from_utf8_lossy(value.as_bytes());
+    let (scheme, key) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| Secret::new(key.trim()))
+}
+
+fn token_parameter(query: &str) -> Option<Secret> {
+    let pair = query.split('&').find(|pair| is_token(pair))?;
+    let value = pair.split_once('=').map_or("", |(_, value)| value).replace('+', " ");
+    Some(Secret::new(percent_decode_str(&value).decode_utf8_lossy()))
+}
+
+fn is_token(pair: &str) -> bool {
+    let name = pair.split('=').next().unwrap_or_default();
+    percent_decode_str(name).eq(PREVIEW_TOKEN_PARAMETER.bytes())
+}
+
+/// `query` without the token, every other parameter byte by byte as it was; none when nothing is left.
+pub(crate) fn without_token(query: &str) -> Option<String> {
+    let rest: Vec<&str> = query.split('&').filter(|pair| !is_token(pair)).collect();
+    (!rest.is_empty()).then(|| rest.join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_found_under_any_spelling_and_taken_out_alone() {
+        let token = |query| token_parameter(query).map(|token| token.reveal().to_owned());
+        assert_eq!(token("a=1&DAYTONA_SANDBOX_AUTH_KEY=x%2Dy&b=%40").as_deref(), Some("x-y"));
+        assert_eq!(token("%44AYTONA_SANDBOX_AUTH_KEY=x").as_deref(), Some("x"));
+        assert_eq!(token("DAYTONA_SANDBOX_AUTH_KEYS=x&q=DAYTONA_SANDBOX_AUTH_KEY"), None);
+        assert_eq!(without_token("a=1&DAYTONA_SANDBOX_AUTH_KEY=x&b=%40(c)").as_deref(), Some("a=1&b=%40(c)"));
+        assert_eq!(without_token("DAYTONA_SANDBOX_AUTH_KEY=x"), None);
+    }
+
+    #[test]
+    fn only_the_bearer_scheme_carries_a_key() {
+        let key = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, http::HeaderValue::from_static(value));
+            bearer(&headers).map(|key| key.reveal().to_owned())
+        };
+        assert_eq!(key("Bearer abc").as_deref(), Some("abc"));
+        assert_eq!(key("bearer  abc ").as_deref(), Some("abc"));
+        assert_eq!(key("Basic abc"), None);
+        assert_eq!(key("Bearer"), None);
+    }
+}

@@ -1,0 +1,171 @@
+//! The toolbox by path: `/toolbox/{sandboxId}/…` and the older `/api/toolbox/{sandboxId}/toolbox/…` (contract, edges
+//! §1.3). Finds out who is meant and who asks; what is admitted goes to [`forward`].
+//!
+//! [`forward`]: crate::forward
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::response::Response;
+use harbor_control::{Admission, Kind};
+use harbor_model::names::SandboxRef;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, StatusCode, Uri, header};
+use percent_encoding::percent_decode_str;
+
+use crate::credentials::{self, Credentials};
+use crate::forward::{self, Passage};
+use crate::refusal::{Dialect, Refusal};
+use crate::{Inner, guard};
+
+const DIRECT: &str = "/toolbox/";
+const LEGACY: &str = "/api/toolbox/";
+const LEGACY_MIDDLE: &str = "/toolbox";
+
+/// One route of the toolbox that the older path spells otherwise.
+const LEGACY_SYMBOLS: (&str, &str) = ("/lsp/workspace-symbols", "/lsp/workspacesymbols");
+
+/// A path that leads to a sandbox's toolbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    dialect: Dialect,
+    sandbox: SandboxRef,
+    /// How many bytes of the path do not travel.
+    prefix: usize,
+}
+
+/// Reads `/toolbox/{sandboxId}/…`.
+pub(crate) fn direct(path: &str) -> Option<Target> {
+    let (segment, _) = path.strip_prefix(DIRECT)?.split_once('/')?;
+    target(Dialect::Proxy, segment, DIRECT.len() + segment.len())
+}
+
+/// Reads `/api/toolbox/{sandboxId}/toolbox/…`.
+pub(crate) fn legacy(path: &str) -> Option<Target> {
+    let (segment, _) = path.strip_prefix(LEGACY)?.split_once('/')?;
+    let prefix = LEGACY.len() + segment.len() + LEGACY_MIDDLE.len();
+    let rest = path.get(LEGACY.len() + segment.len()..)?.strip_prefix(LEGACY_MIDDLE)?;
+    rest.starts_with('/').then(|| target(Dialect::Api, segment, prefix))?
+}
+
+fn target(dialect: Dialect, segment: &str, prefix: usize) -> Option<Target> {
+    let sandbox = SandboxRef::new(percent_decode_str(segment).decode_utf8().ok()?);
+    (!segment.is_empty()).then_some(Target { dialect, sandbox, prefix })
+}
+
+/// Lets the request in, or not, and passes it to the toolbox.
+pub(crate) async fn pass(inner: &Inner, target: Target, mut request: Request) -> Response {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    if let Some(what) = guard::ambiguity(&request) {
+        let refusal = Refusal::bad_request(format!("the request has {what}"));
+        let mut answer = refusal.answer(target.dialect, &method, &uri);
+        // where this request ends is in doubt, and with it what follows on the connection
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        return answer;
+    }
+    match enter(inner, &target, &mut request).await {
+        Ok(passage) => forward::to_toolbox(inner, passage, request).await,
+        Err(refusal) => refusal.answer(target.dialect, &method, &uri),
+    }
+}
+
+async fn enter(inner: &Inner, target: &Target, request: &mut Request) -> Result<Passage, Refusal> {
+    let (prefix, rest) = request.uri().path().split_at(target.prefix);
+    if guard::leads_inside(rest, inner.config.toolbox_port) {
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "the toolbox serves nothing at this path"));
+    }
+    let prefix = prefix.to_owned();
+    let (admission, query_spent) = match target.dialect {
+        Dialect::Proxy => admit(inner, target, request).await?,
+        Dialect::Api => (admit_key(inner, target, request).await?, false),
+    };
+    let uri = remainder(request.uri(), target, query_spent)?;
+    Ok(Passage { admission: Arc::new(admission), uri, prefix })
+}
+
+/// By any credential; answers also whether it stood in the query.
+async fn admit(inner: &Inner, target: &Target, request: &mut Request) -> Result<(Admission, bool), Refusal> {
+    let credentials = Credentials::of(request);
+    match inner.control.admit(&credentials.list, &target.sandbox).await {
+        Ok((admission, index)) => {
+            credentials.strip(index, request.headers_mut());
+            Ok((admission, credentials.spent_in_query(index)))
+        }
+        Err(error) if error.kind() == Kind::Unauthenticated => {
+            Err(Refusal::new(StatusCode::UNAUTHORIZED, credentials.complaint()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// By an API key that allows it, as every route of the API.
+async fn admit_key(inner: &Inner, target: &Target, request: &mut Request) -> Result<Admission, Refusal> {
+    let Some(key) = credentials::bearer(request.headers()) else {
+        let message = "Invalid credentials: send an API key as 'Authorization: Bearer'";
+        return Err(Refusal::new(StatusCode::UNAUTHORIZED, message));
+    };
+    let caller = inner.control.authenticate(key.reveal()).await?;
+    let admission = inner.control.admit_caller(&caller, &target.sandbox).await?;
+    credentials::strip_key(request.headers_mut());
+    Ok(admission)
+}
+
+/// What the toolbox is asked for: the rest of the target, byte by byte.
+fn remainder(uri: &Uri, target: &Target, query_spent: bool) -> Result<Uri, Refusal> {
+    let whole = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let rest = &whole[target.prefix..];
+    let mut rest = Cow::Borrowed(rest);
+    if query_spent && let Some((path, query)) = rest.split_once('?') {
+        let query = credentials::without_token(query);
+        rest = Cow::Owned(query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}")));
+    }
+    if target.dialect == Dialect::Api
+        && let Some(after) = rest.strip_prefix(LEGACY_SYMBOLS.0)
+        && matches!(after.as_bytes().first(), None | Some(b'?'))
+    {
+        rest = Cow::Owned(format!("{}{after}", LEGACY_SYMBOLS.1));
+    }
+    let rest = PathAndQuery::try_from(&*rest).map_err(|_| Refusal::bad_request("the path cannot be passed on"))?;
+    Ok(Uri::from(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(path: &str, expected: Option<(Dialect, &str, &str)>) {
+        let found = direct(path).or_else(|| legacy(path));
+        let found = found.as_ref().map(|found| (found.dialect, found.sandbox.as_str(), &path[found.prefix..]));
+        assert_eq!(found, expected, "{path}");
+    }
+
+    #[test]
+    fn the_prefix_is_found_and_nothing_else_of_the_path_touched() {
+        check("/toolbox/x/", Some((Dialect::Proxy, "x", "/")));
+        check("/toolbox/x/a%2Fb//(c)", Some((Dialect::Proxy, "x", "/a%2Fb//(c)")));
+        check("/toolbox/my%20box/toolbox/y/z", Some((Dialect::Proxy, "my box", "/toolbox/y/z")));
+        check("/api/toolbox/x/toolbox/files", Some((Dialect::Api, "x", "/files")));
+        check("/api/toolbox/x/toolbox/", Some((Dialect::Api, "x", "/")));
+    }
+
+    #[test]
+    fn a_path_that_ends_at_the_id_leads_nowhere() {
+        for path in ["/toolbox", "/toolbox/", "/toolbox/x", "/toolbox//x", "/toolbox/%ff/x", "/api/toolbox/x/toolbox"] {
+            check(path, None);
+        }
+        check("/api/toolbox/x/toolboxes/y", None);
+        check("/api/toolbox//toolbox/y", None);
+    }
+
+    #[test]
+    fn the_other_spelling_is_accepted_on_the_older_path_only() {
+        let rest = |path: &str| {
+            let target = direct(path).or_else(|| legacy(path)).unwrap();
+            remainder(&path.parse().unwrap(), &target, false).unwrap().to_string()
+        };
+        assert_eq!(rest("/api/toolbox/x/toolbox/lsp/workspace-symbols?q=1"), "/lsp/workspacesymbols?q=1");
+        assert_eq!(rest("/api/toolbox/x/toolbox/lsp/workspace-symbolsx"), "/lsp/workspace-symbolsx");
+        assert_eq!(rest("/toolbox/x/lsp/workspace-symbols"), "/lsp/workspace-symbols");
+    }
+}

@@ -1,0 +1,86 @@
+//! One request to a toolbox: over an idle connection or a new one, once more where the idle one turns out dead.
+
+use std::error::Error as _;
+use std::io;
+use std::sync::Arc;
+
+use axum::body::Body;
+use harbor_control::{Admission, DialFailure};
+use http::request::Parts;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::Builder;
+use hyper_util::rt::TokioIo;
+
+use crate::Inner;
+use crate::pool::{Connection, Lease};
+use crate::transfer::Upload;
+
+/// The most that a connection buffers in either direction, and with it the longest head of an answer, bytes.
+const BUFFER: usize = 128 * 1024;
+
+/// Why a toolbox gave no answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It was not reached.
+    Dial(DialFailure),
+    /// The connection broke before the answer's head.
+    Broken(hyper::Error),
+}
+
+/// Sends the request and waits for the head of the answer, however long that takes.
+///
+/// A request that an idle connection did not take is sent again on a new one. One that it took and died over without a
+/// word is sent again if its body can be (contract, edges §1.12).
+pub(crate) async fn exchange(
+    inner: &Inner,
+    admission: &Arc<Admission>,
+    head: Parts,
+    body: Body,
+) -> Result<(Response<Incoming>, Lease), Failure> {
+    let upload = Upload::new(body);
+    let lease = |connection| Lease::new(&inner.pool, admission, connection);
+    let Some(mut connection) = inner.pool.take(admission) else {
+        let (response, connection) = send_fresh(inner, admission, Request::from_parts(head, upload)).await?;
+        return Ok((response, lease(connection)));
+    };
+    let spare = upload.repeat().map(|repeat| (head.clone(), repeat));
+    let mut refused = match connection.try_send_request(Request::from_parts(head, upload)).await {
+        Ok(response) => return Ok((response, lease(connection))),
+        Err(refused) => refused,
+    };
+    let again = match (refused.take_message(), spare) {
+        (Some(untouched), _) => untouched,
+        (None, Some((head, repeat))) if was_dead(refused.error()) => Request::from_parts(head, repeat.again()),
+        (None, _) => return Err(Failure::Broken(refused.into_error())),
+    };
+    tracing::debug!(sandbox = %admission.sandbox().id, "an idle connection was dead; asking again");
+    let (response, connection) = send_fresh(inner, admission, again).await?;
+    Ok((response, lease(connection)))
+}
+
+async fn send_fresh(
+    inner: &Inner,
+    admission: &Admission,
+    request: Request<Upload>,
+) -> Result<(Response<Incoming>, Connection), Failure> {
+    let stream = admission.open(inner.config.toolbox_port).await.map_err(Failure::Dial)?;
+    let (mut connection, driver) =
+        Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(stream)).await.map_err(Failure::Broken)?;
+    inner.tasks.spawn(async move {
+        if let Err(error) = driver.with_upgrades().await {
+            tracing::debug!(%error, "a connection into a sandbox broke"); // its request hears of it
+        }
+    });
+    let response = connection.send_request(request).await.map_err(Failure::Broken)?;
+    Ok((response, connection))
+}
+
+/// Whether the connection was closed from the other side before anything came back.
+fn was_dead(error: &hyper::Error) -> bool {
+    let reset = || {
+        let kind = error.source()?.downcast_ref::<io::Error>()?.kind();
+        Some(matches!(kind, io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe))
+    };
+    error.is_incomplete_message() || error.is_canceled() || error.is_closed() || reset().unwrap_or(false)
+}
