@@ -1,0 +1,15 @@
+//! The toolbox proxy from outside, over real sockets.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod fixture;
+
+mod access;
+mod connections;
+mod cross_origin;
+mod deadlines;
+mod passing;
+mod real_toolbox;
+mod scripted;
+mod smuggling;
+mod tunnels;
