@@ -22,6 +22,8 @@ pub(crate) enum Place {
     BuiltIn,
     /// There is nothing to run.
     NotNeeded,
+    /// harbor does not have it yet.
+    NotBuilt,
 }
 
 /// A service with an address of its own (design §2).
@@ -73,22 +75,26 @@ const fn not_needed(name: &'static str, role: &'static str) -> Component {
     Component { name, place: Place::NotNeeded, role, targets: &[] }
 }
 
+const fn not_built(name: &'static str, role: &'static str) -> Component {
+    Component { name, place: Place::NotBuilt, role, targets: &[] }
+}
+
 /// All of them; the first also has every log line that belongs to no other.
 pub(crate) const COMPONENTS: &[Component] = &[
-    service("daytona", Service::Api, "API, dashboard, event stream", &["harbor"]),
-    service("daytona-proxy", Service::Proxy, "preview and toolbox proxy", &["harbor_gateway"]),
+    service("daytona", Service::Api, "API and event stream", &["harbor"]),
+    service("daytona-proxy", Service::Proxy, "toolbox proxy", &["harbor_gateway"]),
     built_in("daytona-runner", "sandbox lifecycle", &["harbor_runner", "harbor_reconcile", "bollard"]),
     service("daytona-ssh", Service::Ssh, "SSH gateway", &["harbor_gateway::ssh", "russh"]),
-    built_in("daytona-dex", "identity", &["harbor_control::identity", "harbor_api::identity"]),
+    built_in("daytona-dex", "identity: API keys", &["harbor_control::identity", "harbor_api::identity"]),
     built_in("daytona-db", "database (a file)", &["harbor_store", "rusqlite", "rusqlite_migration"]),
     not_needed("daytona-pgadmin", "there is no PostgreSQL to administer"),
     not_needed("daytona-redis", "cache and queue are in the process"),
     service("daytona-registry", Service::Registry, "container registry", &["harbor_blobs::registry"]),
-    built_in("daytona-registry-ui", "registry page of the dashboard", &[]),
+    not_built("daytona-registry-ui", "registry page of the dashboard"),
     service("daytona-minio", Service::S3, "S3 endpoint", &["harbor_blobs"]),
-    built_in("daytona-jaeger", "traces page of the dashboard", &[]),
-    built_in("daytona-otel", "telemetry", &["harbor_api::telemetry"]),
-    built_in("daytona-maildev", "mail page of the dashboard", &[]),
+    not_built("daytona-jaeger", "traces page of the dashboard"),
+    not_built("daytona-otel", "telemetry"),
+    not_built("daytona-maildev", "mail page of the dashboard"),
 ];
 
 /// The component of this name.

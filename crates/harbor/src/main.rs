@@ -9,6 +9,7 @@ mod components;
 mod config;
 mod default_image;
 mod doctor;
+mod orphans;
 mod process;
 mod screen;
 #[expect(dead_code, reason = "read by the services, which are not wired yet")]

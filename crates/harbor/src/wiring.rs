@@ -43,7 +43,7 @@ const CONTRACT_VERSION: &str = "v0.190.0";
 const START_BUDGET: Duration = Duration::from_secs(1);
 
 /// How long an engine that does not answer is tried for a start.
-const START_DEADLINE: Duration = Duration::from_secs(120);
+const START_DEADLINE: Duration = Duration::from_mins(2);
 
 /// What a stop gives processes (contract, toolbox §4.1).
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -61,7 +61,7 @@ pub(crate) async fn serve(
     let (proxy_listeners, proxy) = listen(config, Service::Proxy).await?;
     progress.say("opening the database");
     let store = Store::open(&config.directories().database())?;
-    progress.say(format!("asking the engine at {}", config.engine_address()));
+    progress.say("asking the engine");
     let runner = Runner::connect(runner_config(config, secrets)).await?;
     let (about, prepared) = tokio::join!(runner.about(), runner.prepare());
     let about = about?;
@@ -75,9 +75,10 @@ pub(crate) async fn serve(
     let gateway = Gateway::new(control.clone(), gateway_config());
     let mut crew = Supervisor::default();
     let router = gateway.beside(router);
-    crew.spawn("reconciler", |stop| async move {
-        reconciler.run(stop.cancelled_owned()).await.map_err(anyhow::Error::msg)
-    });
+    crew.spawn(
+        "reconciler",
+        |stop| async move { reconciler.run(stop.cancelled_owned()).await.map_err(anyhow::Error::msg) },
+    );
     crew.spawn("events", |stop| async move {
         events.publish(stop.cancelled_owned()).await;
         Ok(())
@@ -118,17 +119,16 @@ async fn offer_default_snapshot(
     image: &str,
     progress: &Progress,
 ) -> anyhow::Result<()> {
-    let found = match runner.image(image).await? {
-        Some(found) => found,
-        None => {
-            control.offer_default_snapshot(SnapshotState::Pulling, None, None).await?;
-            match default_image::ensure(runner, image, progress).await {
-                Ok(made) => made,
-                Err(error) => {
-                    let reason = Some(format!("{error:#}"));
-                    control.offer_default_snapshot(SnapshotState::Error, None, reason).await?;
-                    return Err(error);
-                }
+    let found = if let Some(found) = runner.image(image).await? {
+        found
+    } else {
+        control.offer_default_snapshot(SnapshotState::Pulling, None, None).await?;
+        match default_image::ensure(runner, image, progress).await {
+            Ok(made) => made,
+            Err(error) => {
+                let reason = Some(format!("{error:#}"));
+                control.offer_default_snapshot(SnapshotState::Error, None, reason).await?;
+                return Err(error);
             }
         }
     };

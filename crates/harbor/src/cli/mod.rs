@@ -9,6 +9,7 @@ mod doctor;
 mod down;
 mod env;
 mod logs;
+mod prune;
 mod ps;
 mod pull;
 mod status;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
 use crate::config::keys::KEYS;
-use crate::config::load::{self, Loaded, Said};
+use crate::config::load::{self, Said};
 use crate::screen;
 use arguments::{Arguments, Command};
 
@@ -52,7 +53,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         Command::Open { handles } => env::open(&load::load(&said)?, &handles),
         Command::Pull { handles } => pull::run(&load::load(&said)?, &handles),
         Command::Doctor { json, check: _, handles } => doctor::run(&load::load(&said)?, json, &handles),
-        Command::Prune(options) => prune(&load::load(&said)?, options.orphans),
+        Command::Prune(options) => prune::run(&load::load(&said)?, options.orphans),
     }
 }
 
@@ -80,12 +81,4 @@ fn note_foreign(handles: &[String]) {
     for handle in handles.iter().filter(|handle| crate::components::named(handle).is_none()) {
         screen::note(&format!("there is no {handle} here; harbor runs {} alone", crate::components::HANDLE));
     }
-}
-
-/// Removing containers that no database knows needs the running services.
-fn prune(_loaded: &Loaded, orphans: bool) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(orphans, "say what to remove: `harbor prune --orphans`");
-    anyhow::bail!(
-        "removing orphans is not built yet: `docker ps -a --filter label=harbor.instance` lists harbor's containers"
-    )
 }

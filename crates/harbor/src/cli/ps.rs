@@ -54,6 +54,7 @@ fn row(component: &'static Component, running: &Running) -> Row {
     };
     match component.place {
         Place::NotNeeded => Row { component, status: "not needed", addresses: Vec::new() },
+        Place::NotBuilt => Row { component, status: "not built yet", addresses: Vec::new() },
         Place::BuiltIn => {
             Row { component, status: if general == "healthy" { "built-in" } else { general }, addresses: Vec::new() }
         }

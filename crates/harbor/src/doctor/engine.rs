@@ -7,6 +7,7 @@ use harbor_runner::{About, Config as RunnerConfig, Runner};
 
 use super::{Finding, gibibytes};
 use crate::config::Config;
+use crate::orphans::Orphans;
 use crate::secrets;
 
 /// How long the engine may take to answer.
@@ -37,6 +38,18 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
         Ok(Err(error)) => vec![unreachable(config, &format!("{:#}", anyhow::Error::new(error)))],
         Err(_) => vec![unreachable(config, &format!("no answer within {} seconds", PATIENCE.as_secs()))],
     }
+}
+
+/// Containers that the database does not know; nothing where there is no engine or no database to ask.
+pub(super) async fn orphans(config: &Config) -> Option<Finding> {
+    let listed = async { Orphans::open(config).await.ok()??.list().await.ok() };
+    let orphans = tokio::time::timeout(PATIENCE, listed).await.ok()??;
+    if orphans.is_empty() {
+        return Some(Finding::fine("orphans", "every sandbox on the engine is in the database"));
+    }
+    let ids: Vec<String> = orphans.iter().map(|orphan| orphan.sandbox.to_string()).collect();
+    let found = format!("on the engine and not in the database: {}", ids.join(", "));
+    Some(Finding::warning("orphans", found, "harbor prune --orphans, which deletes them with their files"))
 }
 
 fn unreachable(config: &Config, reason: &str) -> Finding {

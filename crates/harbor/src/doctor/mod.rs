@@ -62,6 +62,7 @@ pub(crate) async fn examine(config: &Config) -> Vec<Finding> {
     let directories = config.directories();
     let running = Running::find(&directories).unwrap_or(Running::No);
     let mut findings = engine::examine(config).await;
+    findings.extend(engine::orphans(config).await);
     findings.push(host::data_directory(&directories));
     findings.push(host::disk("data disk", directories.root()));
     findings.extend(host::ports(config, &running).await);
