@@ -1,0 +1,51 @@
+//! What this process remembers of sandboxes, to save engine calls. Every entry may be forgotten at any time.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use harbor_model::ids::{ContainerId, SandboxId};
+
+use crate::dial::InfraDialer;
+
+/// What is remembered of one sandbox.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Entry {
+    /// Id of its infra container.
+    pub(crate) infra: Option<String>,
+    /// That infra container was started and not stopped since, as far as this process knows.
+    pub(crate) infra_runs: bool,
+    /// What its container's labels tell the toolbox.
+    pub(crate) facts: Option<(ContainerId, Facts)>,
+    /// The way into its network.
+    pub(crate) dialer: Option<InfraDialer>,
+}
+
+/// What a sandbox container's labels tell its toolbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// Arguments of the session `entrypoint`.
+    pub(crate) entrypoint: Vec<String>,
+    /// The image names no working directory.
+    pub(crate) home_as_work_dir: bool,
+}
+
+/// Entries by sandbox.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Mutex<HashMap<SandboxId, Entry>>);
+
+impl Known {
+    /// What is remembered of this sandbox.
+    pub(crate) fn get(&self, id: &SandboxId) -> Entry {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned().unwrap_or_default()
+    }
+
+    /// Remembers something of this sandbox.
+    pub(crate) fn note(&self, id: &SandboxId, change: impl FnOnce(&mut Entry)) {
+        change(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(*id).or_default());
+    }
+
+    /// Forgets this sandbox.
+    pub(crate) fn forget(&self, id: &SandboxId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+}
