@@ -1,0 +1,96 @@
+//! Removes everything of a sandbox.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::time::{Duration, Instant};
+
+use bollard::models::ContainerSummary;
+use bollard::query_parameters::{
+    InspectContainerOptions, ListContainersOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptionsBuilder,
+};
+use futures_util::future::try_join_all;
+use harbor_model::ids::SandboxId;
+
+use crate::engine::{QUICK, SLOW};
+use crate::error::RunnerError;
+use crate::naming;
+use crate::runner::Runner;
+
+/// How long a removal that somebody else began may take.
+const REMOVAL: Duration = Duration::from_mins(1);
+
+impl Runner {
+    /// Removes a sandbox's containers, running or not, their anonymous volumes and the socket directory. Idempotent.
+    pub async fn remove(&self, id: &SandboxId) -> Result<(), RunnerError> {
+        let labels = [(naming::INSTANCE, self.instance().to_string()), (naming::SANDBOX, id.to_string())];
+        let held = self.containers(&labels).await?;
+        let remade =
+            held.iter().any(|found| found.labels.as_ref().is_some_and(|labels| labels.contains_key(naming::REMADE)));
+        let ids = held.iter().filter_map(|found| found.id.as_deref());
+        try_join_all(ids.map(|container| self.remove_container(container))).await?;
+        if remade {
+            self.remove_kept_image(id).await?;
+        }
+        self.known().forget(id);
+        let directory = self.socket_directory(id);
+        match fs::remove_dir_all(&directory) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(RunnerError::Files { doing: format!("remove the directory {}", directory.display()), source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes everything of this instance from the engine: every container, sandboxes included, the network and the
+    /// toolbox volume. Images stay. Idempotent.
+    pub async fn dismantle(&self) -> Result<(), RunnerError> {
+        let held = self.containers(&[(naming::INSTANCE, self.instance().to_string())]).await?;
+        let ids = held.iter().filter_map(|found| found.id.as_deref());
+        try_join_all(ids.map(|container| self.remove_container(container))).await?;
+        for id in held.iter().filter_map(crate::find::sandbox_of) {
+            self.remove(&id).await?;
+        }
+        let docker = self.engine().docker();
+        let volume = naming::volume(self.instance());
+        let options = RemoveVolumeOptionsBuilder::new().force(true).build();
+        self.engine().look("remove the toolbox volume", docker.remove_volume(&volume, Some(options))).await?;
+        if self.own_network().await? {
+            self.engine().look("remove the network", docker.remove_network(self.network())).await?;
+        }
+        Ok(())
+    }
+
+    /// Containers that carry all of these labels, in any state.
+    pub(crate) async fn containers(&self, labels: &[(&str, String)]) -> Result<Vec<ContainerSummary>, RunnerError> {
+        let labels = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let filters = HashMap::from([("label", labels)]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        self.engine().call("list containers", QUICK, self.engine().docker().list_containers(Some(options))).await
+    }
+
+    /// Removes the image that kept a remade sandbox's files, if there is one.
+    pub(crate) async fn remove_kept_image(&self, id: &SandboxId) -> Result<(), RunnerError> {
+        let name = naming::kept_image(id);
+        let options = RemoveImageOptionsBuilder::new().force(true).build();
+        let call = self.engine().docker().remove_image(&name, Some(options), None);
+        match self.engine().call(&format!("remove image {name}"), SLOW, call).await {
+            Ok(_) | Err(RunnerError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits for a removal that is under way.
+    pub(crate) async fn gone(&self, name: &str) -> Result<(), RunnerError> {
+        let started = Instant::now();
+        let doing = format!("remove container {name}");
+        while started.elapsed() < REMOVAL {
+            let call = self.engine().docker().inspect_container(name, None::<InspectContainerOptions>);
+            if self.engine().look(&doing, call).await?.is_none() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Err(RunnerError::TooSlow { doing, limit: REMOVAL })
+    }
+}

@@ -1,0 +1,129 @@
+//! Makes a sandbox's containers.
+//!
+//! Engine calls per create, with infra reserved: image inspect, create. Without: infra's create (beside the image
+//! inspect), then infra's start beside the sandbox's create.
+
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder,
+};
+use harbor_model::ids::{ContainerId, SandboxId};
+
+use crate::engine::{QUICK, SLOW};
+use crate::error::RunnerError;
+use crate::images::Image;
+use crate::known::Facts;
+use crate::naming::{self, Role};
+use crate::runner::Runner;
+use crate::spec::{self, SandboxSpec};
+
+impl Runner {
+    /// Makes the sandbox container and, unless reserved, its infra container, which runs afterwards. Idempotent: one of
+    /// ours under the same name is adopted, one of somebody else is an error.
+    pub async fn create(&self, spec: &SandboxSpec) -> Result<ContainerId, RunnerError> {
+        let (image, infra) = tokio::join!(self.present_image(&spec.image), self.infra_made(&spec.id));
+        let (image, infra) = (image?, infra?);
+        let facts = spec::facts(spec, &image);
+        let name = naming::sandbox(&spec.id);
+        // both to their end: what is given up half way may still appear on the engine
+        let (container, started) =
+            tokio::join!(self.sandbox_made(spec, &facts, &infra, &name, false), self.infra_started(&spec.id, &infra),);
+        let container = started.and(container)?;
+        self.known().note(&spec.id, |entry| entry.facts = Some((container.clone(), facts)));
+        Ok(container)
+    }
+
+    /// The image of this reference, which must be there.
+    pub(crate) async fn present_image(&self, reference: &str) -> Result<Image, RunnerError> {
+        let missing = || RunnerError::ImageMissing { image: reference.to_owned() };
+        self.image(reference).await?.ok_or_else(missing)
+    }
+
+    /// The sandbox container of this name, bound to `infra`; it is made when missing.
+    pub(crate) async fn sandbox_made(
+        &self,
+        spec: &SandboxSpec,
+        facts: &Facts,
+        infra: &str,
+        name: &str,
+        remade: bool,
+    ) -> Result<ContainerId, RunnerError> {
+        match self.create_sandbox(spec, facts, infra, name, remade).await {
+            Err(RunnerError::Conflict { .. }) => {}
+            outcome => return outcome,
+        }
+        let found = self.inspect_own(name, &spec.id).await?;
+        if bound_infra(&found) == Some(infra) {
+            return Ok(ContainerId::new(found.id.unwrap_or_default()));
+        }
+        if !worthless(&found) {
+            let source = bollard::errors::Error::DockerStreamError { error: "its infra container was replaced".into() };
+            return Err(RunnerError::InfraGone { sandbox: spec.id, source: Box::new(source) });
+        }
+        self.remove_container(name).await?;
+        self.create_sandbox(spec, facts, infra, name, remade).await
+    }
+
+    async fn create_sandbox(
+        &self,
+        spec: &SandboxSpec,
+        facts: &Facts,
+        infra: &str,
+        name: &str,
+        remade: bool,
+    ) -> Result<ContainerId, RunnerError> {
+        let mut body = spec::sandbox(self.config(), spec, facts, infra, self.host().await?);
+        if remade {
+            body.labels.get_or_insert_default().insert(naming::REMADE.to_owned(), "true".to_owned());
+        }
+        let options = CreateContainerOptionsBuilder::new().name(name).build();
+        let call = self.engine().docker().create_container(Some(options), body);
+        match self.engine().call(&format!("make container {name}"), SLOW, call).await {
+            Ok(made) => Ok(ContainerId::new(made.id)),
+            Err(RunnerError::NotFound { .. }) => Err(RunnerError::ImageMissing { image: spec.image.clone() }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Inspects a sandbox container by name; it must be ours.
+    pub(crate) async fn inspect_own(
+        &self,
+        name: &str,
+        id: &SandboxId,
+    ) -> Result<ContainerInspectResponse, RunnerError> {
+        let call = self.engine().docker().inspect_container(name, None::<InspectContainerOptions>);
+        let found = self.engine().call(&format!("inspect container {name}"), QUICK, call).await?;
+        let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
+        if naming::carries(labels, &naming::sandbox_labels(self.instance(), id, Role::Sandbox)) {
+            Ok(found)
+        } else {
+            Err(RunnerError::Foreign { what: "a container", name: name.to_owned() })
+        }
+    }
+
+    /// Removes a container by name or id, running or not, with its anonymous volumes. One that is gone is fine.
+    pub(crate) async fn remove_container(&self, name: &str) -> Result<(), RunnerError> {
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+        let call = self.engine().docker().remove_container(name, Some(options));
+        match self.engine().call(&format!("remove container {name}"), SLOW, call).await {
+            Err(RunnerError::NotFound { .. }) => Ok(()),
+            Err(error) if error.engine_says().is_some_and(|message| message.contains("already in progress")) => {
+                self.gone(name).await
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+/// The id of the infra container that a sandbox container is bound to.
+pub(crate) fn bound_infra(found: &ContainerInspectResponse) -> Option<&str> {
+    found.host_config.as_ref()?.network_mode.as_deref()?.strip_prefix("container:")
+}
+
+/// Whether a sandbox container has never run and holds no files of an earlier one.
+pub(crate) fn worthless(found: &ContainerInspectResponse) -> bool {
+    let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
+    let remade = labels.is_some_and(|labels| labels.contains_key(naming::REMADE));
+    let status = found.state.as_ref().and_then(|state| state.status);
+    !remade && status == Some(ContainerStateStatusEnum::CREATED)
+}

@@ -1,0 +1,171 @@
+//! Puts toolbox and infra onto the engine: one named volume per instance (design D4a, Delivery).
+//!
+//! Both lie in a directory named by a hash of their contents; the link `current` names the one in use. A running
+//! sandbox keeps the files that it runs, a starting one gets the newest. Nothing of the host's file system is involved,
+//! so a remote engine is no different. The link is switched by `harbor-infra --install`, inside a short container,
+//! because a rename there is atomic and copying a link into a volume is not (seen to be missing in between).
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use bollard::body_full;
+use bollard::models::VolumeCreateRequest;
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, LogsOptionsBuilder, StartContainerOptions,
+    UploadToContainerOptionsBuilder, WaitContainerOptions,
+};
+use futures_util::{StreamExt, TryStreamExt};
+use sha2::{Digest, Sha256};
+
+use crate::embedded::{DIRECTORY, EMBEDDED, Embedded, hex};
+use crate::engine::{QUICK, SLOW};
+use crate::error::RunnerError;
+use crate::naming;
+use crate::runner::Runner;
+use crate::spec;
+
+/// The most that is read back from the volume, in bytes: two versions of both binaries.
+const MOST: usize = 64 * 1024 * 1024;
+
+impl Runner {
+    /// Makes sure that the volume holds this build's toolbox and infra, every byte, and that they are the current ones.
+    pub(crate) async fn deliver(&self) -> Result<(), RunnerError> {
+        let embedded = EMBEDDED.as_ref().ok_or(RunnerError::Incomplete)?;
+        let _one_at_a_time = self.delivering().await;
+        self.make_volume().await?;
+        let container = self.delivery_container(embedded).await?;
+        let delivered = self.deliver_through(&container, embedded).await;
+        let removed = self.remove_container(&container).await;
+        delivered.and(removed)
+    }
+
+    async fn make_volume(&self) -> Result<(), RunnerError> {
+        let name = naming::volume(self.instance());
+        let labels = naming::instance_labels(self.instance());
+        let request =
+            VolumeCreateRequest { name: Some(name.clone()), labels: Some(labels.clone()), ..Default::default() };
+        let call = self.engine().docker().create_volume(request);
+        let made = self.engine().call(&format!("make volume {name}"), QUICK, call).await?;
+        if naming::carries(Some(&made.labels), &labels) {
+            Ok(())
+        } else {
+            Err(RunnerError::Foreign { what: "a volume", name })
+        }
+    }
+
+    /// A container that has the volume; not started.
+    async fn delivery_container(&self, embedded: &Embedded) -> Result<String, RunnerError> {
+        let name = naming::delivery(self.instance());
+        let create = || async {
+            let body = spec::delivery(self.config(), embedded.directory);
+            let options = CreateContainerOptionsBuilder::new().name(&name).build();
+            let call = self.engine().docker().create_container(Some(options), body);
+            self.engine().call(&format!("make container {name}"), SLOW, call).await
+        };
+        let made = match create().await {
+            Err(RunnerError::Conflict { .. }) => {
+                // left by a harbor that died
+                self.remove_container(&name).await?;
+                create().await
+            }
+            Err(RunnerError::NotFound { .. }) => {
+                self.import_infra_image().await?;
+                create().await
+            }
+            outcome => outcome,
+        }?;
+        Ok(made.id)
+    }
+
+    async fn deliver_through(&self, container: &str, embedded: &Embedded) -> Result<(), RunnerError> {
+        if self.holds(container, embedded).await? {
+            return Ok(());
+        }
+        let archive = pack(embedded).map_err(|error| failed(&format!("cannot unpack them: {error}")))?;
+        let options = UploadToContainerOptionsBuilder::new().path(DIRECTORY).build();
+        let call = self.engine().docker().upload_to_container(container, Some(options), body_full(archive.into()));
+        self.engine().call("copy toolbox and infra to the engine", SLOW, call).await?;
+        self.install(container).await?;
+        if self.holds(container, embedded).await? { Ok(()) } else { Err(failed("what was written reads differently")) }
+    }
+
+    /// Runs the container, which makes what was copied durable and current.
+    async fn install(&self, container: &str) -> Result<(), RunnerError> {
+        let docker = self.engine().docker();
+        let doing = "install toolbox and infra on the engine";
+        self.engine().call(doing, SLOW, docker.start_container(container, None::<StartContainerOptions>)).await?;
+        let mut wait = docker.wait_container(container, None::<WaitContainerOptions>).boxed();
+        let ended = self.engine().call(doing, SLOW, async { wait.next().await.transpose() }).await;
+        match ended {
+            Ok(_) => Ok(()),
+            Err(RunnerError::Engine { .. }) => {
+                let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail("5").build();
+                let lines =
+                    docker.logs(container, Some(options)).map_ok(|line| line.to_string()).try_collect::<Vec<_>>();
+                let said = self.engine().call(doing, QUICK, lines).await?.concat();
+                Err(failed(said.trim()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the volume holds every byte of this build, as the current one.
+    async fn holds(&self, container: &str, embedded: &Embedded) -> Result<bool, RunnerError> {
+        let options = DownloadFromContainerOptionsBuilder::new().path(DIRECTORY).build();
+        let parts = self.engine().docker().download_from_container(container, Some(options));
+        let whole = parts.try_fold(Vec::new(), |mut whole, part| async move {
+            // more than there should be is not read on, and so taken for something else
+            if whole.len() + part.len() <= MOST {
+                whole.extend_from_slice(&part);
+            }
+            Ok(whole)
+        });
+        let archive = self.engine().call("read toolbox and infra back", SLOW, whole).await?;
+        Ok(matches(&archive, embedded).unwrap_or(false))
+    }
+}
+
+fn failed(reason: &str) -> RunnerError {
+    RunnerError::Delivery { reason: reason.to_owned() }
+}
+
+/// An archive of the directory with both binaries.
+fn pack(embedded: &Embedded) -> io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Directory);
+    header.set_mode(0o755);
+    header.set_size(0);
+    archive.append_data(&mut header, embedded.directory, io::empty())?;
+    for binary in embedded.binaries {
+        let bytes = binary.unpack()?;
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o755);
+        header.set_size(bytes.len() as u64);
+        archive.append_data(&mut header, Path::new(embedded.directory).join(binary.name), bytes.as_slice())?;
+    }
+    archive.into_inner()
+}
+
+/// Whether an archive of the volume has the link and both binaries as they should be.
+fn matches(archive: &[u8], embedded: &Embedded) -> io::Result<bool> {
+    let mut archive = tar::Archive::new(archive);
+    let mut current = false;
+    let mut good = 0;
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        // the first component is the directory that was asked for
+        let path = entry.path()?.components().skip(1).collect::<std::path::PathBuf>();
+        if path == Path::new("current") {
+            current = entry.link_name()?.is_some_and(|target| target == Path::new(embedded.directory));
+        }
+        let Ok(name) = path.strip_prefix(embedded.directory) else { continue };
+        let Some(binary) = embedded.binaries.iter().find(|binary| name == Path::new(binary.name)) else { continue };
+        let mut bytes = Vec::with_capacity(binary.size);
+        entry.read_to_end(&mut bytes)?;
+        let digest = hex(&Sha256::digest(&bytes));
+        let runs = entry.header().mode()? & 0o111 == 0o111;
+        good += usize::from(digest == binary.sha256 && runs);
+    }
+    Ok(current && good == embedded.binaries.len())
+}

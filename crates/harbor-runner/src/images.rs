@@ -1,0 +1,201 @@
+//! Images on the engine: looked at, pulled, built.
+
+use std::collections::HashMap;
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bollard::models::{BuildInfo, CreateImageInfo};
+use bollard::query_parameters::{BuildImageOptionsBuilder, CreateImageOptionsBuilder};
+use bollard::{body_full, body_try_stream};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+
+use crate::engine::BULK;
+use crate::error::RunnerError;
+use crate::runner::Runner;
+
+/// How long a pull or build may go without a word. A build step may be silent for long.
+const SILENCE: Duration = Duration::from_mins(20);
+
+/// An image on the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Its id; another id is another image, whatever its name.
+    pub id: String,
+    /// Its size in bytes, all layers.
+    pub size: u64,
+    /// Its entrypoint; empty: none.
+    pub entrypoint: Vec<String>,
+    /// Its working directory; empty: none named.
+    pub working_dir: String,
+    /// Its user; empty: root.
+    pub user: String,
+    /// Its architecture: `amd64`, `arm64`.
+    pub architecture: String,
+}
+
+/// A step of a pull.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The layer, if it is about one.
+    pub layer: Option<String>,
+    /// What is done, in the engine's words.
+    pub status: String,
+    /// Bytes done and bytes in all, as far as known.
+    pub bytes: Option<(u64, u64)>,
+}
+
+/// A build context: a tar archive, plain or compressed.
+pub type Context = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+
+/// What to build.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Build {
+    /// Path of the Dockerfile in the context; `None`: `Dockerfile`.
+    pub dockerfile: Option<String>,
+    /// The stage to stop at; `None`: the last.
+    pub target: Option<String>,
+    /// The name that the image gets.
+    pub tag: String,
+    /// Build arguments.
+    pub arguments: HashMap<String, String>,
+    /// Labels of the image.
+    pub labels: HashMap<String, String>,
+}
+
+impl Runner {
+    /// The image of this reference or id; `None` when it is not on the engine.
+    pub async fn image(&self, reference: &str) -> Result<Option<Image>, RunnerError> {
+        let call = self.engine().docker().inspect_image(reference);
+        let Some(found) = self.engine().look(&format!("inspect image {reference}"), call).await? else {
+            return Ok(None);
+        };
+        let config = found.config.unwrap_or_default();
+        Ok(Some(Image {
+            id: found.id.unwrap_or_default(),
+            size: found.size.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
+            entrypoint: config.entrypoint.unwrap_or_default(),
+            working_dir: config.working_dir.unwrap_or_default(),
+            user: config.user.unwrap_or_default(),
+            architecture: found.architecture.unwrap_or_default(),
+        }))
+    }
+
+    /// Pulls an image by reference; without tag or digest it is `latest`.
+    pub async fn pull(&self, reference: &str, mut progress: impl FnMut(Progress) + Send) -> Result<Image, RunnerError> {
+        // without a tag the engine pulls every tag there is
+        let reference = if names_version(reference) { reference.to_owned() } else { format!("{reference}:latest") };
+        let options = CreateImageOptionsBuilder::new().from_image(&reference).build();
+        let mut steps = self.engine().docker().create_image(Some(options), None, None).boxed();
+        let pulled = self.follow(&format!("pull image {reference}"), &mut steps, |step| progress(step.into())).await;
+        match pulled {
+            Ok(()) => self.present_image(&reference).await,
+            Err(
+                RunnerError::NotFound { source, .. }
+                | RunnerError::Engine { source, .. }
+                | RunnerError::Conflict { source, .. },
+            ) => Err(RunnerError::Pull { image: reference, source }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Builds an image with the engine's classic builder, which every supported engine has. `log` gets the build's
+    /// output as it comes.
+    pub async fn build(
+        &self,
+        build: &Build,
+        context: Context,
+        mut log: impl FnMut(&str) + Send,
+    ) -> Result<Image, RunnerError> {
+        let options = BuildImageOptionsBuilder::new()
+            .dockerfile(build.dockerfile.as_deref().unwrap_or("Dockerfile"))
+            .target(build.target.as_deref().unwrap_or_default())
+            .t(&build.tag)
+            .buildargs(&build.arguments)
+            .labels(&build.labels)
+            .rm(true)
+            .forcerm(true)
+            .build();
+        let mut steps = self.engine().docker().build_image(options, None, Some(body_try_stream(context)));
+        let each = |step: BuildInfo| {
+            if let Some(text) = step.stream.as_deref().or(step.status.as_deref()) {
+                log(text);
+            }
+        };
+        match self.follow(&format!("build image {}", build.tag), &mut steps, each).await {
+            Ok(()) => self.present_image(&build.tag).await,
+            Err(
+                RunnerError::NotFound { source, .. }
+                | RunnerError::Engine { source, .. }
+                | RunnerError::Conflict { source, .. },
+            ) => Err(RunnerError::Build { image: build.tag.clone(), source }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Imports a tar archive as the only layer of an image.
+    pub(crate) async fn import(&self, archive: Vec<u8>, repository: &str, tag: &str) -> Result<(), RunnerError> {
+        let options = CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(tag).build();
+        let body = Some(body_full(archive.into()));
+        let mut steps = self.engine().docker().create_image(Some(options), body, None).boxed();
+        self.follow(&format!("import image {repository}:{tag}"), &mut steps, |_: CreateImageInfo| {}).await
+    }
+
+    /// Reads a stream of steps to its end, within [`BULK`] and never silent for [`SILENCE`].
+    async fn follow<T>(
+        &self,
+        doing: &str,
+        steps: &mut (impl Stream<Item = Result<T, bollard::errors::Error>> + Unpin + Send),
+        mut each: impl FnMut(T) + Send,
+    ) -> Result<(), RunnerError> {
+        let too_slow = |limit| RunnerError::TooSlow { doing: doing.to_owned(), limit };
+        let read = async {
+            loop {
+                match tokio::time::timeout(SILENCE, steps.next()).await {
+                    Err(_) => return Err(too_slow(SILENCE)),
+                    Ok(None) => return Ok(()),
+                    Ok(Some(Ok(step))) => each(step),
+                    Ok(Some(Err(error))) => {
+                        return Err(RunnerError::from_engine(doing.to_owned(), self.engine().address(), error));
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(BULK, read).await.unwrap_or_else(|_| Err(too_slow(BULK)))
+    }
+}
+
+impl From<CreateImageInfo> for Progress {
+    fn from(step: CreateImageInfo) -> Self {
+        let bytes = step.progress_detail.and_then(|detail| {
+            let of = |bytes: Option<i64>| bytes.and_then(|bytes| u64::try_from(bytes).ok());
+            of(detail.current).zip(of(detail.total))
+        });
+        Self { layer: step.id, status: step.status.unwrap_or_default(), bytes }
+    }
+}
+
+/// Whether a reference has a tag or digest. A colon before the last slash belongs to a registry's port.
+fn names_version(reference: &str) -> bool {
+    let name = reference.rsplit_once('/').map_or(reference, |(_, name)| name);
+    name.contains(':') || name.contains('@')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_version;
+
+    #[test]
+    fn a_registrys_port_is_no_tag() {
+        for (reference, version) in [
+            ("debian", false),
+            ("debian:bookworm", true),
+            ("localhost:35009/a/b", false),
+            ("localhost:35009/a/b:1", true),
+            ("a/b@sha256:00", true),
+        ] {
+            assert_eq!(names_version(reference), version, "{reference}");
+        }
+    }
+}
