@@ -1,0 +1,93 @@
+//! Toolbox and infra reach the engine, and are replaced there under running sandboxes.
+
+use std::time::{Duration, Instant};
+
+use crate::fixture::{Fixture, configuration, docker, get};
+
+/// A shell line in a container that may write to the toolbox volume.
+fn in_volume(fixture: &Fixture, line: &str) -> String {
+    let volume = format!("harbor-toolbox-{}:/v", fixture.instance);
+    let run = ["run", "--rm", "--label", "harbor.test=1", "--network", "none", "-v", &volume, "--entrypoint"];
+    docker(&[&run[..], &["/bin/busybox", &fixture.image, "sh", "-c", line]].concat())
+}
+
+/// The file that process 1 of a container runs, seen from outside: inside nobody may look.
+fn process_1(name: &str) -> String {
+    let pid = docker(&["inspect", "--format", "{{.State.Pid}}", name]);
+    std::fs::read_link(format!("/proc/{pid}/exe")).unwrap().display().to_string()
+}
+
+#[tokio::test]
+async fn an_upgrade_reaches_a_sandbox_at_its_next_start() {
+    let fixture = Fixture::prepared().await;
+    let current = in_volume(&fixture, "busybox readlink /v/current");
+    // an older version is the current one
+    in_volume(
+        &fixture,
+        "busybox cp -a /v/$(busybox readlink /v/current) /v/older; busybox ln -sfn older /v/current; \
+        busybox rm -r /v/[0-9a-f]*[0-9a-f]",
+    );
+    let started = fixture.started().await;
+    let (id, container) = (started.id, started.container);
+    let path = || process_1(&format!("harbor-{id}"));
+    assert!(path().contains("/older/"), "{}", path());
+    assert_eq!(Fixture::serves(&fixture.runner, &id, 3000).await, "hello\n");
+
+    fixture.runner.prepare().await.unwrap();
+    assert_eq!(in_volume(&fixture, "busybox readlink /v/current"), current);
+    assert_eq!(get(&fixture.runner, &id, 3000, "/greeting").await, "hello\n", "the running one is not disturbed");
+    fixture.runner.configure(&id, &container, &configuration("token")).await.unwrap();
+    assert!(path().contains("/older/"), "{}", path());
+
+    fixture.runner.stop(&id, &container, Duration::from_secs(5)).await.unwrap();
+    fixture.runner.start(&id, &container).await.unwrap();
+    assert!(path().contains(&format!("/{current}/")), "{}", path());
+    fixture.runner.configure(&id, &container, &configuration("token")).await.unwrap();
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn damage_is_noticed_and_repaired() {
+    let fixture = Fixture::prepared().await;
+    let damages = [
+        "echo x >> /v/current/harbor-toolbox",
+        "busybox rm /v/current/harbor-infra",
+        "busybox chmod 644 /v/current/harbor-toolbox",
+        "busybox ln -sfn /nowhere /v/current",
+        "busybox rm -r /v/*",
+    ];
+    for damage in damages {
+        in_volume(&fixture, damage);
+        fixture.runner.prepare().await.unwrap();
+        let started = fixture.started().await;
+        fixture.runner.remove(&started.id).await.unwrap();
+    }
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn an_emptied_volume_is_filled_again_when_a_start_fails_for_it() {
+    let fixture = Fixture::prepared().await;
+    let spec = fixture.spec();
+    in_volume(&fixture, "busybox rm -r /v/*");
+    let container = fixture.runner.create(&spec).await.unwrap();
+    in_volume(&fixture, "busybox rm -r /v/*");
+    fixture.runner.start(&spec.id, &container).await.unwrap();
+    fixture.runner.configure(&spec.id, &container, &configuration("token")).await.unwrap();
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn preparing_again_is_quick() {
+    let fixture = Fixture::prepared().await;
+    let mut took: Vec<_> = Vec::new();
+    for _ in 0..5 {
+        let runner = fixture.again().await;
+        let started = Instant::now();
+        runner.prepare().await.unwrap();
+        took.push(started.elapsed());
+    }
+    took.sort();
+    assert!(took[0] < Duration::from_millis(300), "{took:?}");
+    fixture.finish().await;
+}

@@ -1,0 +1,107 @@
+//! A sandbox whose infra container is gone keeps its files.
+
+use std::time::Duration;
+
+use harbor_model::sandboxes::FoundSandbox;
+use harbor_runner::{RunnerError, SandboxSpec};
+
+use crate::fixture::{Fixture, Started, configuration, docker};
+
+/// Changes of every kind that a layer can hold.
+const CHANGES: &str = "set -e; mkdir -p /new/deep; echo data > /new/deep/file; busybox ln /new/deep/file /new/twin; \
+    busybox chown 12:34 /new/deep/file; busybox chmod 4750 /new/deep/file; busybox ln -s /lower/kept /new/link; \
+    busybox rm /lower/deleted; busybox rm -r /lower/directory; busybox mkdir /lower/directory; \
+    echo three > /lower/directory/three; busybox mkfifo /new/pipe; busybox touch -d '2001-02-03 04:05:06' /new/old";
+
+/// The same facts before and after.
+const FACTS: &str = "busybox ls -R /lower /new; busybox cat /new/deep/file /new/link /lower/directory/three; \
+    busybox stat -c '%n %a %u %g %h %F %Y' /new /new/deep /new/deep/file /new/twin /new/pipe /new/old";
+
+#[tokio::test]
+async fn files_survive_the_loss_of_infra() {
+    let fixture = Fixture::prepared().await;
+    let started = fixture.started().await;
+    let id = started.id;
+    Fixture::shell(&id, CHANGES);
+    let facts = Fixture::shell(&id, FACTS);
+    let spec = lose_infra(&fixture, &started).await;
+
+    let running = fixture.runner.remake(&spec, &started.container).await;
+    assert!(matches!(&running, Err(RunnerError::Conflict { .. })), "a running one is not remade: {running:?}");
+    fixture.runner.stop(&id, &started.container, Duration::from_secs(5)).await.unwrap();
+    let refused = fixture.runner.start(&id, &started.container).await;
+    assert!(matches!(refused, Err(RunnerError::InfraGone { .. })), "{refused:?}");
+
+    let container = fixture.runner.remake(&spec, &started.container).await.unwrap();
+    assert_ne!(container, started.container);
+    let made = FoundSandbox::Made(container.clone());
+    assert_eq!(fixture.runner.find(&id).await.unwrap().sandbox, Some(made));
+    assert_eq!(docker(&["ps", "-aq", "--filter", &format!("label=harbor.sandbox={id}")]).lines().count(), 2);
+    fixture.runner.start(&id, &container).await.unwrap();
+    fixture.runner.configure(&id, &container, &configuration("token")).await.unwrap();
+    assert_eq!(Fixture::shell(&id, FACTS), facts);
+    assert!(facts.contains("/new/deep/file 4750 12 34 2 regular file"), "{facts}");
+
+    // and once more, from the remade one that never ran again
+    fixture.runner.stop(&id, &container, Duration::from_secs(5)).await.unwrap();
+    docker(&["rm", "-f", &format!("harbor-infra-{id}")]);
+    let again = fixture.runner.remake(&spec, &container).await.unwrap();
+    docker(&["rm", "-f", &format!("harbor-infra-{id}")]);
+    let kept = FoundSandbox::Exited { container: again.clone(), code: 0, connected: false };
+    assert_eq!(fixture.runner.find(&id).await.unwrap().sandbox, Some(kept), "it holds files although it never ran");
+    let third = fixture.runner.remake(&spec, &again).await.unwrap();
+    fixture.runner.start(&id, &third).await.unwrap();
+    assert_eq!(Fixture::shell(&id, FACTS), facts);
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_crash_while_containers_are_exchanged_loses_nothing() {
+    let fixture = Fixture::prepared().await;
+    let started = fixture.started().await;
+    let id = started.id;
+    let name = format!("harbor-{id}");
+    Fixture::shell(&id, "echo kept > /file");
+    fixture.runner.stop(&id, &started.container, Duration::from_secs(5)).await.unwrap();
+
+    // before the successor was complete
+    docker(&["rename", &name, &format!("{name}-old")]);
+    let found = fixture.again().await.find(&id).await.unwrap().sandbox;
+    let exited = |found: &Option<FoundSandbox>| matches!(found, Some(FoundSandbox::Exited { container, .. }) if *container == started.container);
+    assert!(exited(&found), "{found:?}");
+
+    // after: the old one has lost its name and the new one has not got it yet
+    docker(&["rm", "-f", &format!("harbor-infra-{id}")]);
+    let spec = SandboxSpec { id, ..fixture.spec() };
+    let container = fixture.again().await.remake(&spec, &started.container).await.unwrap();
+    docker(&["rename", &name, &format!("{name}-new")]);
+    let labels: Vec<String> = ["instance", "sandbox", "role"]
+        .iter()
+        .map(|label| {
+            let format = format!("harbor.{label}={{{{index .Config.Labels \"harbor.{label}\"}}}}");
+            docker(&["inspect", "--format", &format, container.as_str()])
+        })
+        .collect();
+    let mut create = vec!["create", "--name"];
+    let old = format!("{name}-old");
+    create.push(&old);
+    for label in &labels {
+        create.extend(["--label", label]);
+    }
+    create.push(&fixture.image);
+    docker(&create);
+    let found = fixture.again().await.find(&id).await.unwrap().sandbox;
+    assert_eq!(found, Some(FoundSandbox::Made(container.clone())));
+    assert_eq!(docker(&["ps", "-aq", "--filter", &format!("name={old}")]), "");
+    fixture.runner.start(&id, &container).await.unwrap();
+    assert_eq!(Fixture::shell(&id, "busybox cat /file"), "kept");
+    fixture.finish().await;
+}
+
+/// Removes the infra container and makes sure that it is noticed.
+async fn lose_infra(fixture: &Fixture, started: &Started) -> SandboxSpec {
+    docker(&["rm", "-f", &format!("harbor-infra-{}", started.id)]);
+    let found = fixture.runner.find(&started.id).await.unwrap().sandbox;
+    assert!(matches!(found, Some(FoundSandbox::Running { connected: false, .. })), "{found:?}");
+    SandboxSpec { id: started.id, ..fixture.spec() }
+}
