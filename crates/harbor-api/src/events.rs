@@ -7,10 +7,16 @@
 use std::future::Future;
 use std::time::Duration;
 
+use axum::Json;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use harbor_control::{Change, Control, Kind};
 use harbor_model::ids::OrganizationId;
 use harbor_model::secrets::Secret;
 use harbor_model::{sandboxes, snapshots};
+use http::StatusCode;
+use http::header::UPGRADE;
 use serde::{Deserialize, Serialize};
 use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
@@ -76,6 +82,18 @@ pub(crate) fn build(api: &Api) -> (Events, SocketIoLayer) {
     };
     io.ns("/", greet.with(admit));
     (Events { io, api: api.clone() }, layer)
+}
+
+/// Answers whoever does not open a websocket: long polling is not offered (contract, control-plane §15.1).
+pub(crate) async fn websocket_only(request: Request, next: Next) -> Response {
+    let stream = request.uri().path().strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let websocket =
+        request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "transport=websocket"));
+    if !stream || (websocket && request.headers().contains_key(UPGRADE)) {
+        return next.run(request).await;
+    }
+    let (code, message) = if websocket { (3, "Bad request") } else { (0, "Transport unknown") };
+    (StatusCode::BAD_REQUEST, Json(serde_json::json!({ "code": code, "message": message }))).into_response()
 }
 
 async fn greet(socket: SocketRef) {

@@ -6,6 +6,7 @@ use harbor_control::sandboxes::NewSandbox;
 use harbor_model::names::{DisplayName, SandboxRef};
 use harbor_model::resources::Asked;
 use harbor_model::sandboxes::Network;
+use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -65,7 +66,7 @@ pub(super) struct CreateSandbox {
     network_allow_list: Option<String>,
     /// Domains, comma separated.
     domain_allow_list: Option<String>,
-    /// Not built when not empty.
+    /// None exists yet, so every one that is named is unknown.
     volumes: Option<Vec<SandboxVolume>>,
     /// Not built.
     build_info: Option<BuildInfo>,
@@ -216,7 +217,6 @@ impl CreateSandbox {
         let asked = [
             ("buildInfo", self.build_info.is_some()),
             ("image", given(self.image.as_ref())),
-            ("volumes", self.volumes.as_ref().is_some_and(|volumes| !volumes.is_empty())),
             ("secrets", self.secrets.as_ref().is_some_and(|secrets| !secrets.is_empty())),
             ("autoPauseInterval", set(self.auto_pause_interval)),
             ("ttlMinutes", set(self.ttl_minutes)),
@@ -224,12 +224,14 @@ impl CreateSandbox {
             ("outboundProxyUrl", given(self.outbound_proxy_url.as_ref())),
             ("otelEndpointOverride", given(self.otel_endpoint_override.as_ref())),
         ];
-        match asked.into_iter().find(|(_, asked)| *asked) {
-            Some((field, _)) => {
-                Err(ApiError::not_built(format!("{field} is not built yet: create the sandbox without it")))
-            }
-            None => Ok(()),
+        if let Some((field, _)) = asked.into_iter().find(|(_, asked)| *asked) {
+            return Err(ApiError::not_built(format!("{field} is not built yet: create the sandbox without it")));
         }
+        if let Some(volume) = self.volumes.iter().flatten().next() {
+            let message = format!("Volume {} not found: volumes are not built yet", volume.volume_id);
+            return Err(ApiError::new(StatusCode::NOT_FOUND, message));
+        }
+        Ok(())
     }
 }
 
@@ -300,7 +302,6 @@ mod tests {
         for body in [
             json!({"buildInfo": {"dockerfileContent": "FROM scratch"}}),
             json!({"image": "debian:12"}),
-            json!({"volumes": [{"volumeId": "x", "mountPath": "/m"}]}),
             json!({"secrets": [{"A": "b"}]}),
             json!({"ttlMinutes": 5}),
             json!({"autoPauseInterval": 5}),
@@ -309,5 +310,6 @@ mod tests {
         ] {
             check(body, Err(501));
         }
+        check(json!({"volumes": [{"volumeId": "x", "mountPath": "/m"}]}), Err(404));
     }
 }
