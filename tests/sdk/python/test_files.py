@@ -118,18 +118,18 @@ class TestUpload:
             sandbox.fs.upload_file(b"no", "/etc/not-for-me")
 
 
+@pytest.fixture(scope="module")
+def content():
+    """More than fits into any buffer on the way."""
+    return random.Random(1).randbytes(8 * 1024 * 1024)
+
+
 class TestStreams:
-    SIZE = 8 * 1024 * 1024
-
-    @pytest.fixture(scope="class")
-    def content(self):
-        return random.Random(1).randbytes(self.SIZE)
-
     def test_there_and_back_with_progress(self, sandbox, folder, content):
         sent, received, chunks = [], [], []
         path = f"{folder}/stream.bin"
         sandbox.fs.upload_file_stream(io.BytesIO(content), path, on_progress=lambda p: sent.append(p.bytes_sent))
-        assert sent == sorted(sent) and sent[-1] == self.SIZE
+        assert sent == sorted(sent) and sent[-1] == len(content)
         assert sandbox.fs.get_file_info(path).permissions == "0644"
 
         def note(progress):
@@ -139,8 +139,8 @@ class TestStreams:
             chunks.append(chunk)
         assert b"".join(chunks) == content
         assert received == sorted(received)
-        assert received[-1] == (self.SIZE, self.SIZE)
-        assert {total for _, total in received} == {self.SIZE}
+        assert received[-1] == (len(content), len(content))
+        assert {total for _, total in received} == {len(content)}
 
     def test_from_bytes_and_from_a_local_file(self, sandbox, folder, tmp_path):
         (tmp_path / "local").write_bytes(EVERY_BYTE)

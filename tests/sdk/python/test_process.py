@@ -31,7 +31,7 @@ def test_working_directory(sandbox, folder, read):
 
 def test_environment(read):
     assert read("echo $ONE-$TWO", env={"ONE": "1", "TWO": "zwei und $HOME"}) == "1-zwei und $HOME\n"
-    assert read("echo [$ONE]") == "[]\n"
+    assert read('echo "[$ONE]"') == "[]\n"
 
 
 @pytest.mark.parametrize("text", ["äöü ß", "日本語", "🙂 emoji", "tab\tquote ' \" \\ %s", "line one\nline two"])
