@@ -31,6 +31,10 @@ build *arguments:
 e2e name:
     ./scripts/test --only {{name}}
 
+# speed and footprint, as ratios to floors measured in the same run (--quick, --only GROUP)
+bench *arguments:
+    ./scripts/bench/run {{arguments}}
+
 # the default sandbox image (--check, --no-pull)
 image *arguments:
     ./scripts/default-image {{arguments}}
