@@ -115,25 +115,25 @@ impl fmt::Display for SandboxRef {
 mod tests {
     use super::*;
 
-    fn check(text: &str, outcome: Result<(), InvalidName>) {
-        assert_eq!(text.parse::<DisplayName>().map(|_| ()), outcome, "{text:?}");
+    fn check(text: &str, outcome: &Result<(), InvalidName>) {
+        assert_eq!(&text.parse::<DisplayName>().map(|_| ()), outcome, "{text:?}");
     }
 
     #[test]
     fn spaces_unicode_slashes_and_comparisons_pass() {
         for text in ["a", "my sandbox", "büro/日本", "a < b", "1<2>3", "line\nbreak", "x".repeat(4096).as_str()] {
-            check(text, Ok(()));
+            check(text, &Ok(()));
         }
     }
 
     #[test]
     fn markup_and_control_characters_do_not() {
         for text in ["<b>x</b>", "</p>", "<!-- -->", "http://x", "see www.example", "JavaScript:alert(1)", "tel:1"] {
-            check(text, Err(InvalidName::Markup));
+            check(text, &Err(InvalidName::Markup));
         }
-        check("a\0b", Err(InvalidName::Control));
-        check("\u{1b}[31m", Err(InvalidName::Control));
-        check("", Err(InvalidName::Empty));
-        check(&"x".repeat(4097), Err(InvalidName::TooLong));
+        check("a\0b", &Err(InvalidName::Control));
+        check("\u{1b}[31m", &Err(InvalidName::Control));
+        check("", &Err(InvalidName::Empty));
+        check(&"x".repeat(4097), &Err(InvalidName::TooLong));
     }
 }

@@ -141,7 +141,7 @@ mod tests {
         let (first, mark) = dirty.next().await.unwrap();
         assert!(first == id && mark.look, "two marks are one, with the closer look");
         dirty.mark(id, false);
-        let second = tokio::time::timeout(Duration::from_secs(60), dirty.next()).await;
+        let second = tokio::time::timeout(Duration::from_mins(1), dirty.next()).await;
         assert!(second.is_err(), "handed out twice");
         dirty.done(id, None);
         assert_eq!(dirty.next().await.map(|(id, _)| id), Some(id), "marked meanwhile and forgotten");

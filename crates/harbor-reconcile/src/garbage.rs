@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{Inner, chain, now};
 
 /// How often old rows are looked for.
-const INTERVAL: Duration = Duration::from_secs(3600);
+const INTERVAL: Duration = Duration::from_hours(1);
 
 /// Removed sandboxes and events are kept this long (contract, control-plane §5.6).
 const KEPT: time::Duration = time::Duration::hours(24);

@@ -17,7 +17,7 @@ use crate::{Inner, Reconciler, chain};
 const SETTLING: Duration = Duration::from_millis(300);
 
 /// A full listing at least this often, should an event ever be missed.
-const LISTING_INTERVAL: Duration = Duration::from_secs(60);
+const LISTING_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The pause after a listing that failed.
 const RETRY: Duration = Duration::from_secs(1);

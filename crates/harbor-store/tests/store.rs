@@ -1,4 +1,9 @@
 //! The store on a real SQLite file: what a caller may rely on.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test's fixtures fail loudly and speak to their parent"
+)]
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -230,8 +235,8 @@ async fn removed_sandboxes_are_not_live_and_go_after_their_time() {
     let row = insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
     fixture.store.change_sandbox(row.id, now(), |row| row.seen = Seen::Removed).await.unwrap();
     assert!(fixture.store.live_sandboxes(fixture.organization).await.unwrap().is_empty());
-    assert_eq!(fixture.store.purge_removed_sandboxes(now() - Duration::from_secs(60)).await.unwrap(), 0);
-    assert_eq!(fixture.store.purge_removed_sandboxes(now() + Duration::from_secs(60)).await.unwrap(), 1);
+    assert_eq!(fixture.store.purge_removed_sandboxes(now() - Duration::from_mins(1)).await.unwrap(), 0);
+    assert_eq!(fixture.store.purge_removed_sandboxes(now() + Duration::from_mins(1)).await.unwrap(), 1);
     assert_eq!(fixture.store.sandbox(row.id).await.unwrap(), None);
 }
 
@@ -239,7 +244,7 @@ async fn removed_sandboxes_are_not_live_and_go_after_their_time() {
 async fn use_never_moves_back() {
     let fixture = fixture().await;
     let row = insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
-    let later = row.last_activity_at + Duration::from_secs(60);
+    let later = row.last_activity_at + Duration::from_mins(1);
     fixture.store.touch_sandbox(row.id, later).await.unwrap();
     fixture.store.touch_sandbox(row.id, row.last_activity_at).await.unwrap();
     assert_eq!(fixture.store.sandbox(row.id).await.unwrap().unwrap().last_activity_at, later);
