@@ -48,6 +48,11 @@ class Engine:
         labels = {"harbor.test": "1", "harbor.bench": self.run}
         return self.call("POST", f"/containers/create?name={name}", {"Image": image, "Labels": labels, **config, "HostConfig": host})["Id"]
 
+    def network(self, **options):
+        """Makes a bridge network and returns its id."""
+        labels = {"harbor.test": "1", "harbor.bench": self.run}
+        return self.call("POST", "/networks/create", {"Name": f"harbor-bench-{self.run}", "Driver": "bridge", "Labels": labels, "Options": options})["Id"]
+
     def start(self, container):
         self.call("POST", f"/containers/{container}/start")
 
@@ -71,12 +76,13 @@ class Engine:
 
     def remove_all(self):
         """Removes what this run made."""
-        for container in self.containers(f"harbor.bench={self.run}"):
-            self.remove(container["Id"])
+        self._remove_labelled(f"harbor.bench={self.run}")
 
     def remove_instance(self, instance):
         """Removes what the harbor with this instance id made."""
-        label = f"harbor.instance={instance}"
+        self._remove_labelled(f"harbor.instance={instance}")
+
+    def _remove_labelled(self, label):
         # a sandbox is bound to its infra container: sandboxes first
         for container in sorted(self.containers(label), key=lambda c: c["Labels"].get("harbor.role") == "infra"):
             self.remove(container["Id"])

@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -137,6 +138,14 @@ class Harbor:
     def _log(self):
         return self.data / "logs/harbor.log"
 
+    def _kill(self):
+        """Ends a harbor that does not stop; none may be running."""
+        try:
+            if os.path.samefile(f"/proc/{self.pid}/exe", self.binary):
+                os.kill(self.pid, signal.SIGKILL)
+        except (OSError, ValueError):
+            pass  # it had ended
+
     def remove(self):
         """Stops it and removes all that it made."""
         if not (self.data / "instance").exists():
@@ -144,6 +153,6 @@ class Harbor:
         try:
             self.down()
         except (ProductError, subprocess.TimeoutExpired):
-            pass  # it was not running
+            self._kill()
         self.engine.remove_instance(self.instance)
         shutil.rmtree(self.data, ignore_errors=True)

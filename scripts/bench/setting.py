@@ -64,17 +64,17 @@ class Setting:
             first = archive.getmembers()[0]
         return f"/opt/harbor/{first.linkname}" if first.issym() else "/opt/harbor/current"
 
-    def plain_container(self, host=None, engine=None):
-        """Makes and starts what a sandbox is compared with: the same image on a bridge with nothing but a toolbox in it,
-        for it answers HTTP at once. Returns id and address."""
+    def plain_container(self, host=None, engine=None, network="bridge"):
+        """Makes and starts what a sandbox is compared with: the same image on the engine's own bridge (or another
+        network) with nothing but a toolbox in it, for it answers HTTP at once. Returns id and address."""
         binary = self.delivered(TOOLBOX)
         mount = {"Type": "bind", "Source": str(binary.parent.parent), "Target": "/opt/harbor", "ReadOnly": True}
         engine = engine or self.engine
-        container = engine.create(IMAGE, {"NetworkMode": "bridge", "Mounts": [mount], **(host or {})},
+        container = engine.create(IMAGE, {"NetworkMode": network, "Mounts": [mount], **(host or {})},
                                   Entrypoint=[TOOLBOX, "--listen", f"0.0.0.0:{PORT}"], Cmd=[])
         engine.start(container)
-        address = engine.inspect(container)["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
-        return container, (address, PORT)
+        [joined] = engine.inspect(container)["NetworkSettings"]["Networks"].values()
+        return container, (joined["IPAddress"], PORT)
 
 
 def first_answer(address, limit=20.0):
