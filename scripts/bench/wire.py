@@ -68,7 +68,7 @@ class Connection:
         try:
             self.socket.sendall(request)
             answer = self._read(keep, started)
-        except (OSError, WireError):
+        except BaseException:  # also when the bench is being ended: half an answer must not be taken for the next one
             self.close()
             raise
         if answer.headers.get("connection", "").lower() == "close":
