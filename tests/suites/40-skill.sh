@@ -39,7 +39,7 @@ poll() {
 }
 export API AUTH SANDBOX_ID
 export -f poll
-check "it becomes started" timeout 60 bash -c poll
+check "it becomes started" timeout $((60 * ${HARBOR_TEST_PATIENCE:-1})) bash -c poll
 
 sizes() { curl -s "$API/api/sandbox/$SANDBOX_ID" -H "$AUTH" | python3 -c "import sys,json; s=json.load(sys.stdin); print(s['cpu'], s['memory'], s['disk'], s['autoStopInterval'], s['user'])"; }
 check_equal "it has the sizes asked for" "2 4 10 30 daytona" "$(sizes)"

@@ -7,8 +7,8 @@ import time
 import urllib.error
 import urllib.request
 
-LAG = 0.4  # seconds; a client that is not told looks again after a whole second
-ROUNDS = 5
+LAG = 0.5  # seconds; a client that is not told looks again after a whole second
+ROUNDS = 8
 
 
 def state(sandbox_id):
@@ -45,12 +45,17 @@ def lag(sandbox_id, wanted, action):
     return returned - shown[0]
 
 
+def check(lags):
+    """All but one are short: a busy machine may stall once, a client that is not told stalls every other time."""
+    assert sorted(lags)[-2] < LAG, lags
+
+
 def test_a_delete_that_waits_ends_at_once(daytona):
     lags = []
     for _ in range(ROUNDS):
         sandbox = daytona.create()
         lags.append(lag(sandbox.id, (None, "destroyed"), lambda: sandbox.delete(wait=True)))
-    assert max(lags) < LAG, lags
+    check(lags)
 
 
 def test_a_stop_ends_at_once(create):
@@ -58,7 +63,7 @@ def test_a_stop_ends_at_once(create):
     for _ in range(ROUNDS):
         lags.append(lag(sandbox.id, ("stopped",), sandbox.stop))
         sandbox.start()
-    assert max(lags) < LAG, lags
+    check(lags)
 
 
 def test_a_state_changed_by_somebody_else_is_seen(create, daytona):

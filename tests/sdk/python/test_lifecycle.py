@@ -1,6 +1,7 @@
 """Create, find, stop, start, delete (contract, control plane §17)."""
 
 import time
+from urllib.parse import urlsplit
 
 import pytest
 from daytona import (
@@ -54,15 +55,6 @@ def test_what_was_asked_for_is_kept(create, daytona, word):
         assert sandbox.auto_archive_interval == 90
         assert sandbox.auto_delete_interval == 120
     assert made.process.exec('printf "%s|%s" "$GREETING" "${EMPTY-unset}"').result == "Grüße, world|"
-
-
-def test_intervals_can_be_changed(create, daytona):
-    sandbox = create()
-    sandbox.set_autostop_interval(30)
-    sandbox.set_auto_archive_interval(60)
-    sandbox.set_auto_delete_interval(240)
-    for seen in (sandbox, daytona.get(sandbox.id)):
-        assert (seen.auto_stop_interval, seen.auto_archive_interval, seen.auto_delete_interval) == (30, 60, 240)
 
 
 def test_a_name_is_taken_once(create, word):
@@ -156,6 +148,14 @@ def test_an_ephemeral_one_ends_with_its_stop(create, daytona):
 def test_home_and_work_directory(sandbox, read):
     assert sandbox.get_user_home_dir() == "/home/daytona"
     assert sandbox.get_work_dir() == read("pwd").strip()
+
+
+def test_a_preview_link_names_port_and_sandbox(sandbox):
+    link = sandbox.get_preview_link(3000)
+    address = urlsplit(link.url)
+    assert address.scheme in ("http", "https")
+    assert address.hostname.startswith(f"3000-{sandbox.id}.")
+    assert link.token
 
 
 def test_activity_can_be_reported(sandbox, daytona):

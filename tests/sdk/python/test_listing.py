@@ -66,7 +66,8 @@ def test_a_listed_sandbox_is_usable(daytona, batch):
 
 def test_pages_hold_while_the_list_changes(daytona, batch, create):
     word, made = batch
-    pages = iter(daytona.list(ListSandboxesQuery(labels={"batch": word}, limit=1)))
+    query = ListSandboxesQuery(labels={"batch": word}, limit=1, sort=SandboxListSortField.CREATEDAT)
+    pages = iter(daytona.list(query))
     found = [next(pages).id]
     create(labels={"batch": word})
     found += [sandbox.id for sandbox in pages]

@@ -123,10 +123,11 @@ check() {
 check_equal() { check "$1" same "$2" "$3"; }
 same() { [[ $1 == "$2" ]] || { printf 'expected %q\n     got %q\n' "$1" "$2"; return 1; }; }
 
-# check_within WHAT SECONDS COMMAND... : repeats it until it succeeds
+# check_within WHAT SECONDS COMMAND... : repeats it until it succeeds. HARBOR_TEST_PATIENCE multiplies the seconds, for
+# machines that are emulated.
 check_within() { check "$1" within "${@:2}"; }
 within() {
-  local deadline=$((SECONDS + $1)) output
+  local deadline=$((SECONDS + $1 * ${HARBOR_TEST_PATIENCE:-1})) output
   shift
   until output=$("$@" 2>&1); do
     (( SECONDS < deadline )) || { echo "$output"; return 1; }

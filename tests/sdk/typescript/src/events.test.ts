@@ -5,8 +5,8 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { api, create } from './harness.js'
 
-const lag = 400 // milliseconds; a client that is not told looks again after a whole second
-const rounds = 5
+const lag = 500 // milliseconds; a client that is not told looks again after a whole second
+const rounds = 8
 
 /** The state as a plain HTTP client sees it; undefined when it is gone. */
 async function stateOf(id: string): Promise<string | undefined> {
@@ -27,6 +27,11 @@ async function lagOf(id: string, shown: (state?: string) => boolean, action: Pro
   return returned - (await watch)
 }
 
+/** All but one are short: a busy machine may stall once, a client that is not told stalls every other time. */
+function check(lags: number[]): void {
+  assert(lags.sort((a, b) => b - a)[1] < lag, lags.join(' '))
+}
+
 test('a stop ends at once', async () => {
   const sandbox = await create()
   const lags: number[] = []
@@ -34,7 +39,7 @@ test('a stop ends at once', async () => {
     lags.push(await lagOf(sandbox.id, (state) => state === 'stopped', sandbox.stop()))
     await sandbox.start()
   }
-  assert(Math.max(...lags) < lag, lags.join(' '))
+  check(lags)
 })
 
 test('a delete that waits ends at once', async () => {
@@ -45,5 +50,5 @@ test('a delete that waits ends at once', async () => {
     const gone = (state?: string) => state === undefined || state === 'destroyed'
     lags.push(await lagOf(sandbox.id, gone, remove.call(sandbox, 60, true)))
   }
-  assert(Math.max(...lags) < lag, lags.join(' '))
+  check(lags)
 })

@@ -46,16 +46,6 @@ test('what was asked for is kept', async () => {
   assert.equal(await read(made, 'printf "%s|%s" "$GREETING" "${EMPTY-unset}"'), 'Grüße, world|')
 })
 
-test('intervals can be changed', async () => {
-  const sandbox = await create()
-  await sandbox.setAutostopInterval(30)
-  await sandbox.setAutoArchiveInterval(60)
-  await sandbox.setAutoDeleteInterval(240)
-  for (const seen of [sandbox, await daytona.get(sandbox.id)]) {
-    assert.deepEqual([seen.autoStopInterval, seen.autoArchiveInterval, seen.autoDeleteInterval], [30, 60, 240])
-  }
-})
-
 test('a name is taken once', async () => {
   const name = word()
   await create({ name })

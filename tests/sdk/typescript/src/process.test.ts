@@ -1,6 +1,5 @@
-// Commands and programs (contract, toolbox §6, §7 and §20.3), directories and previews.
+// Commands and programs (contract, toolbox §6, §7 and §20.3), directories, preview links.
 import assert from 'node:assert/strict'
-import { request } from 'node:http'
 import { before, describe, test } from 'node:test'
 import type { Sandbox } from 'daytonaio-0.185.0'
 import { create, eventually, failure, read, sdk, word } from './harness.js'
@@ -65,11 +64,15 @@ describe('a command', () => {
   })
 
   test('runs beside others', async () => {
-    const started = Date.now()
-    const run = (number: number) => read(sandbox, `sleep 0.3; echo ${number}`)
+    const run = async (number: number) => {
+      const output = await read(sandbox, `date +%s%3N; sleep 2; date +%s%3N; echo ${number}`)
+      return output.trim().split('\n').map(Number)
+    }
     const answers = await Promise.all(Array.from({ length: 16 }, (_, number) => run(number)))
-    assert.deepEqual(answers, Array.from({ length: 16 }, (_, number) => `${number}\n`))
-    assert(Date.now() - started < 3000) // one after the other takes 4.8 s
+    const column = (index: number) => answers.map((answer) => answer[index])
+    assert.deepEqual(column(2), Array.from({ length: 16 }, (_, number) => number))
+    // there was a moment in which all of them ran
+    assert(Math.max(...column(0)) < Math.min(...column(1)))
   })
 })
 
@@ -191,42 +194,8 @@ test('home and work directory', async () => {
   assert.equal(await sandbox.getWorkDir(), (await read(sandbox, 'pwd')).trim())
 })
 
-describe('a preview', () => {
-  /** A GET without name resolution: `*.localhost` is this machine, but not every resolver knows. */
-  function fetchPreview(url: string, token?: string): Promise<[number, string]> {
-    const { host, port, pathname } = new URL(url)
-    const headers = { host, ...(token && { 'x-daytona-preview-token': token }) }
-    return new Promise((resolve, reject) => {
-      request({ hostname: '127.0.0.1', port, path: pathname, headers }, (answer) => {
-        let body = ''
-        answer.setEncoding('utf8').on('data', (chunk) => (body += chunk))
-        answer.on('end', () => resolve([answer.statusCode ?? 0, body]))
-      })
-        .on('error', reject)
-        .end()
-    })
-  }
-
-  test('link names port and sandbox', async () => {
-    const { url, token } = await sandbox.getPreviewLink(3000)
-    assert(new URL(url).hostname.startsWith(`3000-${sandbox.id}.`), url)
-    assert(token)
-  })
-
-  test('needs the token', async () => {
-    const name = word()
-    await read(
-      sandbox,
-      `mkdir -p /tmp/${name} && echo ${name} >/tmp/${name}/index.html && ` +
-        `python3 -m http.server 8123 --bind 127.0.0.1 --directory /tmp/${name} >/dev/null 2>&1 &`,
-    )
-    await eventually(async () => assert.equal(await read(sandbox, 'curl -sf http://127.0.0.1:8123/'), `${name}\n`))
-    const { url, token } = await sandbox.getPreviewLink(8123)
-    assert.deepEqual(await fetchPreview(url, token), [200, `${name}\n`])
-    for (const wrong of [undefined, 'wrong']) {
-      const [status, body] = await fetchPreview(url, wrong)
-      assert([302, 303, 307, 401, 403].includes(status), String(status))
-      assert(!body.includes(name))
-    }
-  })
+test('a preview link names port and sandbox', async () => {
+  const { url, token } = await sandbox.getPreviewLink(3000)
+  assert(new URL(url).hostname.startsWith(`3000-${sandbox.id}.`), url)
+  assert(token)
 })
