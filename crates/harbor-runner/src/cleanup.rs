@@ -1,6 +1,6 @@
 //! Removes everything of a sandbox.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use harbor_model::ids::SandboxId;
 
 use crate::engine::{QUICK, SLOW};
 use crate::error::RunnerError;
+use crate::find::sandbox_of;
 use crate::naming;
 use crate::runner::Runner;
 
@@ -46,11 +47,11 @@ impl Runner {
     /// toolbox volume. Images stay. Idempotent.
     pub async fn dismantle(&self) -> Result<(), RunnerError> {
         let held = self.containers(&[(naming::INSTANCE, self.instance().to_string())]).await?;
-        let ids = held.iter().filter_map(|found| found.id.as_deref());
-        try_join_all(ids.map(|container| self.remove_container(container))).await?;
-        for id in held.iter().filter_map(crate::find::sandbox_of) {
+        for id in held.iter().filter_map(sandbox_of).collect::<BTreeSet<_>>() {
             self.remove(&id).await?;
         }
+        let others = held.iter().filter(|found| sandbox_of(found).is_none()).filter_map(|found| found.id.as_deref());
+        try_join_all(others.map(|container| self.remove_container(container))).await?;
         let docker = self.engine().docker();
         let volume = naming::volume(self.instance());
         let options = RemoveVolumeOptionsBuilder::new().force(true).build();

@@ -1,7 +1,7 @@
 //! Makes a sandbox's containers.
 //!
-//! Engine calls per create, with infra reserved: image inspect, create. Without: infra's create (beside the image
-//! inspect), then infra's start beside the sandbox's create.
+//! Engine calls one after another, with infra reserved: one, create; the image is looked at beside it. Without: infra's
+//! create, then infra's start beside the sandbox's create. An image that this process has not seen takes one more.
 
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
 use bollard::query_parameters::{
@@ -21,16 +21,51 @@ impl Runner {
     /// Makes the sandbox container and, unless reserved, its infra container, which runs afterwards. Idempotent: one of
     /// ours under the same name is adopted, one of somebody else is an error.
     pub async fn create(&self, spec: &SandboxSpec) -> Result<ContainerId, RunnerError> {
-        let (image, infra) = tokio::join!(self.present_image(&spec.image), self.infra_made(&spec.id));
-        let (image, infra) = (image?, infra?);
+        // always both to their end: what is given up half way may still appear on the engine
+        let (infra, image) = tokio::join!(self.infra_made(&spec.id), self.expected_image(&spec.image));
+        let (infra, image) = (infra?, image?);
         let facts = spec::facts(spec, &image);
         let name = naming::sandbox(&spec.id);
-        // both to their end: what is given up half way may still appear on the engine
-        let (container, started) =
-            tokio::join!(self.sandbox_made(spec, &facts, &infra, &name, false), self.infra_started(&spec.id, &infra),);
-        let container = started.and(container)?;
+        let (container, started, same) = tokio::join!(
+            self.sandbox_made(spec, &facts, &infra, &name, false),
+            self.infra_started(&spec.id, &infra),
+            self.is_still(&spec.image, &image),
+        );
+        started?;
+        let (container, facts) = match same? {
+            None => (container?, facts),
+            // the name has moved on to another image since it was last looked at
+            Some(image) => {
+                let facts = spec::facts(spec, &image);
+                self.discard_worthless(&name, &spec.id).await?;
+                (self.sandbox_made(spec, &facts, &infra, &name, false).await?, facts)
+            }
+        };
         self.known().note(&spec.id, |entry| entry.facts = Some((container.clone(), facts)));
         Ok(container)
+    }
+
+    /// The image as last seen under this reference, which may be outdated; looked at when it never was.
+    async fn expected_image(&self, reference: &str) -> Result<Image, RunnerError> {
+        match self.images().get(reference) {
+            Some(image) => Ok(image),
+            None => self.present_image(reference).await,
+        }
+    }
+
+    /// Looks again at an image that was expected; another one if it is not that any more. Takes up to 30 ms on engines
+    /// with containerd's image store, which is why it happens beside making the container.
+    async fn is_still(&self, reference: &str, expected: &Image) -> Result<Option<Image>, RunnerError> {
+        let image = self.present_image(reference).await?;
+        Ok((image.id != expected.id).then_some(image))
+    }
+
+    /// Removes the container of this name if it is ours, never ran and holds nothing.
+    async fn discard_worthless(&self, name: &str, id: &SandboxId) -> Result<(), RunnerError> {
+        match self.find_own(name, id, Role::Sandbox).await? {
+            Some(found) if worthless(&found) => self.remove_container(name).await,
+            _ => Ok(()),
+        }
     }
 
     /// The image of this reference, which must be there.

@@ -69,17 +69,20 @@ impl Runner {
     pub async fn image(&self, reference: &str) -> Result<Option<Image>, RunnerError> {
         let call = self.engine().docker().inspect_image(reference);
         let Some(found) = self.engine().look(&format!("inspect image {reference}"), call).await? else {
+            self.images().forget(reference);
             return Ok(None);
         };
         let config = found.config.unwrap_or_default();
-        Ok(Some(Image {
+        let image = Image {
             id: found.id.unwrap_or_default(),
             size: found.size.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
             entrypoint: config.entrypoint.unwrap_or_default(),
             working_dir: config.working_dir.unwrap_or_default(),
             user: config.user.unwrap_or_default(),
             architecture: found.architecture.unwrap_or_default(),
-        }))
+        };
+        self.images().note(reference, &image);
+        Ok(Some(image))
     }
 
     /// Pulls an image by reference; without tag or digest it is `latest`.

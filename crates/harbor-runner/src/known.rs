@@ -1,4 +1,4 @@
-//! What this process remembers of sandboxes, to save engine calls. Every entry may be forgotten at any time.
+//! What this process remembers of sandboxes and images, to save engine calls. Every entry may be forgotten at any time.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use harbor_model::ids::{ContainerId, SandboxId};
 
 use crate::dial::InfraDialer;
+use crate::images::Image;
 
 /// What is remembered of one sandbox.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +28,34 @@ pub(crate) struct Facts {
     pub(crate) entrypoint: Vec<String>,
     /// The image names no working directory.
     pub(crate) home_as_work_dir: bool,
+}
+
+/// Most images that are remembered; beyond it all are forgotten.
+const IMAGES: usize = 256;
+
+/// Images as last seen, by reference.
+#[derive(Debug, Default)]
+pub(crate) struct Images(Mutex<HashMap<String, Image>>);
+
+impl Images {
+    /// The image as last seen under this reference.
+    pub(crate) fn get(&self, reference: &str) -> Option<Image> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(reference).cloned()
+    }
+
+    /// Remembers an image.
+    pub(crate) fn note(&self, reference: &str, image: &Image) {
+        let mut images = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if images.len() >= IMAGES && !images.contains_key(reference) {
+            images.clear();
+        }
+        images.insert(reference.to_owned(), image.clone());
+    }
+
+    /// Forgets an image.
+    pub(crate) fn forget(&self, reference: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(reference);
+    }
 }
 
 /// Entries by sandbox.

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use crate::config::{Config, Transport};
 use crate::engine::Engine;
 use crate::error::RunnerError;
-use crate::known::Known;
+use crate::known::{Images, Known};
 use crate::naming;
 use crate::spec::Host;
 
@@ -26,6 +26,7 @@ struct Inner {
     host: OnceCell<Host>,
     delivering: Mutex<()>,
     known: Known,
+    images: Images,
 }
 
 /// How infra is reached, once that is decided.
@@ -55,6 +56,7 @@ impl Runner {
             host: OnceCell::new(),
             delivering: Mutex::new(()),
             known: Known::default(),
+            images: Images::default(),
         })))
     }
 
@@ -72,6 +74,10 @@ impl Runner {
 
     pub(crate) fn known(&self) -> &Known {
         &self.0.known
+    }
+
+    pub(crate) fn images(&self) -> &Images {
+        &self.0.images
     }
 
     /// Name of the bridge network.

@@ -14,12 +14,14 @@ use harbor_model::secrets::Secret;
 use harbor_runner::{Build, Config, Configuration, Runner, SandboxSpec, Transport};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixStream};
 
 /// Debian's package `busybox-static`.
 const BUSYBOX: &str = "/bin/busybox";
 
-/// Everything but busybox itself; the entrypoint is there to be seen, the command to be dropped.
-const DOCKERFILE: &str = "FROM scratch\nCOPY busybox /bin/busybox\nCOPY lower /lower\nEXPOSE 8080\n\
+/// The entrypoint is there to be seen, the command to be dropped. The label comes first so that no two tests share cached
+/// layers, which one of them would remove under the other.
+const DOCKERFILE: &str = "FROM scratch\nARG owner\nLABEL harbor.test.owner=$owner\nCOPY busybox /bin/busybox\nCOPY lower /lower\nEXPOSE 8080\n\
     HEALTHCHECK CMD false\nENV PATH=/bin\nENTRYPOINT [\"/bin/busybox\", \"sleep\", \"1000\"]\nCMD [\"dropped\"]\n";
 
 /// One instance.
@@ -47,13 +49,33 @@ impl Fixture {
 
     /// Connected and with an image, nothing else.
     pub(crate) async fn with(transport: Transport) -> Self {
+        Self::connected(transport, None).await
+    }
+
+    /// Connected over TCP, as to an engine of another machine, whose files are out of reach.
+    pub(crate) async fn over_tcp() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("tcp://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut far = UnixStream::connect(engine_socket()).await.unwrap();
+                    let _either_end_may_close_first = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                });
+            }
+        });
+        Self::connected(Transport::Passing, Some(address)).await
+    }
+
+    async fn connected(transport: Transport, docker_host: Option<String>) -> Self {
         let instance = InstanceId::random();
         let directory = tempfile::tempdir().unwrap();
-        let config = Config { transport, ..Config::new(instance, directory.path().join("run")) };
+        let config = Config { transport, docker_host, ..Config::new(instance, directory.path().join("run")) };
         let runner = Runner::connect(config).await.unwrap();
         let image = format!("harbor-test/{instance}:1");
         let wanted = Build {
             tag: image.clone(),
+            arguments: [("owner".to_owned(), instance.to_string())].into(),
             labels: [("harbor.test".to_owned(), "1".to_owned())].into(),
             ..Build::default()
         };
@@ -140,6 +162,12 @@ pub(crate) fn configuration(token: &str) -> Configuration {
         previous: None,
         env: BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]),
     }
+}
+
+/// The engine under test.
+fn engine_socket() -> String {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+    host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock").to_owned()
 }
 
 /// `GET` of a path over a dialled connection: the body.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use harbor_model::ids::SandboxId;
 use harbor_model::sandboxes::FoundSandbox;
 use harbor_runner::{RunnerError, SandboxSpec};
 
@@ -20,11 +21,34 @@ const FACTS: &str = "busybox ls -R /lower /new; busybox cat /new/deep/file /new/
 #[tokio::test]
 async fn files_survive_the_loss_of_infra() {
     let fixture = Fixture::prepared().await;
+    let id = survive(&fixture).await;
+    assert_eq!(kept(&id), "", "as root on the engine's machine the layer is copied, not committed");
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn files_survive_where_the_layer_cannot_be_reached() {
+    let fixture = Fixture::over_tcp().await;
+    fixture.runner.prepare().await.unwrap();
+    let id = survive(&fixture).await;
+    assert_ne!(kept(&id), "");
+    fixture.runner.remove(&id).await.unwrap();
+    assert_eq!(kept(&id), "");
+    fixture.finish().await;
+}
+
+/// The image that keeps a sandbox's files, if there is one.
+fn kept(id: &SandboxId) -> String {
+    docker(&["images", "-q", &format!("harbor/kept:{id}")])
+}
+
+/// A sandbox loses its infra three times and keeps its files.
+async fn survive(fixture: &Fixture) -> SandboxId {
     let started = fixture.started().await;
     let id = started.id;
     Fixture::shell(&id, CHANGES);
     let facts = Fixture::shell(&id, FACTS);
-    let spec = lose_infra(&fixture, &started).await;
+    let spec = lose_infra(fixture, &started).await;
 
     let running = fixture.runner.remake(&spec, &started.container).await;
     assert!(matches!(&running, Err(RunnerError::Conflict { .. })), "a running one is not remade: {running:?}");
@@ -52,7 +76,7 @@ async fn files_survive_the_loss_of_infra() {
     let third = fixture.runner.remake(&spec, &again).await.unwrap();
     fixture.runner.start(&id, &third).await.unwrap();
     assert_eq!(Fixture::shell(&id, FACTS), facts);
-    fixture.finish().await;
+    id
 }
 
 #[tokio::test]

@@ -88,6 +88,21 @@ async fn sandboxes_do_not_reach_each_other() {
 }
 
 #[tokio::test]
+async fn an_image_name_that_moved_is_noticed() {
+    let fixture = Fixture::prepared().await;
+    fixture.runner.create(&fixture.spec()).await.unwrap();
+    let other = "FROM scratch\nENTRYPOINT [\"/other\"]\nWORKDIR /work\n";
+    let build = format!("printf '{other}' | DOCKER_BUILDKIT=0 docker build -q -t {} -", fixture.image);
+    assert!(std::process::Command::new("sh").args(["-c", &build]).output().unwrap().status.success());
+    let spec = fixture.spec();
+    let container = fixture.runner.create(&spec).await.unwrap();
+    let facts = "{{index .Config.Labels \"harbor.entrypoint\"}} {{index .Config.Labels \"harbor.home-as-work-dir\"}} {{.Image}}";
+    let image = docker(&["image", "inspect", "--format", "{{.Id}}", &fixture.image]);
+    assert_eq!(docker(&["inspect", "--format", facts, container.as_str()]), format!("[\"/other\"] false {image}"));
+    fixture.finish().await;
+}
+
+#[tokio::test]
 async fn the_snapshots_entrypoint_goes_before_the_images() {
     let fixture = Fixture::prepared().await;
     let label = |name: &str, label: &str| {
