@@ -2,7 +2,8 @@
 //!
 //! Guarantees: an event goes out after the change it tells of was committed, so who reacts with a read sees at least
 //! that; it carries the same body as REST; only members of the organization get it, for as long as their key opens.
-//! A client that does not read is cut off rather than waited for; it reconnects and reads afresh.
+//! A client that does not read is not waited for: beyond a backlog it loses events, and its own polls catch up
+//! (contract, control-plane §15.4).
 
 use std::future::Future;
 use std::time::Duration;
@@ -230,8 +231,7 @@ impl Events {
 fn emit<T: Serialize>(listeners: &[SocketRef], event: &str, payload: &T) {
     for socket in listeners {
         if let Err(error) = socket.emit(event, payload) {
-            tracing::debug!(socket = %socket.id, %error, "event stream closed: its client does not read");
-            cut_off(socket.clone());
+            tracing::debug!(socket = %socket.id, %error, event, "event lost: its client does not read");
         }
     }
 }
