@@ -33,6 +33,18 @@ pub(crate) fn output_form(headers: &HeaderMap) -> OutputForm {
     }
 }
 
+/// Whether a log over a WebSocket carries markers though the version asks for none: without a version they are left
+/// out only for a client that names itself, because one that names nothing takes the streams apart itself (§8.8).
+pub(crate) fn wants_markers(headers: &HeaderMap) -> bool {
+    version(headers).is_none() && !headers.contains_key("x-daytona-source")
+}
+
+/// Whether a session begins in the home directory instead of the work dir (§3).
+pub(crate) fn starts_in_home(headers: &HeaderMap) -> bool {
+    let version = version(headers).filter(|&version| version != "0.0.0-dev");
+    version.and_then(numbers).is_some_and(|numbers| numbers < [0, 103, 0])
+}
+
 /// The offered WebSocket subprotocol that carries the version; the server then selects exactly that one.
 pub(crate) fn version_token(headers: &HeaderMap) -> Option<&str> {
     let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter().filter_map(|value| value.to_str().ok());

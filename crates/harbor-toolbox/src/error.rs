@@ -57,8 +57,12 @@ classes! {
     forbidden: FORBIDDEN, "FORBIDDEN", "forbidden: ";
     /// 408 `REQUEST_TIMEOUT`.
     timeout: REQUEST_TIMEOUT, "REQUEST_TIMEOUT", "request timeout: ";
+    /// 410 `GONE`.
+    gone: GONE, "GONE", "gone: ";
     /// 422 `UNPROCESSABLE_ENTITY`.
     unprocessable: UNPROCESSABLE_ENTITY, "UNPROCESSABLE_ENTITY", "unprocessable entity: ";
+    /// 429 `TOO_MANY_REQUESTS`: more of something than this toolbox keeps at a time.
+    too_many: TOO_MANY_REQUESTS, "TOO_MANY_REQUESTS", "too many requests: ";
     /// 500 `INTERNAL_SERVER_ERROR`.
     internal: INTERNAL_SERVER_ERROR, "INTERNAL_SERVER_ERROR", "internal server error: ";
     /// 501 `NOT_IMPLEMENTED`: a route of the contract that this toolbox does not have yet.

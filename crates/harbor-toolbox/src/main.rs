@@ -4,6 +4,8 @@
 //! until that has come, starts the snapshot's entrypoint, and reaps whatever dies. It needs nothing of the image: no
 //! shell, no `/etc/passwd`, no `/tmp`.
 //!
+//! As `daytona entrypoint logs` it shows the entrypoint's output instead.
+//!
 //! Outside of a container (`--listen ADDRESS`, for tests) it takes over orphans as a subreaper.
 
 mod auth;
@@ -15,10 +17,12 @@ mod http;
 mod identity;
 mod info;
 mod json;
+mod params;
 mod process;
 mod routes;
 mod server;
 mod sessions;
+mod websocket;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -38,6 +42,9 @@ use crate::process::{Processes, default_shell};
 fn main() -> ExitCode {
     #[cfg(target_env = "gnu")]
     return_memory();
+    if std::env::args_os().skip(1).eq(["entrypoint", "logs"]) {
+        return show_entrypoint();
+    }
     let listeners = match arguments().and_then(|addresses| listen(&addresses)) {
         Ok(listeners) => listeners,
         Err(error) => return fail(&error),
@@ -59,6 +66,16 @@ fn return_memory() {
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
         libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE);
+    }
+}
+
+/// `daytona entrypoint logs`, for processes in the sandbox.
+fn show_entrypoint() -> ExitCode {
+    let home = std::env::var_os("HOME").map(PathBuf::from).or_else(|| User::current().home);
+    let home = home.unwrap_or_else(|| PathBuf::from("/"));
+    match sessions::tail(&home, &mut io::stdout().lock(), &mut io::stderr().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
     }
 }
 

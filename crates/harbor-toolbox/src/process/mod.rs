@@ -10,12 +10,14 @@ pub(crate) mod command;
 mod execute;
 mod reaper;
 mod shell;
+mod tree;
 
 use axum::Router;
 use axum::routing::post;
 
 pub(crate) use reaper::{Child, Group, Processes};
 pub(crate) use shell::{default_shell, quote};
+pub(crate) use tree::Tree;
 
 use crate::context::Context;
 

@@ -42,7 +42,7 @@ struct Table {
 struct Waiting {
     /// Tells two children with the same number apart.
     serial: u64,
-    exit: oneshot::Sender<i32>,
+    exit: oneshot::Sender<WaitStatus>,
 }
 
 impl Processes {
@@ -51,14 +51,19 @@ impl Processes {
     /// The command's streams are closed on this side when `command` is dropped.
     pub(crate) fn start(&self, command: &mut Command) -> io::Result<Child> {
         use std::os::unix::process::CommandExt as _;
+        self.start_leader(command.process_group(0))
+    }
+
+    /// Starts `command`, which itself becomes the leader of a process group before its program runs, as by `setsid`.
+    pub(crate) fn start_leader(&self, command: &mut Command) -> io::Result<Child> {
         let mut table = self.table();
-        let pid = command.process_group(0).spawn()?.id();
+        let pid = command.spawn()?.id();
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
         table.started += 1;
         let (serial, (exit, exited)) = (table.started, oneshot::channel());
         table.waiting.insert(pid, Waiting { serial, exit });
         drop(table);
-        Ok(Child { group: Group { pid, serial, processes: self.clone() }, exited, code: None })
+        Ok(Child { group: Group { pid, serial, processes: self.clone() }, exited, status: None })
     }
 
     /// Reaps whatever has died and hands exit codes to those who wait for them. To be called at each SIGCHLD.
@@ -70,7 +75,7 @@ impl Processes {
             }
             if let Some(Waiting { exit, .. }) = table.waiting.remove(&pid) {
                 // Whoever started it may no longer care.
-                let _ = exit.send(exit_code(status));
+                let _ = exit.send(status);
             }
         }
     }
@@ -85,31 +90,36 @@ impl Processes {
     }
 }
 
-fn exit_code(status: WaitStatus) -> i32 {
-    status.exit_status().unwrap_or(KILLED)
-}
-
 /// A child started by [`Processes::start`]. Dropping it leaves the process alone.
 pub(crate) struct Child {
     group: Group,
-    exited: oneshot::Receiver<i32>,
-    code: Option<i32>,
+    exited: oneshot::Receiver<WaitStatus>,
+    status: Option<WaitStatus>,
 }
 
 impl Child {
     /// Waits for the end: 0..255, or [`KILLED`]. May be called again afterwards; dropping the future loses nothing.
     pub(crate) async fn wait(&mut self) -> i32 {
-        if let Some(code) = self.code {
-            return code;
+        self.end().await.and_then(WaitStatus::exit_status).unwrap_or(KILLED)
+    }
+
+    /// Waits for the end as a shell tells it: 0..255, and 128 + N after signal N.
+    pub(crate) async fn wait_as_shell(&mut self) -> i32 {
+        let status = self.end().await;
+        let signal = status.and_then(WaitStatus::terminating_signal).map(|signal| 128 + signal);
+        status.and_then(WaitStatus::exit_status).or(signal).unwrap_or(KILLED)
+    }
+
+    async fn end(&mut self) -> Option<WaitStatus> {
+        if self.status.is_none() {
+            self.status = (&mut self.exited).await.ok();
         }
-        let code = (&mut self.exited).await.unwrap_or(KILLED);
-        self.code = Some(code);
-        code
+        self.status
     }
 
     /// Whether [`Child::wait`] has returned.
     pub(crate) fn has_ended(&self) -> bool {
-        self.code.is_some()
+        self.status.is_some()
     }
 
     /// The process group this child leads.
@@ -127,12 +137,26 @@ pub(crate) struct Group {
 }
 
 impl Group {
+    /// Number of the group and of its leader.
+    pub(crate) fn pid(&self) -> Pid {
+        self.pid
+    }
+
     /// Sends a signal to every process of the group, unless its leader has been reaped.
     pub(crate) fn signal(&self, signal: Signal) {
+        self.unless_reaped(|pid| rustix::process::kill_process_group(pid, signal));
+    }
+
+    /// Sends a signal to the leader alone, unless it has been reaped.
+    pub(crate) fn signal_leader(&self, signal: Signal) {
+        self.unless_reaped(|pid| rustix::process::kill_process(pid, signal));
+    }
+
+    fn unless_reaped(&self, send: impl FnOnce(Pid) -> rustix::io::Result<()>) {
         let table = self.processes.table();
         if table.waiting.get(&self.pid).is_some_and(|waiting| waiting.serial == self.serial) {
             // It may be gone already, or have left us no right to signal it (a set-user-id program).
-            let _ = rustix::process::kill_process_group(self.pid, signal);
+            let _ = send(self.pid);
         }
     }
 }

@@ -2,28 +2,23 @@
 //!
 //! Guarantees: its end does not end the sandbox; its output goes to its log alone. It needs no shell.
 
-use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, header};
+use axum::extract::State;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
-use serde::{Deserialize, Serialize};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::log::{Log, Stream, split, without_markers};
-use super::{ENTRYPOINT, directory};
-use crate::client::{OutputForm, output_form, version_token};
+use super::command::Description;
+use super::demux::Stream;
+use super::log::Log;
+use super::manage::Shown;
+use super::{ENTRYPOINT, make_directory};
 use crate::context::Context;
 use crate::error::Error;
 use crate::json::Json;
@@ -31,7 +26,10 @@ use crate::process::command::{self, Variables};
 use crate::process::{Child, Group, quote};
 
 /// Id of the session's only command.
-const COMMAND: &str = "entrypoint_command";
+pub(super) const COMMAND: &str = "entrypoint_command";
+
+/// Name of its log's file.
+pub(super) const LOG: &str = "output.log";
 
 /// How long the entrypoint may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
@@ -66,7 +64,7 @@ impl Entrypoint {
                 context.processes().chores().spawn(async move {
                     if let Some(log) = log {
                         log.record(Stream::Error, reason.as_bytes()).await;
-                        log.end();
+                        log.close();
                     }
                     exit.send_replace(Some(NOT_STARTED));
                 });
@@ -89,9 +87,8 @@ impl Entrypoint {
 }
 
 fn create_log(context: &Context) -> io::Result<Log> {
-    let directory = directory(&context.home(), ENTRYPOINT).join(COMMAND);
-    DirBuilder::new().recursive(true).mode(0o755).create(&directory)?;
-    Log::create(&directory.join("output.log"))
+    let directory = make_directory(context, &format!("{ENTRYPOINT}/{COMMAND}"))?;
+    Log::create(directory.join(LOG), context.sessions().shelf.clone())
 }
 
 /// A started entrypoint and our ends of its streams.
@@ -130,7 +127,7 @@ async fn attend(launched: Launched, log: Option<Arc<Log>>, exit: watch::Sender<O
     drop(stdin);
     exit.send_replace(Some(code));
     if let Some(log) = log {
-        log.end();
+        log.close();
     }
 }
 
@@ -139,93 +136,26 @@ async fn discard(mut from: Receiver) {
     let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Session {
-    session_id: &'static str,
-    commands: [Command; 1],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Command {
-    id: &'static str,
-    #[serde(rename = "command")]
-    line: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exit_code: Option<i32>,
-}
-
-fn entrypoint(context: &Context) -> Result<&Entrypoint, Error> {
+fn find(context: &Context) -> Result<&Entrypoint, Error> {
     let entrypoint = context.sessions().entrypoint.get();
     entrypoint.ok_or_else(|| Error::not_found("session not found").with_code("PROCESS_NOT_FOUND"))
 }
 
-pub(super) async fn session(State(context): State<Context>) -> Result<impl IntoResponse, Error> {
-    Ok(Json(Session { session_id: ENTRYPOINT, commands: [describe(entrypoint(&context)?)] }))
+/// The log of the snapshot's entrypoint.
+pub(super) fn log(context: &Context) -> Result<&Arc<Log>, Error> {
+    let log = find(context)?.log.as_ref();
+    log.ok_or_else(|| Error::not_found("the entrypoint has no log: no directory for it can be written to"))
 }
 
-pub(super) async fn command(State(context): State<Context>) -> Result<impl IntoResponse, Error> {
-    Ok(Json(describe(entrypoint(&context)?)))
+pub(super) async fn session(State(context): State<Context>) -> Result<Json<Shown>, Error> {
+    let commands = vec![describe(find(&context)?)];
+    Ok(Json(Shown { session_id: ENTRYPOINT.to_owned(), commands }))
 }
 
-fn describe(entrypoint: &Entrypoint) -> Command {
-    Command { id: COMMAND, line: entrypoint.line.clone(), exit_code: *entrypoint.exit.borrow() }
+pub(super) async fn command(State(context): State<Context>) -> Result<Json<Description>, Error> {
+    Ok(Json(describe(find(&context)?)))
 }
 
-#[derive(Deserialize)]
-pub(super) struct Follow {
-    follow: Option<String>,
-}
-
-/// A request for the log, by WebSocket or plainly.
-type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
-
-/// The session's own route, which knows no combined form.
-pub(super) async fn logs(
-    State(context): State<Context>,
-    Query(follow): Query<Follow>,
-    headers: HeaderMap,
-    upgrade: Upgrade,
-) -> Result<Response, Error> {
-    let form = match output_form(&headers) {
-        OutputForm::Combined => OutputForm::Raw,
-        form => form,
-    };
-    answer(&context, &follow, &headers, upgrade, form)
-}
-
-/// The route that every command's log has.
-pub(super) async fn command_logs(
-    State(context): State<Context>,
-    Query(follow): Query<Follow>,
-    headers: HeaderMap,
-    upgrade: Upgrade,
-) -> Result<Response, Error> {
-    answer(&context, &follow, &headers, upgrade, output_form(&headers))
-}
-
-/// A WebSocket always gets the markers: only it tells the streams apart for a client that states no version.
-fn answer(
-    context: &Context,
-    follow: &Follow,
-    headers: &HeaderMap,
-    upgrade: Upgrade,
-    form: OutputForm,
-) -> Result<Response, Error> {
-    let log = entrypoint(context)?.log.clone();
-    let log = log.ok_or_else(|| Error::not_found("the entrypoint has no log: its home directory is not writable"))?;
-    if let Ok(upgrade) = upgrade {
-        let follow = follow.follow.as_deref() == Some("true");
-        let upgrade = upgrade.protocols(version_token(headers).map(str::to_owned));
-        return Ok(upgrade.on_upgrade(move |socket| async move { log.send(socket, follow).await }));
-    }
-    let raw = log.read().map_err(|error| Error::internal(error.to_string()))?;
-    let text = match form {
-        OutputForm::Split => return Ok(Json(split(&raw)).into_response()),
-        OutputForm::Raw => raw,
-        OutputForm::Combined => without_markers(&raw),
-    };
-    let text = String::from_utf8_lossy(&text).into_owned();
-    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
+fn describe(entrypoint: &Entrypoint) -> Description {
+    Description { id: COMMAND.to_owned(), command: entrypoint.line.clone(), exit_code: *entrypoint.exit.borrow() }
 }

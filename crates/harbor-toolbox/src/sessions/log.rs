@@ -1,97 +1,82 @@
 //! The log of a command: both of its streams in one file, every line behind a marker (contract, toolbox §8.7).
 //!
-//! Guarantees: a follower gets everything from the beginning, in frames that end at a line's end; lines of any length
-//! pass in bounded memory.
+//! Guarantees: lines of any length pass in bounded memory; a log keeps its newest [`LIMIT`] bytes on disk and says
+//! what it has dropped; it needs an open file only while something is added to it or read from it.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
-use serde::Serialize;
+use rustix::fs::{FallocateFlags, fallocate};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::watch;
-use tokio::time::timeout;
 
-/// Bytes before each line of standard output and of standard error.
-const MARKERS: [[u8; 3]; 2] = [[1; 3], [2; 3]];
+use super::demux::{Stream, mark, piece};
+use super::shelf::Shelf;
 
-/// Most bytes of one frame, and of a line that is held back until its end comes.
-const FRAME: usize = 64 << 10;
+/// Most bytes that one log keeps, markers included.
+const LIMIT: u64 = 64 << 20;
 
-/// A follower is told of the end once nothing has come for this long after it.
-const QUIET: Duration = Duration::from_secs(1);
+/// What is left of a log that has reached its limit.
+const REST: u64 = LIMIT / 4 * 3;
 
-/// Longest wait for a follower to take a frame.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// What is left of a log when all logs together have reached theirs.
+const SCRAP: u64 = 1 << 20;
 
-/// Where a line comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stream {
-    Output,
-    Error,
-}
+/// Most bytes of one piece, and of a line that is held back until its end comes.
+pub(super) const PIECE: usize = 64 << 10;
 
-impl Stream {
-    fn marker(self) -> [u8; 3] {
-        match self {
-            Self::Output => MARKERS[0],
-            Self::Error => MARKERS[1],
-        }
-    }
-}
-
-/// A log that is written once and read by any number of followers.
+/// A log that is written once and read by any number of readers.
 pub(super) struct Log {
-    file: Mutex<Appender>,
+    path: PathBuf,
+    writer: Mutex<Writer>,
     state: watch::Sender<State>,
+    shelf: Shelf,
 }
 
 /// How far a log is.
-#[derive(Clone, Copy, Default)]
-struct State {
-    length: u64,
-    ended: bool,
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct State {
+    /// Bytes dropped from its beginning.
+    pub(super) start: u64,
+    /// Bytes ever written.
+    pub(super) length: u64,
+    /// Its command is done.
+    pub(super) ended: bool,
+    /// Nothing more can come.
+    pub(super) closed: bool,
 }
 
-struct Appender {
-    file: File,
+struct Writer {
+    /// None once the log is closed.
+    file: Option<File>,
     /// The stream whose last line has no end yet.
     open: Option<Stream>,
 }
 
-/// A log as clients from 0.167 on take it.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Texts {
-    output: String,
-    stdout: String,
-    stderr: String,
-}
-
 impl Log {
     /// A new, empty log in `path`.
-    pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
-        let (state, _) = watch::channel(State::default());
-        Ok(Self { file: Mutex::new(Appender { file, open: None }), state })
+    pub(super) fn create(path: PathBuf, shelf: Shelf) -> io::Result<Self> {
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
+        let writer = Mutex::new(Writer { file: Some(file), open: None });
+        Ok(Self { path, writer, state: watch::Sender::default(), shelf })
     }
 
     /// Copies a stream into the log, line by line, until its end. What cannot be written is lost, not waited for.
     pub(super) async fn record(&self, stream: Stream, mut from: impl AsyncRead + Unpin) {
-        let mut pending = Vec::with_capacity(4 << 10);
+        let mut pending = Vec::new();
         loop {
             if pending.capacity() - pending.len() < 1 << 10 {
-                pending.reserve(FRAME / 4);
+                pending.reserve(4 << 10);
             }
             let end = matches!(from.read_buf(&mut pending).await, Ok(0) | Err(_));
             if end && !pending.is_empty() {
                 pending.push(b'\n');
             }
-            let whole = pending.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-            let ready = if pending.len() - whole >= FRAME { pending.len() } else { whole };
+            let whole = memchr::memrchr(b'\n', &pending).map_or(0, |at| at + 1);
+            let ready = if pending.len() - whole >= PIECE { pending.len() } else { whole };
             self.append(stream, &pending[..ready]);
             pending.drain(..ready);
             if end {
@@ -100,170 +85,155 @@ impl Log {
         }
     }
 
-    /// No more will be appended.
-    pub(super) fn end(&self) {
-        self.state.send_modify(|state| state.ended = true);
-    }
-
-    fn append(&self, stream: Stream, text: &[u8]) {
+    /// Adds whole lines, or a piece of one.
+    pub(super) fn append(&self, stream: Stream, text: &[u8]) {
         if text.is_empty() {
             return;
         }
-        let mut appender = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let marked = mark(stream, text, &mut appender.open);
-        if appender.file.write_all(&marked).is_ok() {
-            drop(appender);
-            self.state.send_modify(|state| state.length += marked.len() as u64);
+        let mut writer = self.writer();
+        let Writer { file: Some(file), open } = &mut *writer else { return };
+        let State { length, .. } = *self.state.borrow();
+        let mut opened = *open;
+        let marked = mark(stream, text, &mut opened);
+        if file.write_all_at(&marked, length).is_err() {
+            return;
         }
+        *open = opened;
+        let added = marked.len() as u64;
+        self.state.send_modify(|state| state.length += added);
+        let room = self.shelf.add(added);
+        self.shorten(&mut writer, if room { LIMIT } else { SCRAP });
     }
 
-    /// Everything so far, markers included.
-    pub(super) fn read(&self) -> io::Result<Vec<u8>> {
-        let mut content = vec![0; usize::try_from(self.state.borrow().length).unwrap_or(usize::MAX)];
-        self.read_at(&mut content, 0)?;
-        Ok(content)
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner).file.read_exact_at(buffer, offset)
-    }
-
-    /// Sends the log to a follower; with `follow` until its end, otherwise what is there.
-    pub(super) async fn send(&self, mut socket: WebSocket, follow: bool) {
-        let code = self.send_frames(&mut socket, follow).await;
-        let frame = CloseFrame { code, reason: "".into() };
-        // The follower may be gone.
-        let _ = timeout(PATIENCE, socket.send(Message::Close(Some(frame)))).await;
-    }
-
-    /// Returns the close code.
-    async fn send_frames(&self, socket: &mut WebSocket, follow: bool) -> u16 {
-        let mut state = self.state.subscribe();
-        let mut sent = 0;
-        loop {
-            let State { length, ended } = *state.borrow_and_update();
-            while sent < length {
-                let Ok(frame) = self.frame(sent, length) else { return close_code::ERROR };
-                sent += frame.len() as u64;
-                match timeout(PATIENCE, socket.send(Message::Binary(frame.into()))).await {
-                    Ok(Ok(())) => {}
-                    _ => return close_code::NORMAL,
-                }
-            }
-            if !follow {
-                return close_code::NORMAL;
-            }
-            let more = async {
-                if ended {
-                    timeout(QUIET, state.changed()).await.is_ok_and(|more| more.is_ok())
-                } else {
-                    state.changed().await.is_ok()
-                }
-            };
-            tokio::select! {
-                more = more => if !more { return close_code::NORMAL },
-                // What followers send is ignored; receiving also answers their pings.
-                gone = until_gone(socket) => return gone,
-            }
+    /// Drops the beginning of a log that keeps more than `limit`.
+    fn shorten(&self, writer: &mut Writer, limit: u64) {
+        let State { start, length, .. } = *self.state.borrow();
+        let Some(file) = writer.file.as_ref().filter(|_| length - start > limit) else { return };
+        let begin = line_after(file, length - limit.min(REST), length);
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        if fallocate(file, hole, start, begin - start).is_err() {
+            // A file system that cannot give a file's beginning back: the log ends here.
+            writer.file = None;
+            return;
         }
+        self.state.send_modify(|state| state.start = begin);
+        self.shelf.subtract(begin - start);
     }
 
-    /// The next frame: whole lines, or a piece of one that is longer than a frame.
-    fn frame(&self, from: u64, length: u64) -> io::Result<Vec<u8>> {
-        let size = usize::try_from(length - from).unwrap_or(usize::MAX).min(FRAME);
-        let mut frame = vec![0; size];
-        self.read_at(&mut frame, from)?;
-        if let Some(end) = frame.iter().rposition(|&byte| byte == b'\n') {
-            frame.truncate(end + 1);
-        }
-        Ok(frame)
+    /// The command is done; what a background job still writes may follow.
+    pub(super) fn end(&self) {
+        self.state.send_if_modified(|state| !std::mem::replace(&mut state.ended, true));
+    }
+
+    /// Nothing will be added any more.
+    pub(super) fn close(self: &Arc<Self>) {
+        self.writer().file = None;
+        self.state.send_modify(|state| (state.ended, state.closed) = (true, true));
+        self.shelf.offer(self);
+    }
+
+    /// Gives up what the log keeps; who reads it at this moment reads on.
+    pub(super) fn forget(&self) {
+        self.writer().file = None;
+        // It may have gone together with its directory.
+        let _ = std::fs::remove_file(&self.path);
+        let State { start, length, .. } = *self.state.borrow();
+        self.shelf.subtract(length - start);
+        self.state.send_modify(|state| (state.start, state.ended, state.closed) = (length, true, true));
+    }
+
+    /// Tells of every change.
+    pub(super) fn watch(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+
+    /// A reader from the beginning of what is kept.
+    pub(super) fn read(self: &Arc<Self>) -> io::Result<Reader> {
+        Ok(Reader { file: File::open(&self.path)?, log: Arc::clone(self), at: 0 })
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn until_gone(socket: &mut WebSocket) -> u16 {
-    while let Some(Ok(message)) = socket.recv().await {
-        if matches!(message, Message::Close(_)) {
-            break;
-        }
+impl Drop for Log {
+    fn drop(&mut self) {
+        let State { start, length, .. } = *self.state.borrow();
+        self.shelf.subtract(length - start);
     }
-    close_code::NORMAL
 }
 
-/// `text` with a marker before each of its lines; `open` is the stream whose line the log stands in.
-fn mark(stream: Stream, text: &[u8], open: &mut Option<Stream>) -> Vec<u8> {
-    let mut marked = Vec::with_capacity(text.len() + 16);
-    for line in text.split_inclusive(|&byte| byte == b'\n') {
-        if *open != Some(stream) {
-            marked.extend(stream.marker());
-        }
-        marked.extend(line);
-        *open = (!line.ends_with(b"\n")).then_some(stream);
-    }
-    marked
+/// Where the first line behind `from` begins; `from` itself when no line ends soon.
+fn line_after(file: &File, from: u64, length: u64) -> u64 {
+    let mut text = vec![0; PIECE.min(usize::try_from(length - from).unwrap_or(PIECE))];
+    let read = file.read_exact_at(&mut text, from);
+    let end = read.ok().and_then(|()| memchr::memchr(b'\n', &text));
+    end.map_or(from, |end| from + end as u64 + 1)
 }
 
-/// Both streams as one text.
-pub(super) fn without_markers(raw: &[u8]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(raw.len());
-    let mut at = 0;
-    while at < raw.len() {
-        if MARKERS.iter().any(|marker| raw[at..].starts_with(marker)) {
-            at += 3;
-        } else {
-            text.push(raw[at]);
-            at += 1;
-        }
-    }
-    text
+/// A place in a log.
+pub(super) struct Reader {
+    file: File,
+    log: Arc<Log>,
+    at: u64,
 }
 
-/// The raw log as text, and its two streams.
-pub(super) fn split(raw: &[u8]) -> Texts {
-    let mut streams = [Vec::new(), Vec::new()];
-    let (mut current, mut at) = (None, 0);
-    while at < raw.len() {
-        if let Some(stream) = MARKERS.iter().position(|marker| raw[at..].starts_with(marker)) {
-            current = Some(stream);
-            at += 3;
-            continue;
+impl Reader {
+    /// The next piece before `end` (see [`piece`]); none when there is none yet. What was dropped before it could be
+    /// read is told in a line of its own.
+    pub(super) fn next(&mut self, end: u64) -> io::Result<Option<Vec<u8>>> {
+        let State { start, length, .. } = *self.log.state.borrow();
+        let end = end.min(length);
+        if self.at < start {
+            let dropped = start - self.at;
+            self.at = start;
+            let note = format!("harbor: {dropped} bytes of this log are no longer kept\n");
+            return Ok(Some(mark(Stream::Error, note.as_bytes(), &mut None)));
         }
-        if let Some(stream) = current {
-            streams[stream].push(raw[at]);
+        if self.at >= end {
+            return Ok(None);
         }
-        at += 1;
+        let size = usize::try_from(end - self.at).unwrap_or(PIECE).min(PIECE);
+        let mut text = vec![0; size];
+        self.file.read_exact_at(&mut text, self.at)?;
+        text.truncate(piece(&text));
+        self.at += text.len() as u64;
+        Ok(Some(text))
     }
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Texts { output: text(raw), stdout: text(&streams[0]), stderr: text(&streams[1]) }
+
+    /// How long the log is at this moment.
+    pub(super) fn length(&self) -> u64 {
+        self.log.state.borrow().length
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn each_line_has_its_marker() {
-        let mut open = None;
-        let mut marked = mark(Stream::Output, b"a\n\nb\n", &mut open);
-        marked.extend(mark(Stream::Error, b"e\n", &mut open));
-        assert_eq!(marked, b"\x01\x01\x01a\n\x01\x01\x01\n\x01\x01\x01b\n\x02\x02\x02e\n");
-    }
-
-    #[test]
-    fn pieces_of_a_long_line_join_unless_the_other_stream_came_between() {
-        let mut open = None;
-        let mut marked = mark(Stream::Output, b"lo", &mut open);
-        marked.extend(mark(Stream::Output, b"ng", &mut open));
-        marked.extend(mark(Stream::Error, b"e\n", &mut open));
-        marked.extend(mark(Stream::Output, b"er\n", &mut open));
-        assert_eq!(marked, b"\x01\x01\x01long\x02\x02\x02e\n\x01\x01\x01er\n");
-        assert_eq!(split(&marked).stdout, "longer\n");
-    }
-
-    #[test]
-    fn streams_are_taken_apart_and_what_has_no_marker_is_dropped() {
-        let texts = split(b"lost\x01\x01\x01a\n\x02\x02\x02b\n\x01\x01\x01c\n");
-        assert_eq!((texts.stdout.as_str(), texts.stderr.as_str()), ("a\nc\n", "b\n"));
-        assert_eq!(without_markers(texts.output.as_bytes()), b"losta\nb\nc\n");
-        assert_eq!(texts.output, "lost\u{1}\u{1}\u{1}a\n\u{2}\u{2}\u{2}b\n\u{1}\u{1}\u{1}c\n");
+    #[tokio::test]
+    async fn a_log_that_is_too_long_keeps_its_newest_lines() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let log = Arc::new(Log::create(path.clone(), Shelf::default()).unwrap());
+        let line = [&[b'x'; 1021][..], b"\n"].concat();
+        let lines = LIMIT / 1024 + 1024;
+        for _ in 0..lines {
+            log.append(Stream::Output, &line);
+        }
+        log.close();
+        let mut reader = log.read().unwrap();
+        let note = reader.next(u64::MAX).unwrap().unwrap();
+        assert!(note.starts_with(b"\x02\x02\x02harbor: "), "{note:?}");
+        let (mut kept, mut text) = (0, true);
+        while let Some(piece) = reader.next(u64::MAX).unwrap() {
+            kept += piece.len() as u64;
+            text &= piece.starts_with(b"\x01\x01\x01x") && piece.ends_with(b"x\n");
+        }
+        assert!(text);
+        assert!((REST..=LIMIT).contains(&kept), "{kept}");
+        let blocks = std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(path).unwrap());
+        assert!(blocks * 512 <= LIMIT + (1 << 20), "{blocks}");
     }
 }

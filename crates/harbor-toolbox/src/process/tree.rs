@@ -1,0 +1,184 @@
+//! A process and everything below it, found in `/proc`, to be ended together.
+//!
+//! Guarantees: a signal never reaches a process that merely got the number of one that has died; processes that a
+//! member starts while the tree is being ended belong to it too. Leaves out: daemons that had detached themselves
+//! before (another parent, another process group): they meant to stay.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+use tokio::time::{Instant, sleep};
+
+/// How often the table is looked at while the processes of a tree end.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How long killed processes may take to vanish, such as one that waits for a disk.
+const VANISH: Duration = Duration::from_secs(2);
+
+/// A process, told apart from a later one of the same number by when it was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Process {
+    pid: i32,
+    /// In clock ticks since the system was started.
+    started: u64,
+}
+
+/// What `/proc` says of a living process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Row {
+    process: Process,
+    parent: i32,
+    group: i32,
+}
+
+/// A set of processes that only grows by its members' children.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    members: HashSet<Process>,
+}
+
+impl Tree {
+    /// The process group of `leader`, and all descendants of its members, at this moment.
+    pub(crate) fn of(leader: Pid) -> Self {
+        let leader = leader.as_raw_nonzero().get();
+        let rows = living();
+        let members = rows.iter().filter(|row| row.process.pid == leader || row.group == leader);
+        let mut tree = Self { members: members.map(|row| row.process).collect() };
+        tree.grow(&rows);
+        tree
+    }
+
+    /// Asks every process to end, and kills what is left after `grace`.
+    pub(crate) async fn end(mut self, grace: Duration) {
+        self.signal(Signal::TERM);
+        // A stopped process takes a signal only once it goes on.
+        self.signal(Signal::CONT);
+        if !self.vanished(grace).await {
+            self.kill().await;
+        }
+    }
+
+    /// Kills every process and waits, within reason, until they are gone.
+    pub(crate) async fn kill(mut self) {
+        let deadline = Instant::now() + VANISH;
+        loop {
+            self.look();
+            self.signal(Signal::KILL);
+            if self.vanished(LOOK).await || Instant::now() >= deadline {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the end of all members, `patience` at most.
+    async fn vanished(&mut self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        loop {
+            self.look();
+            if self.members.is_empty() {
+                return true;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Forgets the dead and adds what the living have started.
+    fn look(&mut self) {
+        let rows = living();
+        let alive: HashSet<Process> = rows.iter().map(|row| row.process).collect();
+        // Children first: a member that has just died may have left some.
+        self.grow(&rows);
+        self.members.retain(|process| alive.contains(process));
+    }
+
+    fn grow(&mut self, rows: &[Row]) {
+        loop {
+            let parents: HashSet<i32> = self.members.iter().map(|process| process.pid).collect();
+            let before = self.members.len();
+            let children = rows.iter().filter(|row| parents.contains(&row.parent));
+            self.members.extend(children.map(|row| row.process));
+            if self.members.len() == before {
+                return;
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        for process in &self.members {
+            process.signal(signal);
+        }
+    }
+}
+
+impl Process {
+    /// Sends a signal, unless the process has died. One that we have no right to signal (a set-user-id program's) is
+    /// left alone.
+    fn signal(self, signal: Signal) {
+        let Some(pid) = Pid::from_raw(self.pid) else { return };
+        // The descriptor stands for one process; only then is it known to be the right one.
+        let held = pidfd_open(pid, PidfdFlags::empty());
+        if row(self.pid).is_none_or(|row| row.process != self) {
+            return;
+        }
+        let _ = match held {
+            Ok(held) => pidfd_send_signal(held, signal),
+            Err(_) => kill_process(pid, signal),
+        };
+    }
+}
+
+/// Every living process.
+fn living() -> Vec<Row> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let number = |name: std::ffi::OsString| name.to_str()?.parse().ok();
+    entries.filter_map(|entry| row(number(entry.ok()?.file_name())?)).collect()
+}
+
+fn row(pid: i32) -> Option<Row> {
+    parse(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Reads a line of `/proc/PID/stat`; none for the dead that are not yet reaped.
+fn parse(stat: &[u8]) -> Option<Row> {
+    // The name may hold anything, closing parentheses included.
+    let name_ends = stat.iter().rposition(|&byte| byte == b')')?;
+    let text = |part: &'_ [u8]| std::str::from_utf8(part).ok().map(str::to_owned);
+    let pid = text(&stat[..stat.iter().position(|&byte| byte == b' ')?])?.parse().ok()?;
+    let rest = text(stat.get(name_ends + 2..)?)?;
+    let mut fields = rest.split(' ');
+    let state = fields.next()?;
+    let (parent, group) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let started = fields.nth(16)?.parse().ok()?;
+    (!matches!(state, "Z" | "X")).then_some(Row { process: Process { pid, started }, parent, group })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_whatever_the_name() {
+        let line = b"4242 (a) b (c) S 17 4200 4100 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 987654 1 2 3\n";
+        let row = parse(line).unwrap();
+        assert_eq!(row, Row { process: Process { pid: 4242, started: 987_654 }, parent: 17, group: 4200 });
+    }
+
+    #[test]
+    fn the_dead_and_nonsense_are_left_out() {
+        for line in
+            ["42 (x) Z 1 2 3 0 -1 4 1 0 0 0 0 0 0 0 20 0 1 0 9 1", "", "42", "42 (x", "42 (x) S", "x (x) S 1 2 3"]
+        {
+            assert_eq!(parse(line.as_bytes()), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn this_process_is_alive() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        assert!(living().iter().any(|row| row.process.pid == pid));
+    }
+}
