@@ -81,7 +81,7 @@ impl std::error::Error for Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         let kind = match error {
-            StoreError::Busy => Kind::Unavailable,
+            StoreError::Busy | StoreError::Full(_) => Kind::Unavailable,
             StoreError::NoSandbox(_) => Kind::NotFound,
             StoreError::NameTaken => Kind::Conflict,
             StoreError::Open { .. } | StoreError::Database(_) | StoreError::Unreadable(_) | StoreError::Closed => {

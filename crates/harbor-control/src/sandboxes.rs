@@ -18,10 +18,11 @@ use crate::identity::Caller;
 use crate::{Control, Error, now, token};
 
 impl Control {
-    /// The caller's sandbox of this id or name. One that was removed, and anybody else's, is not there.
+    /// The caller's sandbox of this id or name. Anybody else's is not there, and neither is one that was deleted, from
+    /// that moment on (contract, control-plane §21, 8); an ephemeral one that was stopped is, until it is gone.
     pub async fn sandbox(&self, caller: &Caller, sandbox: &SandboxRef) -> Result<Sandbox, Error> {
         let found = self.store().find_sandbox(caller.organization, sandbox).await?;
-        found.filter(|found| found.state() != State::Destroyed).ok_or_else(|| missing(sandbox))
+        found.filter(visible).ok_or_else(|| missing(sandbox))
     }
 
     /// Wants the sandbox started and waits for that as long as the start budget lasts.
@@ -137,6 +138,14 @@ impl Control {
             })
             .await?;
         outcome.map(|()| row)
+    }
+}
+
+fn visible(sandbox: &Sandbox) -> bool {
+    match sandbox.state() {
+        State::Destroyed => false,
+        State::Destroying => sandbox.settings.ephemeral(),
+        _ => true,
     }
 }
 

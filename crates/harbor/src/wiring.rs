@@ -40,7 +40,7 @@ const ADMINISTRATOR: (&str, &str) = ("daytona-admin", "Daytona Admin");
 const CONTRACT_VERSION: &str = "v0.190.0";
 
 /// How long create and start wait for `started` (design D2).
-const START_BUDGET: Duration = Duration::from_secs(1);
+const START_BUDGET: Duration = Duration::from_secs(10);
 
 /// How long an engine that does not answer is tried for a start.
 const START_DEADLINE: Duration = Duration::from_mins(2);

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 
 use harbor_model::Timestamp;
 use harbor_model::ids::SandboxId;
-use harbor_model::sandboxes::Sandbox;
+use harbor_model::sandboxes::{Desired, Sandbox};
 
 use crate::identity::Caller;
 use crate::{Control, Error};
 
-/// What a listing leaves out. The default leaves out nothing but what was removed.
+/// What a listing leaves out. The default leaves out nothing but what was deleted.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Ids that start with this, in either case.
@@ -202,7 +202,7 @@ impl Control {
             .live_sandboxes(caller.organization)
             .await?
             .into_iter()
-            .filter(|sandbox| filter.admits(sandbox))
+            .filter(|sandbox| sandbox.desired != Desired::Destroyed && filter.admits(sandbox))
             .map(|sandbox| (sort.value(&sandbox), sandbox))
             .collect();
         rows.sort_by(|(a, left), (b, right)| order.apply(a.cmp(b).then(left.id.cmp(&right.id))));
