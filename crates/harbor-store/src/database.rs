@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use harbor_model::ids::SandboxId;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 use tokio::sync::{broadcast, oneshot};
 
@@ -23,9 +23,12 @@ pub enum StoreError {
         /// What SQLite said.
         what: String,
     },
-    /// A statement failed: the disk is full, the file is damaged, or a rule of the schema was broken.
+    /// There is no space for what was to be written; nothing of it was.
+    #[error("the disk of harbor's data directory is full: free some space on it, then try again")]
+    Full(#[source] rusqlite::Error),
+    /// A statement failed: the file is damaged, or a rule of the schema was broken.
     #[error("the database refused a statement")]
-    Database(#[from] rusqlite::Error),
+    Database(#[source] rusqlite::Error),
     /// A stored value is not one that this version knows.
     #[error("the database holds an unknown {0}")]
     Unreadable(&'static str),
@@ -41,6 +44,17 @@ pub enum StoreError {
     /// The store's threads have ended.
     #[error("the database is closed")]
     Closed,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        // the index beside the log is a file of its own, with a code of its own
+        let index = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+        match error.sqlite_error() {
+            Some(refusal) if refusal.code == ErrorCode::DiskFull || refusal.extended_code == index => Self::Full(error),
+            _ => Self::Database(error),
+        }
+    }
 }
 
 /// Statements that may wait for one of the store's threads.
@@ -162,4 +176,38 @@ async fn ask<T: Send + 'static>(
         TrySendError::Disconnected(_) => StoreError::Closed,
     })?;
     outcome.await.map_err(|_| StoreError::Closed)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_apart_and_passes() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("harbor.db")).unwrap();
+        let grow = || {
+            store.write(|transaction, _| {
+                transaction.execute_batch(
+                    "CREATE TABLE IF NOT EXISTS big (bytes); INSERT INTO big VALUES (zeroblob(1 << 20))",
+                )?;
+                Ok(())
+            })
+        };
+        // SQLite's own bound of its file answers as a disk without space does
+        let pages = |most: u32| {
+            store.write(move |transaction, _| {
+                transaction.pragma_update_and_check(None, "max_page_count", most, |_| Ok(()))?;
+                Ok(())
+            })
+        };
+        pages(1).await.unwrap();
+        let refused = grow().await;
+        assert!(matches!(refused, Err(StoreError::Full(_))), "{refused:?}");
+        pages(1 << 20).await.unwrap();
+        grow().await.unwrap();
+        let other =
+            store.write(|transaction, _| Ok(transaction.execute_batch("INSERT INTO nowhere VALUES (1)")?)).await;
+        assert!(matches!(other, Err(StoreError::Database(_))), "{other:?}");
+    }
 }

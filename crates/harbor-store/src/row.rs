@@ -141,6 +141,6 @@ pub(crate) fn first<T>(
 pub(crate) fn name_taken(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::ConstraintViolation) => StoreError::NameTaken,
-        _ => StoreError::Database(error),
+        _ => error.into(),
     }
 }
