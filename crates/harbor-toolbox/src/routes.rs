@@ -11,7 +11,7 @@ use crate::auth::{self, Gate};
 use crate::context::Context;
 use crate::error::Error;
 use crate::http::{Redirector, finish, not_found, only_listed_methods, redirect_or_not_found};
-use crate::{files, info, process, sessions};
+use crate::{files, info, interpreter, process, pty, sessions};
 
 /// Routes of the contract that are not built yet, `METHOD path` per line. It only shrinks.
 const GAPS: &str = include_str!("../gaps.txt");
@@ -34,7 +34,13 @@ pub(crate) fn application(context: Context, gate: Gate) -> Router {
 
 /// The routes that exist.
 fn built() -> Router<Context> {
-    Router::new().merge(info::routes()).merge(process::routes()).merge(sessions::routes()).merge(files::routes())
+    Router::new()
+        .merge(info::routes())
+        .merge(process::routes())
+        .merge(sessions::routes())
+        .merge(pty::routes())
+        .merge(files::routes())
+        .merge(interpreter::routes())
 }
 
 /// The routes that answer 501.

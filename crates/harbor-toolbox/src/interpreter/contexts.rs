@@ -1,0 +1,237 @@
+//! Contexts: each a queue of executions and a task that works it off on a worker (contract, toolbox §9.1).
+//!
+//! Guarantees: executions of a context run one after the other in the order they came; a worker that ends frees the
+//! queue at once, and the next execution starts a fresh one; deleting a context ends its worker and whoever waits.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::output::{Event, NotRun};
+use super::worker::{Ending, Worker};
+use crate::context::Context;
+use crate::error::timestamp;
+
+/// Id of the context that is used when a client names none.
+pub(super) const DEFAULT: &str = "default";
+
+/// Most executions that wait on one context.
+const QUEUE: usize = 128;
+
+/// Most events between a worker and a client that has not read them.
+const EVENTS: usize = 16;
+
+/// One execution.
+pub(super) struct Job {
+    request: Vec<u8>,
+    limit: Option<Duration>,
+    events: mpsc::Sender<Event>,
+}
+
+impl Job {
+    /// An execution of `code` with extra variables, and where its events come out. `limit`: none is for ever.
+    ///
+    /// Names and values must be free of NUL, and names not empty and free of `=`.
+    pub(super) fn new(
+        code: &str,
+        variables: impl Iterator<Item = (String, String)>,
+        limit: Option<Duration>,
+    ) -> (Self, mpsc::Receiver<Event>) {
+        let variables: Vec<_> = variables.map(|(name, value)| format!("{name}={value}")).collect();
+        let request = format!("{}\0\0{code}", variables.join("\0")).into_bytes();
+        let (events, receiver) = mpsc::channel(EVENTS);
+        (Self { request, limit, events }, receiver)
+    }
+}
+
+/// A context as clients see it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Description {
+    id: String,
+    cwd: String,
+    created_at: String,
+    active: bool,
+    language: &'static str,
+}
+
+/// A context. Its task ends when it is shut down.
+pub(super) struct Interpreter {
+    id: String,
+    directory: PathBuf,
+    created_at: String,
+    active: Arc<AtomicBool>,
+    jobs: mpsc::Sender<Job>,
+    stop: CancellationToken,
+}
+
+impl Interpreter {
+    /// Starts a worker in `directory`, and the task that feeds it.
+    async fn start(context: &Context, id: String, directory: &Path) -> std::io::Result<Self> {
+        let worker = Worker::start(context, directory).await?;
+        let active = Arc::new(AtomicBool::new(true));
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let stop = CancellationToken::new();
+        let attendant = Attendant {
+            context: context.clone(),
+            directory: directory.to_owned(),
+            active: active.clone(),
+            worker: Some(worker),
+        };
+        context.processes().chores().spawn(attendant.attend(queue, stop.clone()));
+        Ok(Self { id, directory: directory.to_owned(), created_at: timestamp(), active, jobs, stop })
+    }
+
+    /// Puts an execution at the end of the queue; false when the queue is full.
+    pub(super) fn enqueue(&self, job: Job) -> bool {
+        self.jobs.try_send(job).is_ok()
+    }
+
+    /// Ends the worker and everything that waits for it; returns once that is done.
+    async fn shut_down(&self) {
+        self.stop.cancel();
+        self.jobs.closed().await;
+    }
+
+    pub(super) fn describe(&self) -> Description {
+        Description {
+            id: self.id.clone(),
+            cwd: self.directory.to_string_lossy().into_owned(),
+            created_at: self.created_at.clone(),
+            active: self.active.load(Ordering::Relaxed),
+            language: "python",
+        }
+    }
+}
+
+/// The task of a context.
+struct Attendant {
+    context: Context,
+    directory: PathBuf,
+    active: Arc<AtomicBool>,
+    worker: Option<Worker>,
+}
+
+impl Attendant {
+    async fn attend(mut self, mut queue: mpsc::Receiver<Job>, stop: CancellationToken) {
+        let work = async {
+            loop {
+                let job = tokio::select! {
+                    biased;
+                    job = queue.recv() => job,
+                    () = Self::worker_ends(&mut self.worker) => {
+                        self.bury().await;
+                        continue;
+                    }
+                };
+                let Some(job) = job else { return };
+                let end = self.run(&job).await;
+                // A client that went away is not told.
+                let _ = job.events.send(Event::End(end)).await;
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = work => {}
+        }
+        if let Some(worker) = &mut self.worker {
+            worker.end().await;
+        }
+        // The queue is dropped with this: whoever waits in it, and whoever waits for this end, notices now.
+    }
+
+    async fn run(&mut self, job: &Job) -> Result<Ending, NotRun> {
+        let worker = match &mut self.worker {
+            Some(worker) => worker,
+            gone => {
+                let fresh = Worker::start(&self.context, &self.directory).await;
+                gone.insert(fresh.map_err(|error| NotRun(error.to_string()))?)
+            }
+        };
+        self.active.store(true, Ordering::Relaxed);
+        let ending = worker.execute(&job.request, job.limit, &job.events).await;
+        if matches!(ending, Ending::Died | Ending::Killed) {
+            self.bury().await;
+        }
+        Ok(ending)
+    }
+
+    async fn worker_ends(worker: &mut Option<Worker>) {
+        match worker {
+            Some(worker) => worker.idle().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Forgets a worker that has ended or let go of its channel.
+    async fn bury(&mut self) {
+        self.active.store(false, Ordering::Relaxed);
+        if let Some(mut worker) = self.worker.take() {
+            worker.kill().await;
+        }
+    }
+}
+
+/// All contexts of the sandbox. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Interpreters {
+    contexts: Arc<Mutex<Vec<Arc<Interpreter>>>>,
+    /// Held while the default context is started, so that there is one.
+    starting: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Interpreters {
+    /// A new context in `directory`.
+    pub(super) async fn create(&self, context: &Context, directory: &Path) -> std::io::Result<Arc<Interpreter>> {
+        self.add(context, Uuid::new_v4().to_string(), directory).await
+    }
+
+    /// The context that is used when a client names none; it is started when it is first needed.
+    pub(super) async fn default_context(&self, context: &Context) -> std::io::Result<Arc<Interpreter>> {
+        let _starting = self.starting.lock().await;
+        match self.find(DEFAULT) {
+            Some(found) => Ok(found),
+            None => self.add(context, DEFAULT.to_owned(), &context.work_dir()).await,
+        }
+    }
+
+    async fn add(&self, context: &Context, id: String, directory: &Path) -> std::io::Result<Arc<Interpreter>> {
+        let made = Arc::new(Interpreter::start(context, id, directory).await?);
+        self.list_mut().push(made.clone());
+        Ok(made)
+    }
+
+    pub(super) fn find(&self, id: &str) -> Option<Arc<Interpreter>> {
+        self.list_mut().iter().find(|known| known.id == id).cloned()
+    }
+
+    /// All but the default context, oldest first.
+    pub(super) fn describe(&self) -> Vec<Description> {
+        self.list_mut().iter().filter(|known| known.id != DEFAULT).map(|known| known.describe()).collect()
+    }
+
+    /// Ends a context and forgets it; false when there is none with this id.
+    pub(super) async fn delete(&self, id: &str) -> bool {
+        let found = {
+            let mut contexts = self.list_mut();
+            contexts.iter().position(|known| known.id == id).map(|at| contexts.remove(at))
+        };
+        match found {
+            Some(found) => {
+                found.shut_down().await;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn list_mut(&self) -> MutexGuard<'_, Vec<Arc<Interpreter>>> {
+        self.contexts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

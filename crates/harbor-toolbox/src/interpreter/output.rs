@@ -1,0 +1,181 @@
+//! What an execution produces, on its way from the worker to the client.
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use super::worker::Ending;
+
+/// Most bytes of text in one event.
+const EVENT: usize = 64 << 10;
+
+/// Most bytes kept of an exception; the worker itself keeps to less.
+const EXCEPTION: usize = 1 << 20;
+
+/// One step of an execution, as its client is told.
+pub(super) enum Event {
+    /// Text that the code wrote.
+    Text(Stream, String),
+    /// The last event.
+    End(Result<Ending, NotRun>),
+}
+
+/// The worker could not be started, for this reason.
+pub(super) struct NotRun(pub(super) String);
+
+/// Where a text was written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stream {
+    Output,
+    Error,
+}
+
+/// An uncaught exception.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Exception {
+    name: Vec<u8>,
+    value: Vec<u8>,
+    traceback: Vec<u8>,
+}
+
+impl Exception {
+    /// Whether there was an exception at all.
+    pub(super) fn is_one(&self) -> bool {
+        !self.name.is_empty()
+    }
+
+    /// Adds a piece of one of its texts: `n`, `v` or `t`.
+    pub(super) fn append(&mut self, field: u8, piece: &[u8]) {
+        let room = EXCEPTION.saturating_sub(self.name.len() + self.value.len() + self.traceback.len());
+        let piece = &piece[..piece.len().min(room)];
+        match field {
+            b'n' => self.name.extend_from_slice(piece),
+            b'v' => self.value.extend_from_slice(piece),
+            b't' => self.traceback.extend_from_slice(piece),
+            _ => {} // nothing that a worker sends
+        }
+    }
+}
+
+/// A message to the client: always these five members (contract, toolbox §9.2).
+#[derive(Default, Serialize)]
+pub(super) struct Chunk {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    text: String,
+    name: String,
+    value: String,
+    traceback: String,
+}
+
+impl Chunk {
+    pub(super) fn text(stream: Stream, text: String) -> Self {
+        let kind = match stream {
+            Stream::Output => "stdout",
+            Stream::Error => "stderr",
+        };
+        Self { kind, text, ..Self::default() }
+    }
+
+    pub(super) fn completed() -> Self {
+        Self { kind: "control", text: "completed".to_owned(), ..Self::default() }
+    }
+
+    pub(super) fn error(exception: &Exception) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (name, value, traceback) = (text(&exception.name), text(&exception.value), text(&exception.traceback));
+        Self { kind: "error", name, value, traceback, ..Self::default() }
+    }
+}
+
+/// Collects neighbouring pieces of one stream into events.
+pub(super) struct Output<'a> {
+    events: &'a mpsc::Sender<Event>,
+    stream: Stream,
+    pending: Vec<u8>,
+    waits: bool,
+}
+
+impl<'a> Output<'a> {
+    pub(super) fn new(events: &'a mpsc::Sender<Event>) -> Self {
+        Self { events, stream: Stream::Output, pending: Vec::new(), waits: true }
+    }
+
+    /// From now on an event that the client has no room for is dropped.
+    pub(super) fn stop_waiting(&mut self) {
+        self.waits = false;
+    }
+
+    /// Adds text. Waits for the client while there is enough for an event; text is never lost by dropping the future.
+    pub(super) async fn append(&mut self, stream: Stream, text: &[u8]) {
+        if stream != self.stream {
+            self.hand_over(self.pending.len()).await;
+            self.stream = stream;
+        }
+        self.pending.extend_from_slice(text);
+        if self.pending.len() >= EVENT / 2 {
+            self.flush().await;
+        }
+    }
+
+    /// Hands on what is there, but for a character whose rest is still to come.
+    pub(super) async fn flush(&mut self) {
+        self.hand_over(complete(&self.pending)).await;
+    }
+
+    async fn hand_over(&mut self, length: usize) {
+        if length == 0 {
+            return;
+        }
+        let permit = if self.waits { self.events.reserve().await.ok() } else { self.events.try_reserve().ok() };
+        let text = String::from_utf8_lossy(&self.pending[..length]).into_owned();
+        self.pending.drain(..length);
+        // Without a permit the client is gone, or time is up; the code's output goes nowhere.
+        if let Some(permit) = permit {
+            permit.send(Event::Text(self.stream, text));
+        }
+    }
+}
+
+/// How much of `text` can be shown: all of it but a last character that is not whole.
+fn complete(text: &[u8]) -> usize {
+    let length = text.len();
+    for back in 1..=length.min(3) {
+        let whole = match text[length - back] {
+            0xC0..=0xDF => 2,
+            0xE0..=0xEF => 3,
+            0xF0..=0xF7 => 4,
+            0x80..=0xBF => continue,
+            _ => return length,
+        };
+        return if whole > back { length - back } else { length };
+    }
+    length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_character_is_never_cut() {
+        let text = "aé€🙂b".as_bytes();
+        for cut in 0..=text.len() {
+            let shown = complete(&text[..cut]);
+            assert!(std::str::from_utf8(&text[..shown]).is_ok(), "{cut}");
+            assert!(cut - shown < 4, "{cut}");
+        }
+        assert_eq!(complete(b"\x80\x80\x80\x80"), 4, "no text at all is not kept for ever");
+        assert_eq!(complete(b""), 0);
+    }
+
+    #[test]
+    fn an_exception_is_bounded() {
+        let mut exception = Exception::default();
+        for _ in 0..40 {
+            exception.append(b't', &vec![b'x'; 32 << 10]);
+        }
+        exception.append(b'v', b"late");
+        assert_eq!((exception.traceback.len(), exception.value.len()), (EXCEPTION, 0));
+        assert!(!exception.is_one());
+    }
+}
