@@ -65,6 +65,8 @@ classes! {
     too_many: TOO_MANY_REQUESTS, "TOO_MANY_REQUESTS", "too many requests: ";
     /// 500 `INTERNAL_SERVER_ERROR`.
     internal: INTERNAL_SERVER_ERROR, "INTERNAL_SERVER_ERROR", "internal server error: ";
+    /// 502 `BAD_GATEWAY`: what this toolbox asked on behalf of the caller did not answer.
+    bad_gateway: BAD_GATEWAY, "BAD_GATEWAY", "bad gateway: ";
     /// 501 `NOT_IMPLEMENTED`: a route of the contract that this toolbox does not have yet.
     not_implemented: NOT_IMPLEMENTED, "NOT_IMPLEMENTED", "not implemented: ";
 }

@@ -13,6 +13,7 @@ mod client;
 mod context;
 mod error;
 mod files;
+mod git;
 mod http;
 mod identity;
 mod info;
@@ -42,6 +43,9 @@ use crate::identity::User;
 use crate::process::{Processes, default_shell};
 
 fn main() -> ExitCode {
+    if let Some(answered) = git::answer_git() {
+        return answered;
+    }
     #[cfg(target_env = "gnu")]
     return_memory();
     if std::env::args_os().skip(1).eq(["entrypoint", "logs"]) {

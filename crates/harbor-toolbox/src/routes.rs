@@ -11,7 +11,7 @@ use crate::auth::{self, Gate};
 use crate::context::Context;
 use crate::error::Error;
 use crate::http::{Redirector, finish, not_found, only_listed_methods, redirect_or_not_found};
-use crate::{files, info, interpreter, process, pty, sessions};
+use crate::{files, git, info, interpreter, process, pty, sessions};
 
 /// Routes of the contract that are not built yet, `METHOD path` per line. It only shrinks.
 const GAPS: &str = include_str!("../gaps.txt");
@@ -41,6 +41,7 @@ fn built() -> Router<Context> {
         .merge(pty::routes())
         .merge(files::routes())
         .merge(interpreter::routes())
+        .merge(git::routes())
 }
 
 /// The routes that answer 501.

@@ -1,0 +1,58 @@
+//! Git repositories of the sandbox (contract, toolbox §12), driven by the image's own `git`.
+//!
+//! Leaves out: an engine of its own. An image without git gets an answer that says so.
+
+mod branches;
+mod changes;
+mod clone;
+mod credentials;
+mod failure;
+mod history;
+mod request;
+mod run;
+mod settings;
+mod source;
+mod status;
+mod sync;
+
+use axum::Router;
+use axum::routing::{get, post};
+use serde::Deserialize;
+
+use crate::context::Context;
+use crate::error::Error;
+pub(crate) use credentials::answer_git;
+
+/// The routes of this module.
+pub(crate) fn routes() -> Router<Context> {
+    Router::new()
+        .route("/git/clone", post(clone::clone))
+        .route("/git/init", post(clone::init))
+        .route("/git/status", get(status::status))
+        .route("/git/history", get(history::history))
+        .route("/git/branches", get(branches::list).post(branches::create).delete(branches::delete))
+        .route("/git/checkout", post(branches::checkout))
+        .route("/git/add", post(changes::add))
+        .route("/git/commit", post(changes::commit))
+        .route("/git/reset", post(changes::reset))
+        .route("/git/restore", post(changes::restore))
+        .route("/git/push", post(sync::push))
+        .route("/git/pull", post(sync::pull))
+        .route("/git/remotes", get(settings::remotes).post(settings::add_remote))
+        .route("/git/config", get(settings::config).post(settings::set_config))
+        .route("/git/config/user", post(settings::set_user))
+        .route("/git/credentials", post(settings::store_login))
+}
+
+/// The query of the routes that read a repository.
+#[derive(Deserialize)]
+struct Place {
+    #[serde(default)]
+    path: String,
+}
+
+impl Place {
+    fn path(&self) -> Result<&str, Error> {
+        if self.path.is_empty() { Err(Error::bad_request("path is required")) } else { Ok(&self.path) }
+    }
+}
