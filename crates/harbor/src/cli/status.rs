@@ -12,8 +12,8 @@ use crate::process::http;
 use crate::process::state::{Phase, Ready, Running, State};
 use crate::screen::{self, Colour, paint};
 
-/// How long the API may take to say that it is well.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the API may take to say how it is; it gives its components five seconds.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) fn run(loaded: &Loaded, as_json: bool, handles: &[String]) -> anyhow::Result<ExitCode> {
     note_foreign(handles);
@@ -71,7 +71,30 @@ fn ask(ready: &Ready) -> anyhow::Result<()> {
             std::net::Ipv6Addr::LOCALHOST.into()
         });
     }
-    let status = http::status(address, "/api/health", PATIENCE)?;
-    anyhow::ensure!(status.is_success(), "/api/health answers {status}");
+    let (status, body) = http::answer(address, "/api/harbor/ready", PATIENCE)?;
+    anyhow::ensure!(status.is_success(), "{}", missing(&body).unwrap_or_else(|| format!("its API answers {status}")));
     Ok(())
+}
+
+/// The components that are down, each with its reason, from the body of `/api/harbor/ready`.
+fn missing(body: &[u8]) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let down = body["error"].as_object()?;
+    let reasons: Vec<String> =
+        down.iter().map(|(name, part)| format!("{name}: {}", part["message"].as_str().unwrap_or("down"))).collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_down_is_named_with_its_reason() {
+        let body =
+            br#"{"status":"error","info":{"b":{"status":"up"}},"error":{"engine":{"status":"down","message":"gone"}}}"#;
+        assert_eq!(missing(body).as_deref(), Some("engine: gone"));
+        assert_eq!(missing(b"no JSON"), None);
+        assert_eq!(missing(br#"{"error":{}}"#), None);
+    }
 }

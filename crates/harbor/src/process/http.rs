@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 
 use http_body_util::{BodyExt as _, Empty};
 
-/// The status that `GET path` is answered with, within `limit`.
-pub(crate) fn status(address: SocketAddr, path: &str, limit: Duration) -> anyhow::Result<StatusCode> {
+/// What `GET path` is answered with, within `limit`.
+pub(crate) fn answer(address: SocketAddr, path: &str, limit: Duration) -> anyhow::Result<(StatusCode, Bytes)> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(async {
@@ -23,7 +23,7 @@ pub(crate) fn status(address: SocketAddr, path: &str, limit: Duration) -> anyhow
     })
 }
 
-async fn get(address: SocketAddr, path: &str) -> anyhow::Result<StatusCode> {
+async fn get(address: SocketAddr, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
     let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request =
@@ -31,10 +31,10 @@ async fn get(address: SocketAddr, path: &str) -> anyhow::Result<StatusCode> {
     let answer = async {
         let answer = sender.send_request(request).await?;
         let status = answer.status();
-        answer.into_body().collect().await?;
+        let body = answer.into_body().collect().await?.to_bytes();
         drop(sender); // ends the connection, and with it the other half of this join
-        anyhow::Ok(status)
+        anyhow::Ok((status, body))
     };
-    let (status, _) = tokio::join!(answer, connection);
-    status.with_context(|| format!("{address} did not answer"))
+    let (answer, _) = tokio::join!(answer, connection);
+    answer.with_context(|| format!("{address} did not answer"))
 }
