@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::process::Processes;
+use crate::pty::Terminals;
 use crate::sessions::Sessions;
+use crate::system::Meter;
 
 /// The environment handed to a process, name to value; explicit because it changes while the toolbox runs.
 pub(crate) type Environment = BTreeMap<OsString, OsString>;
@@ -25,6 +27,8 @@ struct Shared {
     place: RwLock<Place>,
     processes: Processes,
     sessions: Sessions,
+    terminals: Terminals,
+    meter: Meter,
 }
 
 /// What `configure` and `/env` change.
@@ -32,12 +36,18 @@ struct Shared {
 struct Place {
     environment: Arc<Environment>,
     work_dir: PathBuf,
+    /// What `/env` has changed: a value, or that there is none.
+    changes: Changes,
 }
+
+/// Changes of an environment: values to set, and names to remove.
+pub(crate) type Changes = BTreeMap<OsString, Option<OsString>>;
 
 impl Context {
     /// State before `configure`: the image's environment and working directory.
     pub(crate) fn new(base: Environment, started_in: PathBuf, processes: Processes) -> Self {
-        let place = Place { environment: Arc::new(base.clone()), work_dir: started_in.clone() };
+        let environment = Arc::new(base.clone());
+        let place = Place { environment, work_dir: started_in.clone(), changes: Changes::new() };
         Self {
             shared: Arc::new(Shared {
                 base,
@@ -45,6 +55,8 @@ impl Context {
                 place: RwLock::new(place),
                 processes,
                 sessions: Sessions::default(),
+                terminals: Terminals::default(),
+                meter: Meter::default(),
             }),
         }
     }
@@ -57,6 +69,16 @@ impl Context {
     /// The sandbox's sessions.
     pub(crate) fn sessions(&self) -> &Sessions {
         &self.shared.sessions
+    }
+
+    /// The sandbox's terminals.
+    pub(crate) fn terminals(&self) -> &Terminals {
+        &self.shared.terminals
+    }
+
+    /// Measures what the sandbox uses.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.shared.meter
     }
 
     /// The home directory: `HOME` of the environment, or `/`.
@@ -85,16 +107,34 @@ impl Context {
     }
 
     /// Replaces everything an earlier `configure` set: `variables` on top of the image's environment, and the work dir.
+    /// What `/env` has changed stays changed.
     pub(crate) fn configure(&self, variables: Environment, home_as_work_dir: bool) {
         let mut environment = self.shared.base.clone();
         environment.extend(variables);
         let work_dir = if home_as_work_dir { home_in(&environment) } else { self.shared.started_in.clone() };
-        let place = Place { environment: Arc::new(environment), work_dir };
-        *self.shared.place.write().unwrap_or_else(PoisonError::into_inner) = place;
+        let mut place = self.shared.place.write().unwrap_or_else(PoisonError::into_inner);
+        apply(&mut environment, &place.changes);
+        (place.environment, place.work_dir) = (Arc::new(environment), work_dir);
+    }
+
+    /// Changes the environment of processes started from now on.
+    pub(crate) fn change_environment(&self, changes: Changes) {
+        let mut place = self.shared.place.write().unwrap_or_else(PoisonError::into_inner);
+        apply(Arc::make_mut(&mut place.environment), &changes);
+        place.changes.extend(changes);
     }
 
     fn place(&self) -> Place {
         self.shared.place.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn apply(environment: &mut Environment, changes: &Changes) {
+    for (name, value) in changes {
+        match value {
+            Some(value) => environment.insert(name.clone(), value.clone()),
+            None => environment.remove(name),
+        };
     }
 }
 

@@ -20,11 +20,13 @@ mod info;
 mod interpreter;
 mod json;
 mod params;
+mod ports;
 mod process;
 mod pty;
 mod routes;
 mod server;
 mod sessions;
+mod system;
 mod websocket;
 
 use std::ffi::OsString;

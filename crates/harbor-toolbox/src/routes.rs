@@ -11,7 +11,7 @@ use crate::auth::{self, Gate};
 use crate::context::Context;
 use crate::error::Error;
 use crate::http::{Redirector, finish, not_found, only_listed_methods, redirect_or_not_found};
-use crate::{files, git, info, interpreter, process, pty, sessions};
+use crate::{files, git, info, interpreter, ports, process, pty, sessions, system};
 
 /// Routes of the contract that are not built yet, `METHOD path` per line. It only shrinks.
 const GAPS: &str = include_str!("../gaps.txt");
@@ -39,6 +39,8 @@ fn built() -> Router<Context> {
         .merge(process::routes())
         .merge(sessions::routes())
         .merge(pty::routes())
+        .merge(ports::routes())
+        .merge(system::routes())
         .merge(files::routes())
         .merge(interpreter::routes())
         .merge(git::routes())
@@ -61,6 +63,11 @@ fn gaps() -> Router<Context> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use axum::body::Body;
+    use axum::extract::Request;
+    use http::StatusCode;
+    use tower::ServiceExt as _;
+
     use super::*;
     use crate::http::allowed_methods;
     use crate::process::Processes;
@@ -80,6 +87,11 @@ mod tests {
         CONTRACT.lines().filter_map(line).collect()
     }
 
+    /// Paths whose methods are the business of a server behind them.
+    fn proxied() -> BTreeSet<String> {
+        contract().into_iter().filter(|(method, _)| method == "ANY").map(|(_, path)| path).collect()
+    }
+
     fn listed_gaps() -> BTreeSet<(String, String)> {
         let line = |line: &str| line.split_once(' ').map(|(method, path)| (method.to_owned(), path.to_owned()));
         GAPS.lines().filter_map(line).collect()
@@ -90,6 +102,14 @@ mod tests {
         let context = Context::new([].into(), "/".into(), Processes::default());
         let router = built().with_state(context);
         let mut found = BTreeSet::new();
+        for path in proxied() {
+            // Every method is answered: this number is no port.
+            let request = Request::builder().method("WHICH").uri(path.replace("{port}", "0").replace("{*path}", "x"));
+            let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            if response.status() == StatusCode::BAD_REQUEST {
+                found.insert(("ANY".to_owned(), path));
+            }
+        }
         for path in contract().into_iter().map(|(_, path)| path).collect::<BTreeSet<_>>() {
             let allowed = allowed_methods(&router, &path).await.unwrap_or_default();
             // HEAD comes with GET in this router; the middleware in front refuses it.

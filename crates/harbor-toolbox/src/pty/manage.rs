@@ -1,0 +1,140 @@
+//! Creating, showing, resizing and deleting terminals (contract, toolbox §10.1 to §10.3).
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::session::{Description, Specification, unavailable};
+use super::terminal::Size;
+use crate::context::Context;
+use crate::error::Error;
+use crate::json::{Body, Json};
+use crate::params::Params;
+
+/// Most columns and rows.
+const LARGEST: u16 = 1000;
+
+/// The size of a terminal whose creator names none.
+const USUAL: Size = Size { cols: 80, rows: 24 };
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Create {
+    pub(super) id: String,
+    pub(super) cwd: String,
+    pub(super) envs: BTreeMap<String, Option<String>>,
+    pub(super) cols: Option<u16>,
+    pub(super) rows: Option<u16>,
+    pub(super) lazy_start: bool,
+}
+
+impl Create {
+    /// Checks what is asked for and completes it.
+    pub(super) fn specify(self, context: &Context) -> Result<Specification, Error> {
+        let Self { id, cwd, envs, cols, rows, lazy_start } = self;
+        if id.is_empty() {
+            return Err(Error::bad_request("session ID is required"));
+        }
+        let given = |number: Option<u16>, usual| number.filter(|&number| number > 0).unwrap_or(usual);
+        let size = sized(given(cols, USUAL.cols), given(rows, USUAL.rows))?;
+        let envs = envs.into_iter().map(|(name, value)| (name, value.unwrap_or_default())).collect();
+        check(&envs)?;
+        Ok(Specification {
+            id,
+            cwd: if cwd.is_empty() { context.work_dir() } else { context.resolve(cwd) },
+            envs,
+            size,
+            lazy_start,
+        })
+    }
+}
+
+fn sized(cols: u16, rows: u16) -> Result<Size, Error> {
+    if cols > LARGEST || rows > LARGEST {
+        return Err(Error::bad_request(format!("a PTY has at most {LARGEST} columns and rows")));
+    }
+    Ok(Size { cols, rows })
+}
+
+/// An environment can hold any name but these.
+fn check(envs: &BTreeMap<String, String>) -> Result<(), Error> {
+    let impossible = |name: &str| name.is_empty() || name.contains(['=', '\0']);
+    match envs.iter().find(|(name, value)| impossible(name) || value.contains('\0')) {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::bad_request(format!("invalid environment variable: '{name}'"))),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Created {
+    session_id: String,
+}
+
+pub(super) async fn create(State(context): State<Context>, Body(body): Body<Create>) -> Result<Response, Error> {
+    let session = context.terminals().create(&context, body.specify(&context)?)?;
+    Ok((StatusCode::CREATED, Json(Created { session_id: session.id().to_owned() })).into_response())
+}
+
+#[derive(Serialize)]
+pub(super) struct List {
+    sessions: Vec<Description>,
+}
+
+pub(super) async fn list(State(context): State<Context>) -> Json<List> {
+    let sessions: Vec<_> = context.terminals().sessions().values().cloned().collect();
+    Json(List { sessions: sessions.iter().map(|session| session.describe()).collect() })
+}
+
+pub(super) async fn describe(
+    State(context): State<Context>,
+    Params(id): Params<String>,
+) -> Result<Json<Description>, Error> {
+    Ok(Json(context.terminals().find(&id).ok_or_else(unknown)?.describe()))
+}
+
+fn unknown() -> Error {
+    Error::not_found("PTY session not found").with_code("PROCESS_NOT_FOUND")
+}
+
+#[derive(Deserialize)]
+pub(super) struct Resize {
+    cols: u16,
+    rows: u16,
+}
+
+pub(super) async fn resize(
+    State(context): State<Context>,
+    Params(id): Params<String>,
+    Body(Resize { cols, rows }): Body<Resize>,
+) -> Result<Json<Description>, Error> {
+    let size = sized(cols, rows)?;
+    let session = context.terminals().find(&id).ok_or_else(|| unavailable(&id))?;
+    session.resize(size)?;
+    Ok(Json(session.describe()))
+}
+
+#[derive(Serialize)]
+pub(super) struct Deleted {
+    message: &'static str,
+}
+
+pub(super) async fn delete(State(context): State<Context>, Params(id): Params<String>) -> Result<Json<Deleted>, Error> {
+    let session = context.terminals().find(&id).ok_or_else(unknown)?;
+    // It goes on when the client does not wait.
+    let deletion = context.processes().chores().spawn({
+        let context = context.clone();
+        async move {
+            let killed = session.kill().await;
+            context.terminals().remove(&session);
+            killed
+        }
+    });
+    match deletion.await {
+        Ok(true) => Ok(Json(Deleted { message: "PTY session deleted" })),
+        _ => Err(unknown()),
+    }
+}
