@@ -5,6 +5,7 @@
 //! so a remote engine is no different. The link is switched by `harbor-infra --install`, inside a short container,
 //! because a rename there is atomic and copying a link into a volume is not (seen to be missing in between).
 
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -24,7 +25,7 @@ use crate::naming;
 use crate::runner::Runner;
 use crate::spec;
 
-/// The most that is read back from the volume, in bytes: two versions of both binaries.
+/// The most that is read back of one thing in the volume, in bytes.
 const MOST: usize = 64 * 1024 * 1024;
 
 impl Runner {
@@ -111,7 +112,16 @@ impl Runner {
 
     /// Whether the volume holds every byte of this build, as the current one.
     async fn holds(&self, container: &str, embedded: &Embedded) -> Result<bool, RunnerError> {
-        let options = DownloadFromContainerOptionsBuilder::new().path(DIRECTORY).build();
+        let directory = format!("{DIRECTORY}/{}", embedded.directory);
+        let link = format!("{DIRECTORY}/current");
+        let (directory, link) = tokio::try_join!(self.read(container, &directory), self.read(container, &link))?;
+        let (Some(directory), Some(link)) = (directory, link) else { return Ok(false) };
+        Ok(is_whole(&directory, embedded).unwrap_or(false) && is_link(&link, embedded.directory).unwrap_or(false))
+    }
+
+    /// What lies at `path` in the volume, as an archive; `None` when nothing does.
+    async fn read(&self, container: &str, path: &str) -> Result<Option<Vec<u8>>, RunnerError> {
+        let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
         let parts = self.engine().docker().download_from_container(container, Some(options));
         let whole = parts.try_fold(Vec::new(), |mut whole, part| async move {
             // more than there should be is not read on, and so taken for something else
@@ -120,8 +130,7 @@ impl Runner {
             }
             Ok(whole)
         });
-        let archive = self.engine().call("read toolbox and infra back", SLOW, whole).await?;
-        Ok(matches(&archive, embedded).unwrap_or(false))
+        self.engine().look("read toolbox and infra back", whole).await
     }
 }
 
@@ -147,25 +156,26 @@ fn pack(embedded: &Embedded) -> io::Result<Vec<u8>> {
     archive.into_inner()
 }
 
-/// Whether an archive of the volume has the link and both binaries as they should be.
-fn matches(archive: &[u8], embedded: &Embedded) -> io::Result<bool> {
+/// Whether an archive of the directory has both binaries as they should be.
+fn is_whole(archive: &[u8], embedded: &Embedded) -> io::Result<bool> {
     let mut archive = tar::Archive::new(archive);
-    let mut current = false;
     let mut good = 0;
     for entry in archive.entries()? {
         let mut entry = entry?;
-        // the first component is the directory that was asked for
-        let path = entry.path()?.components().skip(1).collect::<std::path::PathBuf>();
-        if path == Path::new("current") {
-            current = entry.link_name()?.is_some_and(|target| target == Path::new(embedded.directory));
-        }
-        let Ok(name) = path.strip_prefix(embedded.directory) else { continue };
-        let Some(binary) = embedded.binaries.iter().find(|binary| name == Path::new(binary.name)) else { continue };
+        let name = entry.path()?.file_name().map(ToOwned::to_owned);
+        let binary = embedded.binaries.iter().find(|binary| name.as_deref() == Some(OsStr::new(binary.name)));
+        let Some(binary) = binary else { continue };
         let mut bytes = Vec::with_capacity(binary.size);
         entry.read_to_end(&mut bytes)?;
-        let digest = hex(&Sha256::digest(&bytes));
         let runs = entry.header().mode()? & 0o111 == 0o111;
-        good += usize::from(digest == binary.sha256 && runs);
+        good += usize::from(hex(&Sha256::digest(&bytes)) == binary.sha256 && runs);
     }
-    Ok(current && good == embedded.binaries.len())
+    Ok(good == embedded.binaries.len())
+}
+
+/// Whether an archive has a link to `target` and nothing else.
+fn is_link(archive: &[u8], target: &str) -> io::Result<bool> {
+    let mut archive = tar::Archive::new(archive);
+    let first = archive.entries()?.next().transpose()?;
+    Ok(first.is_some_and(|entry| entry.link_name().is_ok_and(|name| name.as_deref() == Some(Path::new(target)))))
 }

@@ -19,10 +19,9 @@ use tokio::net::{TcpListener, UnixStream};
 /// Debian's package `busybox-static`.
 const BUSYBOX: &str = "/bin/busybox";
 
-/// The entrypoint is there to be seen, the command to be dropped. The label comes first so that no two tests share cached
-/// layers, which one of them would remove under the other.
-const DOCKERFILE: &str = "FROM scratch\nARG owner\nLABEL harbor.test.owner=$owner\nCOPY busybox /bin/busybox\nCOPY lower /lower\nEXPOSE 8080\n\
-    HEALTHCHECK CMD false\nENV PATH=/bin\nENTRYPOINT [\"/bin/busybox\", \"sleep\", \"1000\"]\nCMD [\"dropped\"]\n";
+/// The entrypoint is there to be seen, the command to be dropped.
+const DOCKERFILE: &str = "ARG path\nENV PATH=$path\nCOPY busybox /bin/busybox\nCOPY lower /lower\nEXPOSE 8080\n\
+    HEALTHCHECK CMD false\nENTRYPOINT [\"/bin/busybox\", \"sleep\", \"1000\"]\nCMD [\"dropped\"]\n";
 
 /// One instance.
 pub(crate) struct Fixture {
@@ -75,11 +74,11 @@ impl Fixture {
         let image = format!("harbor-test/{instance}:1");
         let wanted = Build {
             tag: image.clone(),
-            arguments: [("owner".to_owned(), instance.to_string())].into(),
+            arguments: [("path".to_owned(), "/bin".to_owned())].into(),
             labels: [("harbor.test".to_owned(), "1".to_owned())].into(),
             ..Build::default()
         };
-        let context = futures_util::stream::iter([Ok(Bytes::from(context()))]);
+        let context = futures_util::stream::iter([Ok(Bytes::from(context(&instance)))]);
         let mut log = String::new();
         let built = runner.build(&wanted, Box::pin(context), |line| log.push_str(line)).await;
         built.unwrap_or_else(|error| panic!("{error}: {log}"));
@@ -197,7 +196,9 @@ pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut conditi
     }
 }
 
-fn context() -> Vec<u8> {
+/// A build context of an instance of its own: no two tests share cached layers, which one would remove under the other.
+fn context(instance: &InstanceId) -> Vec<u8> {
+    let dockerfile = format!("FROM scratch\nLABEL harbor.test.instance={instance}\n{DOCKERFILE}");
     let mut archive = tar::Builder::new(Vec::new());
     let mut file = |path: &str, bytes: &[u8], mode| {
         let mut header = tar::Header::new_gnu();
@@ -205,7 +206,7 @@ fn context() -> Vec<u8> {
         header.set_mode(mode);
         archive.append_data(&mut header, path, bytes).unwrap();
     };
-    file("Dockerfile", DOCKERFILE.as_bytes(), 0o644);
+    file("Dockerfile", dockerfile.as_bytes(), 0o644);
     let busybox = std::fs::read(Path::new(BUSYBOX)).expect("Debian's busybox-static is installed");
     file("busybox", &busybox, 0o755);
     for name in ["kept", "deleted", "directory/one", "directory/two"] {
