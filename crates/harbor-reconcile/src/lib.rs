@@ -55,12 +55,15 @@ struct Inner {
     config: Config,
     dirty: Dirty,
     restock: Notify,
+    /// Something of nobody was seen on the engine.
+    relist: Notify,
 }
 
 impl Reconciler {
     /// A reconciler over `store` and `runner`; nothing happens before [`Reconciler::run`].
     pub fn new(store: Store, runner: Runner, config: Config) -> Self {
-        let inner = Inner { store, runner, config, dirty: Dirty::default(), restock: Notify::new() };
+        let (restock, relist) = (Notify::new(), Notify::new());
+        let inner = Inner { store, runner, config, dirty: Dirty::default(), restock, relist };
         Self { inner: Arc::new(inner) }
     }
 

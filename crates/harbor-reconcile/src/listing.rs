@@ -76,6 +76,7 @@ pub(crate) async fn watch_engine(inner: Arc<Inner>) {
     loop {
         tokio::select! {
             _ = listing.tick() => inner.list_until_done().await,
+            () = inner.relist.notified() => inner.list_until_done().await,
             event = events.next() => match event {
                 Some(Event::Changed(id)) => inner.dirty.mark_after(id, SETTLING),
                 Some(Event::Reconnected) => inner.list_until_done().await,

@@ -18,10 +18,10 @@ const INTERVAL: Duration = Duration::from_secs(30);
 
 /// Keeps the stock full.
 pub(crate) async fn keep(inner: Arc<Inner>) {
-    if let Err(error) = inner.drop_unfinished().await {
-        tracing::warn!(error = chain(&error), "unfinished infra not taken out of the stock");
-    }
     loop {
+        if let Err(error) = inner.drop_unfinished().await {
+            tracing::warn!(error = chain(&error), "unfinished infra not taken out of the stock");
+        }
         if let Err(error) = inner.fill_stock().await {
             tracing::warn!(error, "infra stock not filled");
         }
@@ -73,21 +73,25 @@ impl Inner {
         Ok(())
     }
 
-    /// Row first: what is claimed at this moment is not touched.
+    /// Removes one from the stock. What is claimed at this moment is not touched; a row whose removal did not come to
+    /// its end stays, so that it is tried again: forgotten, what is left of it would be nobody's.
     async fn discard(&self, id: SandboxId) {
-        match self.store.drop_infra(id).await {
-            Ok(true) => {
-                if let Err(error) = self.runner.remove(&id).await {
-                    tracing::warn!(sandbox = %id, error = chain(&error), "infra of the stock not removed");
-                }
+        let discarded: Result<(), String> = async {
+            if self.store.retire_infra(id).await.map_err(|error| chain(&error))? {
+                self.runner.remove(&id).await.map_err(|error| chain(&error))?;
+                self.store.drop_infra(id).await.map_err(|error| chain(&error))?;
                 self.restock.notify_one();
             }
-            Ok(false) => {}
-            Err(error) => tracing::warn!(sandbox = %id, error = chain(&error), "infra not taken out of the stock"),
+            Ok(())
+        }
+        .await;
+        if let Err(error) = discarded {
+            tracing::warn!(sandbox = %id, error, "infra not taken out of the stock");
         }
     }
 
-    /// At the start: rows that were never finished are from a run that ended in between.
+    /// Rows that are not ready are left from a run that ended in between, or from a removal that failed: whoever makes
+    /// new ones is here.
     async fn drop_unfinished(&self) -> Result<(), StoreError> {
         for (id, ready) in self.store.infra_stock().await? {
             if !ready {

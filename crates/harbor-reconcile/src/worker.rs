@@ -49,7 +49,13 @@ impl From<StoreError> for Trouble {
 impl Inner {
     /// Takes steps until intent and observation agree.
     async fn walk(&self, id: SandboxId, look: bool) -> Result<(), Trouble> {
-        let Some(mut sandbox) = self.store.sandbox(id).await? else { return Ok(()) };
+        let Some(mut sandbox) = self.store.sandbox(id).await? else {
+            // the stock's, or made by a call that an earlier run of harbor died in
+            if look && !self.store.infra_stock().await?.iter().any(|(spare, _)| *spare == id) {
+                self.relist.notify_one();
+            }
+            return Ok(());
+        };
         if look && sandbox.seen != Seen::Removed {
             sandbox = self.look(&sandbox).await?;
         }

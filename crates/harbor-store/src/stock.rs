@@ -32,7 +32,18 @@ impl Store {
         .await
     }
 
-    /// Takes `id` out of the stock, if it has not been claimed: its container is gone or goes. Answers whether it was there.
+    /// Nobody may claim the infra container of `id` any more: it is about to be removed. Answers whether it was in stock.
+    pub async fn retire_infra(&self, id: SandboxId) -> Result<bool, StoreError> {
+        self.write(move |transaction, _| {
+            let retired = transaction
+                .prepare_cached("UPDATE infra_stock SET ready = 0 WHERE sandbox = ?1")?
+                .execute(params![id.to_string()])?;
+            Ok(retired > 0)
+        })
+        .await
+    }
+
+    /// Forgets `id`, if it has not been claimed: all of it is gone. Answers whether it was there.
     pub async fn drop_infra(&self, id: SandboxId) -> Result<bool, StoreError> {
         self.write(move |transaction, _| {
             let dropped = transaction

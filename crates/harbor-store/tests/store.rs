@@ -218,6 +218,20 @@ async fn stock_is_claimed_once_and_its_id_becomes_the_sandboxs() {
 }
 
 #[tokio::test]
+async fn retired_stock_is_not_claimed_and_stays_until_it_is_dropped() {
+    let fixture = fixture().await;
+    let id = SandboxId::random();
+    fixture.store.add_infra(id, now()).await.unwrap();
+    fixture.store.infra_ready(id).await.unwrap();
+    assert!(fixture.store.retire_infra(id).await.unwrap());
+    let made = fixture.store.insert_sandbox(sandbox(fixture.organization, "x"), true, |_| {}).await.unwrap();
+    assert_ne!(made.id, id, "claimed although it is about to be removed");
+    assert_eq!(fixture.store.infra_stock().await.unwrap(), [(id, false)]);
+    assert!(fixture.store.drop_infra(id).await.unwrap());
+    assert!(!fixture.store.retire_infra(id).await.unwrap(), "nothing is there to retire");
+}
+
+#[tokio::test]
 async fn a_refused_insert_claims_nothing() {
     let fixture = fixture().await;
     let id = SandboxId::random();
