@@ -9,7 +9,7 @@
 # shellcheck source=scripts/lib.sh
 source scripts/lib.sh
 
-passed=0 failed=0
+passed=0 failed=0 finished=''
 scratch=$(mktemp -d /tmp/harbor-suite.XXXXXX)
 harbor=$(realpath -m "${HARBOR_BINARY:-$target_directory/debug/harbor}")
 instances=() # data directories that a harbor may run on
@@ -91,7 +91,7 @@ remove_instance() {
 clean_up() {
   local status=$? directory
   trap - EXIT
-  if [[ $status != 0 ]]; then show_log; fi
+  if [[ $status != 0 && -z $finished ]]; then show_log; fi
   for directory in "${instances[@]}"; do HARBOR_DATA_DIR=$directory remove_instance; done
   rm -rf "$scratch" 2>/dev/null || as_root rm -rf "$scratch"
   exit "$status"
@@ -147,6 +147,8 @@ count() {
 
 # The last line and exit code of a suite.
 finish() {
+  [[ $failed == 0 ]] || show_log
+  finished=yes
   echo "$passed passed, $failed failed"
   [[ $failed == 0 && $passed -gt 0 ]] || exit 1
 }

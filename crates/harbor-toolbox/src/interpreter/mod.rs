@@ -11,7 +11,7 @@ mod worker;
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{delete, get};
 use axum::{Extension, Router};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::context::Context;
 use crate::error::Error;
 use crate::json::{Body, Json};
+use crate::params::Params;
 use contexts::{DEFAULT, Description, Interpreters};
 
 /// The routes of this module.
@@ -73,7 +74,7 @@ struct Message {
 
 async fn remove(
     Extension(interpreters): Extension<Interpreters>,
-    Path(id): Path<String>,
+    Params(id): Params<String>,
 ) -> Result<Json<Message>, Error> {
     if id == DEFAULT {
         return Err(Error::bad_request("the default context cannot be deleted"));

@@ -27,6 +27,9 @@ use crate::websocket::{self, Sink, Stream};
 /// Most bytes of one input.
 const LARGEST_INPUT: usize = 64 << 10;
 
+/// What a client is told that does not read.
+const SLOW: &str = "slow consumer";
+
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
 /// What the server says besides output.
@@ -155,7 +158,7 @@ async fn show(sink: &mut Sink, session: &Session, mut reader: Reader, exit_contr
         let now = *life.borrow_and_update();
         let text = match (reader.peek(), now) {
             (Next::Text(text), _) => text,
-            (Next::Lost, _) => return Ending::Close(close_code::POLICY, "slow consumer".to_owned()),
+            (Next::Lost, _) => return Ending::Close(close_code::POLICY, SLOW.to_owned()),
             (Next::Nothing, Life::Ended(code)) => return tell_end(sink, code, exit_control).await,
             (Next::Nothing, Life::Open) => {
                 tokio::select! {
@@ -167,7 +170,8 @@ async fn show(sink: &mut Sink, session: &Session, mut reader: Reader, exit_contr
         };
         let length = text.len();
         if !websocket::send(sink, Message::Binary(text.into())).await {
-            return Ending::Gone;
+            // If it only sleeps, it may still learn why.
+            return Ending::Close(close_code::POLICY, SLOW.to_owned());
         }
         reader.advance(length);
     }

@@ -50,7 +50,7 @@ impl Terminal {
 
     /// Reads what programs have written; 0 or an error once none has the terminal any more.
     pub(super) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.master.async_io(Interest::READABLE, |mut master| master.read(buffer)).await
+        self.when_ready(Interest::READABLE, |mut master| master.read(buffer)).await
     }
 
     /// The same without waiting.
@@ -61,10 +61,26 @@ impl Terminal {
     /// Types `text`, as fast as programs take it.
     pub(super) async fn write_all(&self, mut text: &[u8]) -> io::Result<()> {
         while !text.is_empty() {
-            let written = self.master.async_io(Interest::WRITABLE, |mut master| master.write(text)).await?;
+            let written = self.when_ready(Interest::WRITABLE, |mut master| master.write(text)).await?;
             text = &text[written..];
         }
         Ok(())
+    }
+
+    /// Does `action` once it can be done. A terminal that no program has open is for ever ready and never takes input.
+    async fn when_ready<T>(
+        &self,
+        interest: Interest,
+        mut action: impl FnMut(&File) -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            let mut guard = self.master.ready(interest).await?;
+            let closed = guard.ready().is_read_closed() || guard.ready().is_write_closed();
+            match action(self.master.get_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !closed => guard.clear_ready(),
+                result => return result,
+            }
+        }
     }
 }
 
