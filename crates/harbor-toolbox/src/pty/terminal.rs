@@ -68,11 +68,7 @@ impl Terminal {
     }
 
     /// Does `action` once it can be done. A terminal that no program has open is for ever ready and never takes input.
-    async fn when_ready<T>(
-        &self,
-        interest: Interest,
-        mut action: impl FnMut(&File) -> io::Result<T>,
-    ) -> io::Result<T> {
+    async fn when_ready<T>(&self, interest: Interest, mut action: impl FnMut(&File) -> io::Result<T>) -> io::Result<T> {
         loop {
             let mut guard = self.master.ready(interest).await?;
             let closed = guard.ready().is_read_closed() || guard.ready().is_write_closed();
