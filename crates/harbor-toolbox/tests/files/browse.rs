@@ -104,7 +104,7 @@ fn a_long_walk_delays_nobody_and_ends_with_its_reader() {
         .max()
         .unwrap();
     drop(walks); // none of the answers has been read
-    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
     let answer = toolbox.get("/files/search?path=.&pattern=499");
     assert_eq!(answer.json()["files"].as_array().map(Vec::len), Some(20));
 }
