@@ -1,0 +1,126 @@
+//! A full disk under the data directory: clear errors, nothing half-done, and all works again once there is space.
+//!
+//! The disk is a small tmpfs, which only root can mount; without root there is nothing to show here.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use harbor_tests::{Client, Harbor, within};
+use reqwest::Method;
+use serde_json::json;
+use tokio::process::Command;
+
+use crate::MIB;
+
+/// What takes the space. harbor refuses a data directory that holds what is not its own.
+const BALLAST: &str = "logs/ballast";
+
+/// A harbor that has never been started, on a disk of its own; `None` without root.
+async fn on_a_small_disk() -> Option<Harbor> {
+    if Command::new("id").arg("-u").output().await.expect("id").stdout != b"0\n" {
+        eprintln!("not root: no small disk can be mounted, nothing is tested");
+        return None;
+    }
+    let harbor = Harbor::installed();
+    std::fs::create_dir(harbor.data()).expect("a directory");
+    let mount = ["-t", "tmpfs", "-o", "size=8m,mode=700", "tmpfs"];
+    let mounted = Command::new("mount").args(mount).arg(harbor.data()).status().await.expect("mount is on PATH");
+    assert!(mounted.success(), "the tmpfs was not mounted");
+    Some(harbor)
+}
+
+/// Takes all the space there is.
+fn fill(data: &Path) {
+    std::fs::create_dir_all(data.join("logs")).expect("a directory");
+    let mut file = File::create(data.join(BALLAST)).expect("a file");
+    for size in [MIB, 4096, 1] {
+        while file.write_all(&vec![0; size]).is_ok() {}
+    }
+}
+
+fn empty(data: &Path) {
+    std::fs::remove_file(data.join(BALLAST)).expect("the ballast");
+}
+
+async fn names(client: &Client) -> Vec<String> {
+    let mut ids: Vec<_> = client.sandboxes().await.into_iter().map(|(id, _)| id).collect();
+    ids.sort();
+    ids
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error_that_says_so_and_passes() {
+    let Some(harbor) = on_a_small_disk().await else { return };
+    harbor.up().await;
+    let client = harbor.client();
+    let sandbox = client.started().await;
+    fill(harbor.data());
+    let before = names(&client).await;
+    let containers = harbor.containers("sandbox").await;
+    // SQLite may find room in pages it has: sooner or later there is none
+    let refused = within(Duration::from_secs(20), "a create is refused", async || {
+        let made = client.ask(Method::POST, "/sandbox", Some(&json!({}))).await;
+        if made.status == 200 { Err(made.to_string()) } else { Ok(made) }
+    })
+    .await;
+    assert!([503, 507].contains(&refused.status), "{refused}");
+    let said = refused.message().to_lowercase();
+    assert!(said.contains("disk") || said.contains("space"), "it says why: {refused}");
+    assert_eq!(sandbox.output("echo works").await, "works", "what runs can be used");
+    let known = names(&client).await;
+    assert!(before.iter().all(|id| known.contains(id)), "{before:?} {known:?}");
+    assert!(containers.len() <= known.len() + 1);
+    let stop = sandbox.act("stop").await;
+    assert!([200, 503, 507].contains(&stop.status), "{stop}");
+    assert!(harbor.run(&["ps"]).await.success, "harbor ended");
+
+    empty(harbor.data());
+    let made = client.started().await;
+    assert_eq!(made.output("echo works").await, "works");
+    within(Duration::from_secs(40), "all settles", async || {
+        let moving: Vec<_> = client
+            .sandboxes()
+            .await
+            .into_iter()
+            .filter(|(_, state)| !["started", "stopped", "error"].contains(&state.as_str()))
+            .collect();
+        if moving.is_empty() { Ok(()) } else { Err(format!("{moving:?}")) }
+    })
+    .await;
+    within(Duration::from_secs(20), "a container for every sandbox and no other", async || {
+        let mut held: Vec<_> = harbor.containers("sandbox").await.into_iter().map(|(_, id)| id).collect();
+        held.sort();
+        let failed: Vec<_> = client.sandboxes().await.into_iter().filter(|(_, state)| state == "error").collect();
+        let known = names(&client).await;
+        if held == known || !failed.is_empty() { Ok(()) } else { Err(format!("{held:?} {known:?}")) }
+    })
+    .await;
+    harbor.kill().await;
+    harbor.up().await;
+    assert_eq!(harbor.client().sandbox(&made.id).output("echo works").await, "works");
+}
+
+#[tokio::test]
+async fn a_start_on_a_full_disk_is_one_line_and_works_with_space() {
+    let Some(harbor) = on_a_small_disk().await else { return };
+    fill(harbor.data());
+    let said = harbor.run(&["up"]).await;
+    let line = said.one_line();
+    assert!(line.contains("space") || line.contains("full"), "{line}");
+    assert!(!harbor.run(&["status"]).await.success, "something runs");
+    empty(harbor.data());
+    harbor.up().await;
+    let sandbox = harbor.client().started().await;
+    harbor.kill().await;
+    fill(harbor.data());
+    let said = harbor.run(&["up", "--wait", "30"]).await;
+    if !said.success {
+        assert!(said.one_line().contains("space") || said.error.contains("full"), "{}", said.error);
+    }
+    empty(harbor.data());
+    let _stopped = harbor.run(&["down"]).await;
+    harbor.up().await;
+    assert_eq!(harbor.client().sandbox(&sandbox.id).output("echo works").await, "works");
+}

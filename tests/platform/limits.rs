@@ -1,0 +1,97 @@
+//! What is too much for a sandbox is an answer, and its toolbox lives on.
+
+use std::time::{Duration, Instant};
+
+use harbor_tests::{Harbor, Sandbox, stretched};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::MIB;
+
+async fn assert_alive(sandbox: &Sandbox) {
+    assert_eq!(sandbox.output("echo alive").await, "alive");
+}
+
+#[tokio::test]
+async fn a_command_that_exceeds_its_time_ends_with_all_its_processes() {
+    let harbor = Harbor::shared().await;
+    let sandbox = harbor.client().started().await;
+    let started = Instant::now();
+    let body = json!({"command": "trap '' TERM; sleep 4242 & sleep 4242", "timeout": 1});
+    let refused = sandbox.toolbox(Method::POST, "/process/execute", Some(&body)).await.expect(408);
+    assert!(refused.message().contains("timeout"), "{refused}");
+    assert!(started.elapsed() < stretched(Duration::from_secs(3)), "{:?}", started.elapsed());
+    assert_eq!(sandbox.run("pgrep -fx 'sleep 4242'").await.output, "", "its children are left");
+    assert_alive(&sandbox).await;
+}
+
+#[tokio::test]
+async fn a_hundred_megabytes_of_output_arrive_whole() {
+    let harbor = Harbor::shared().await;
+    let sandbox = harbor.client().started().await;
+    let size = 100 * MIB;
+    let before = harbor.memory("VmRSS");
+    let done = sandbox.run(&format!("head -c {size} /dev/zero | tr '\\0' x")).await;
+    assert_eq!((done.code, done.output.len()), (0, size));
+    assert!(done.output.bytes().all(|byte| byte == b'x'));
+    let after = harbor.memory("VmRSS");
+    assert!(after < before + 64, "harbor held what passes through it: {before} MiB, then {after}");
+    assert_alive(&sandbox).await;
+}
+
+#[tokio::test]
+async fn output_without_end_is_cut_off() {
+    let harbor = Harbor::shared().await;
+    let sandbox = harbor.client().started().await;
+    let body = json!({"command": "yes", "timeout": 30});
+    let done = sandbox.toolbox(Method::POST, "/process/execute", Some(&body)).await;
+    assert!((400..=599).contains(&done.status) || done.status == 200, "{}", done.status);
+    assert_eq!(sandbox.run("pgrep -x yes").await.output, "", "it still prints");
+    assert_alive(&sandbox).await;
+}
+
+#[tokio::test]
+async fn an_upload_over_the_space_is_an_error_and_leaves_nothing() {
+    let harbor = Harbor::shared().await;
+    let sandbox = harbor.client().started().await;
+    let space: usize =
+        sandbox.output("df --output=avail -B1 /dev/shm | tail -n 1").await.trim().parse().expect("bytes");
+    let part = reqwest::multipart::Part::bytes(vec![b'x'; space + MIB]).file_name("big");
+    let request = sandbox.toolbox_request(Method::POST, "/files/upload?path=/dev/shm/big");
+    let form = reqwest::multipart::Form::new().part("file", part);
+    let response = request.multipart(form).send().await.expect("harbor answers");
+    let (status, text) = (response.status().as_u16(), response.text().await.unwrap_or_default());
+    assert!((400..=599).contains(&status), "{status} {text}");
+    assert!(text.to_lowercase().contains("space"), "it says why: {text}");
+    assert_eq!(sandbox.output("ls -A /dev/shm").await, "", "half a file is left");
+    assert_alive(&sandbox).await;
+}
+
+#[tokio::test]
+async fn memory_and_processes_over_the_limit_hurt_only_the_sandbox() {
+    let harbor = Harbor::shared().await;
+    let client = harbor.client();
+    let (sandbox, bystander) = (client.started().await, client.started().await);
+    let hungry = "python3 -c 'x = bytearray(64 << 30)' 2>&1; python3 -c '
+held = []
+while True: held.append(bytearray(1 << 24))' >/dev/null 2>&1; echo $?";
+    let done = sandbox.run(hungry).await;
+    assert!(done.output.ends_with("137") || done.output.ends_with('1'), "{}", done.output);
+    assert_alive(&bystander).await;
+    assert_alive(&sandbox).await;
+    let bomb = "python3 -c '
+import os, time
+made = 0
+try:
+    while made < 20000:
+        if os.fork() == 0:
+            time.sleep(5); os._exit(0)
+        made += 1
+except OSError: pass
+print(made)'";
+    let made: u32 = sandbox.run(bomb).await.output.lines().last().unwrap_or_default().parse().expect("a number");
+    assert!(made < 4096, "no limit of processes: {made}");
+    assert_alive(&bystander).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_alive(&sandbox).await;
+}

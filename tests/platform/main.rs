@@ -1,0 +1,16 @@
+//! The platform: the built binary over a real engine, as a user, an accident or an attacker meets it.
+//!
+//! What `tests/suites` shows with a shell is not repeated here.
+
+mod burst;
+mod crash;
+mod engine_lost;
+mod full_disk;
+mod limits;
+mod meddling;
+mod orphans;
+mod refusals;
+mod security;
+
+/// A mebibyte, in bytes.
+const MIB: usize = 1 << 20;
