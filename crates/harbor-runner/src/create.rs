@@ -83,11 +83,15 @@ impl Runner {
         name: &str,
         remade: bool,
     ) -> Result<ContainerId, RunnerError> {
-        match self.create_sandbox(spec, facts, infra, name, remade).await {
-            Err(RunnerError::Conflict { .. }) => {}
+        let conflict = match self.create_sandbox(spec, facts, infra, name, remade).await {
+            Err(conflict @ RunnerError::Conflict { .. }) => conflict,
             outcome => return outcome,
-        }
-        let found = self.inspect_own(name, &spec.id).await?;
+        };
+        let found = match self.inspect_own(name, &spec.id).await {
+            // the engine is still making it, for a harbor that has died since
+            Err(RunnerError::NotFound { .. }) => return Err(conflict),
+            outcome => outcome?,
+        };
         if bound_infra(&found) == Some(infra) {
             return Ok(ContainerId::new(found.id.unwrap_or_default()));
         }

@@ -1,13 +1,15 @@
 //! Puts toolbox and infra onto the engine: one named volume per instance (design D4a, Delivery).
 //!
-//! Both lie in a directory named by a hash of their contents; the link `current` names the one in use. A running
-//! sandbox keeps the files that it runs, a starting one gets the newest. Nothing of the host's file system is involved,
-//! so a remote engine is no different. The link is switched by `harbor-infra --install`, inside a short container,
-//! because a rename there is atomic and copying a link into a volume is not (seen to be missing in between).
+//! Both lie in a directory named by a hash of their contents, with `daytona`, a link to the toolbox, for whoever is in
+//! the sandbox; the link `current` names the directory in use. A running sandbox keeps the files that it runs, a starting
+//! one gets the newest. Nothing of the host's file system is involved, so a remote engine is no different. `current` is
+//! switched by `harbor-infra --install`, inside a short container, because a rename there is atomic and copying a link
+//! into a volume is not (seen to be missing in between).
 
 use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use bollard::body_full;
 use bollard::models::VolumeCreateRequest;
@@ -16,6 +18,7 @@ use bollard::query_parameters::{
     UploadToContainerOptionsBuilder, WaitContainerOptions,
 };
 use futures_util::{StreamExt, TryStreamExt};
+use harbor_protocol::toolbox;
 use sha2::{Digest, Sha256};
 
 use crate::embedded::{DIRECTORY, EMBEDDED, Embedded, hex};
@@ -27,6 +30,12 @@ use crate::spec;
 
 /// The most that is read back of one thing in the volume, in bytes.
 const MOST: usize = 64 * 1024 * 1024;
+
+/// How long the engine may take to finish making a container that a harbor asked for which has died since.
+const LEFT: Duration = Duration::from_secs(30);
+
+/// Between two attempts meanwhile.
+const PAUSE: Duration = Duration::from_millis(50);
 
 impl Runner {
     /// Makes sure that the volume holds this build's toolbox and infra, every byte, and that they are the current ones.
@@ -63,19 +72,22 @@ impl Runner {
             let call = self.engine().docker().create_container(Some(options), body);
             self.engine().call(&format!("make container {name}"), SLOW, call).await
         };
-        let made = match create().await {
-            Err(RunnerError::Conflict { .. }) => {
-                // left by a harbor that died
-                self.remove_container(&name).await?;
-                create().await
+        let started = Instant::now();
+        let mut imported = false;
+        loop {
+            match create().await {
+                // left by a harbor that died; one that the engine is still making has the name, and cannot be removed yet
+                Err(RunnerError::Conflict { .. }) if started.elapsed() < LEFT => {
+                    self.remove_container(&name).await?;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(RunnerError::NotFound { .. }) if !imported => {
+                    self.import_infra_image().await?;
+                    imported = true;
+                }
+                outcome => return Ok(outcome?.id),
             }
-            Err(RunnerError::NotFound { .. }) => {
-                self.import_infra_image().await?;
-                create().await
-            }
-            outcome => outcome,
-        }?;
-        Ok(made.id)
+        }
     }
 
     async fn deliver_through(&self, container: &str, embedded: &Embedded) -> Result<(), RunnerError> {
@@ -138,7 +150,7 @@ fn failed(reason: &str) -> RunnerError {
     RunnerError::Delivery { reason: reason.to_owned() }
 }
 
-/// An archive of the directory with both binaries.
+/// An archive of the directory with both binaries and the command's link.
 fn pack(embedded: &Embedded) -> io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
@@ -153,16 +165,31 @@ fn pack(embedded: &Embedded) -> io::Result<Vec<u8>> {
         header.set_size(bytes.len() as u64);
         archive.append_data(&mut header, Path::new(embedded.directory).join(binary.name), bytes.as_slice())?;
     }
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_mode(0o777);
+    header.set_size(0);
+    archive.append_link(&mut header, Path::new(embedded.directory).join(toolbox::COMMAND), command_target())?;
     archive.into_inner()
 }
 
-/// Whether an archive of the directory has both binaries as they should be.
+/// The toolbox's file, as the link beside it names it.
+fn command_target() -> &'static Path {
+    let binary = Path::new(toolbox::BINARY);
+    binary.file_name().map_or(binary, Path::new)
+}
+
+/// Whether an archive of the directory has both binaries and the command's link as they should be.
 fn is_whole(archive: &[u8], embedded: &Embedded) -> io::Result<bool> {
     let mut archive = tar::Archive::new(archive);
     let mut good = 0;
     for entry in archive.entries()? {
         let mut entry = entry?;
         let name = entry.path()?.file_name().map(ToOwned::to_owned);
+        if name.as_deref() == Some(OsStr::new(toolbox::COMMAND)) {
+            good += usize::from(entry.link_name()?.as_deref() == Some(command_target()));
+            continue;
+        }
         let binary = embedded.binaries.iter().find(|binary| name.as_deref() == Some(OsStr::new(binary.name)));
         let Some(binary) = binary else { continue };
         let mut bytes = Vec::with_capacity(binary.size);
@@ -170,7 +197,7 @@ fn is_whole(archive: &[u8], embedded: &Embedded) -> io::Result<bool> {
         let runs = entry.header().mode()? & 0o111 == 0o111;
         good += usize::from(hex(&Sha256::digest(&bytes)) == binary.sha256 && runs);
     }
-    Ok(good == embedded.binaries.len())
+    Ok(good == embedded.binaries.len() + 1)
 }
 
 /// Whether an archive has a link to `target` and nothing else.

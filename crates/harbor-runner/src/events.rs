@@ -21,7 +21,7 @@ use crate::runner::Runner;
 const SILENCE: Duration = Duration::from_mins(5);
 
 /// Between two attempts to subscribe: at first, and at most.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// Something that happened on the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,9 @@ impl Runner {
                         Ok((open, true)) => return (Event::Reconnected, open),
                         Ok((open, false)) => open,
                         Err(error) => {
-                            tracing::warn!(error = &error as &dyn std::error::Error, "no events from the engine");
+                            if pause < PAUSE.1 {
+                                tracing::warn!(error = &error as &dyn std::error::Error, "no events from the engine");
+                            }
                             // its buffer may be gone with it, so what was missed is not known
                             State::Waiting { pause: (pause * 2).clamp(PAUSE.0, PAUSE.1), since: None }
                         }

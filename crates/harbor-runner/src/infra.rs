@@ -89,9 +89,14 @@ impl Runner {
         Ok(infra)
     }
 
+    /// Whether the engine's kernel is known to have IPv6: that of an engine elsewhere is not.
+    fn ipv6(&self) -> bool {
+        self.engine().address().starts_with("unix://") && Path::new("/proc/sys").join(spec::IPV6_LOOPBACK).exists()
+    }
+
     async fn create_infra(&self, id: &SandboxId, directory: &Path) -> Result<String, RunnerError> {
         let name = naming::infra(id);
-        let body = spec::infra(self.config(), id, self.network(), directory, self.form());
+        let body = spec::infra(self.config(), id, self.network(), directory, self.form(), self.ipv6());
         let options = CreateContainerOptionsBuilder::new().name(&name).build();
         let call = self.engine().docker().create_container(Some(options), body);
         match self.engine().call(&format!("make container {name}"), SLOW, call).await {
@@ -101,7 +106,11 @@ impl Runner {
                 }
                 Ok(made.id)
             }
-            Err(RunnerError::Conflict { .. }) => self.own(&name, id, Role::Infra).await,
+            Err(conflict @ RunnerError::Conflict { .. }) => match self.own(&name, id, Role::Infra).await {
+                // the engine is still making it, for a harbor that has died since
+                Err(RunnerError::NotFound { .. }) => Err(conflict),
+                outcome => outcome,
+            },
             Err(error) => Err(error),
         }
     }

@@ -67,6 +67,10 @@ const SANDBOX_CAPABILITIES: [&str; 13] = [
 /// exceed the sender's limit, and root in a sandbox is the same user as infra.
 pub(crate) const FILES: [u32; 4] = [60_000, 16_000, 4_000, 1_000];
 
+/// What switches IPv6 off on a loopback, under `/proc/sys`. Kernels without IPv6 have none, and a container that sets it
+/// there does not start.
+pub(crate) const IPV6_LOOPBACK: &str = "net/ipv6/conf/lo/disable_ipv6";
+
 /// What a sandbox container's labels will tell its toolbox.
 pub(crate) fn facts(spec: &SandboxSpec, image: &Image) -> Facts {
     Facts {
@@ -132,12 +136,16 @@ fn shared_memory(resources: Resources) -> i64 {
 }
 
 /// The infra container, whose socket appears in `directory`.
+///
+/// With `ipv6` there is a `::1` in it also on engines before 26, which switch IPv6 off where a network has none; servers
+/// that bind `localhost` find that name there under `::1` first.
 pub(crate) fn infra(
     config: &Config,
     id: &SandboxId,
     network: &str,
     directory: &Path,
     form: Form,
+    ipv6: bool,
 ) -> ContainerCreateBody {
     let streaming = form == Form::Streaming;
     let port = format!("{}/tcp", infra::STREAM_PORT);
@@ -166,6 +174,7 @@ pub(crate) fn infra(
             memory_swap: Some(64 * MIB),
             pids_limit: Some(32),
             log_config: Some(small_log()),
+            sysctls: ipv6.then(|| HashMap::from([(IPV6_LOOPBACK.replace('/', "."), "0".to_owned())])),
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()

@@ -54,6 +54,7 @@ async fn damage_is_noticed_and_repaired() {
     let damages = [
         "echo x >> /v/current/harbor-toolbox",
         "busybox rm /v/current/harbor-infra",
+        "busybox rm /v/current/daytona",
         "busybox chmod 644 /v/current/harbor-toolbox",
         "busybox ln -sfn /nowhere /v/current",
         "busybox rm -r /v/*",
@@ -61,6 +62,7 @@ async fn damage_is_noticed_and_repaired() {
     for damage in damages {
         in_volume(&fixture, damage);
         fixture.runner.prepare().await.unwrap();
+        assert_eq!(in_volume(&fixture, "busybox readlink /v/current/daytona"), "harbor-toolbox");
         let started = fixture.started().await;
         fixture.runner.remove(&started.id).await.unwrap();
     }

@@ -88,6 +88,16 @@ async fn sandboxes_do_not_reach_each_other() {
 }
 
 #[tokio::test]
+async fn servers_may_bind_the_ipv6_loopback() {
+    let fixture = Fixture::prepared().await;
+    let one = fixture.started().await;
+    Fixture::shell(&one.id, "busybox httpd -p '[::1]:3000' -h /");
+    let reach = "busybox nc -w 3 ::1 3000 </dev/null && echo reached || echo refused";
+    assert_eq!(Fixture::shell(&one.id, reach), "reached");
+    fixture.finish().await;
+}
+
+#[tokio::test]
 async fn an_image_name_that_moved_is_noticed() {
     let fixture = Fixture::prepared().await;
     fixture.runner.create(&fixture.spec()).await.unwrap();
