@@ -9,12 +9,13 @@ from importlib.metadata import version
 
 import pytest
 from daytona import AsyncDaytona, CreateSandboxFromSnapshotParams, Daytona, DaytonaConfig, DaytonaNotFoundError
+from git_remote import Server
 from plain import Loop, plain
 
 VERSION = tuple(int(part) for part in version("daytona").split("."))
 
-# clients before 0.226 never open the event stream (contract, control plane §15.4)
-collect_ignore = [] if VERSION >= (0, 226, 0) else ["test_events.py"]
+# clients before 0.226 never open the event stream (contract, control plane §15.4) and lack what came since (toolbox §18)
+collect_ignore = [] if VERSION >= (0, 226, 0) else ["test_events.py", "test_additions.py"]
 
 
 def pytest_report_header() -> str:
@@ -107,3 +108,14 @@ def read(sandbox):
         return answer.result
 
     return read
+
+
+@pytest.fixture(scope="session")
+def git_server(sandbox):
+    return Server(sandbox, 8418)
+
+
+@pytest.fixture
+def remote(git_server, word):
+    """A repository of this test's own, on a server that asks for a password."""
+    return git_server.repository(word)

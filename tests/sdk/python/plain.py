@@ -8,6 +8,8 @@ import asyncio
 import threading
 from typing import Any, Callable, Iterator
 
+# the modules whose objects have calls to await
+ASYNCHRONOUS = ("daytona._async", "daytona.handle.async", "daytona_toolbox_api_client_async.api.")
 PATIENCE = 120  # seconds for one call; the client's own deadlines are shorter
 
 
@@ -37,7 +39,7 @@ class Loop:
 
 
 class Plain:
-    """One asynchronous object of the SDK: client, sandbox, file system, process."""
+    """One asynchronous object of the SDK: client, sandbox, file system, process, terminal."""
 
     def __init__(self, inner: Any, loop: Loop) -> None:
         self._inner, self._loop = inner, loop
@@ -48,7 +50,7 @@ class Plain:
 
 def plain(value: Any, loop: Loop) -> Any:
     """`value` without anything to await."""
-    if type(value).__module__.startswith("daytona._async"):
+    if type(value).__module__.startswith(ASYNCHRONOUS):
         return Plain(value, loop)
     if hasattr(value, "__aiter__"):
         return _iterate(value, loop)

@@ -1,0 +1,181 @@
+"""What came with newer clients (contract, toolbox §5, §11.2, §12.8 and §18)."""
+
+import pytest
+from daytona import (
+    DaytonaConflictError,
+    DaytonaError,
+    DaytonaGitBranchExistsError,
+    DaytonaGitDirtyWorktreeError,
+    DaytonaGitPushRejectedError,
+    DaytonaGitRepoNotFoundError,
+    DaytonaSessionEndedError,
+    FileUpload,
+    SessionExecuteRequest,
+)
+from daytona.common.pty import PtySize
+from plain import Plain
+
+AUTHOR = {"author": "Ada Lovelace", "email": "ada@example.com"}
+
+
+class TestDaemon:
+    def test_the_environment_of_what_starts_later(self, sandbox, read, word):
+        name = word.replace("-", "_").upper()
+        sandbox.update_env({name: "wert ß $HOME", f"{name}_TWO": "2"})
+        show = f'printf "%s|%s" "${name}" "${{{name}_TWO-unset}}"'
+        assert read(show) == "wert ß $HOME|2"
+        sandbox.process.create_session(word)
+        answer = sandbox.process.execute_session_command(word, SessionExecuteRequest(command=show))
+        sandbox.update_env({name: "later"}, unset=[f"{name}_TWO"])
+        again = sandbox.process.execute_session_command(word, SessionExecuteRequest(command=show))
+        sandbox.process.delete_session(word)
+        assert (answer.stdout, again.stdout) == ("wert ß $HOME|2\n", "wert ß $HOME|2\n")
+        assert read(show) == "later|unset"
+        sandbox.update_env({}, unset=[name])
+        with pytest.raises(DaytonaError):
+            sandbox.update_env({"NO-NAME": "1"})
+
+    def test_metrics(self, sandbox):
+        metrics = sandbox.get_metrics_latest()
+        assert metrics.cpu_count > 0
+        assert metrics.cpu_used_pct >= 0
+        assert 0 < metrics.mem_used <= metrics.mem_total
+        assert 0 < metrics.disk_used < metrics.disk_total
+        assert metrics.timestamp
+
+    def test_a_list_of_several_levels(self, sandbox, folder):
+        sandbox.fs.upload_files([FileUpload(b"", f"{folder}/{name}") for name in ("a/b/c.txt", "a/d.txt", "e.txt")])
+        base = f"{sandbox.get_work_dir()}/{folder}"
+
+        def paths(**depth):
+            return {entry.path.removeprefix(f"{base}/") for entry in sandbox.fs.list_files(base, **depth)}
+
+        assert paths() == paths(depth=1) == {"a", "e.txt"}
+        assert paths(depth=2) == {"a", "a/b", "a/d.txt", "e.txt"}
+        assert paths(depth=9) == {"a", "a/b", "a/b/c.txt", "a/d.txt", "e.txt"}
+
+
+class TestErrors:
+    def test_a_session_that_ended(self, sandbox, word):
+        sandbox.process.create_session(word)
+        sandbox.process.execute_session_command(word, SessionExecuteRequest(command="exit 1"))
+        with pytest.raises(DaytonaSessionEndedError):
+            sandbox.process.execute_session_command(word, SessionExecuteRequest(command="true"))
+        sandbox.process.delete_session(word)
+
+    def test_a_terminal_of_an_impossible_size(self, sandbox, word):
+        handlers = {"on_data": print} if isinstance(sandbox, Plain) else {}
+        with pytest.raises(DaytonaError) as error:
+            sandbox.process.create_pty_session(word, pty_size=PtySize(rows=5000, cols=80), **handlers)
+        assert error.value.status_code == 400
+
+
+class TestGit:
+    def test_from_nothing(self, sandbox, word, read):
+        sandbox.git.init(word, initial_branch="trunk")
+        sandbox.git.init(word)  # again is harmless
+        assert sandbox.git.status(word).current_branch == "trunk"
+        assert sandbox.git.branches(word).branches == []
+        sandbox.fs.upload_file(b"1\n", f"{word}/one")
+        sandbox.git.add(word, ["one"])
+        sandbox.git.commit(word, "One", **AUTHOR)
+        branches = sandbox.git.branches(word)
+        assert (branches.branches, branches.current) == (["trunk"], "trunk")
+        sandbox.git.init(f"{word}/bare.git", bare=True)
+        assert read(f"git -C {word}/bare.git rev-parse --is-bare-repository") == "true\n"
+        sandbox.fs.delete_file(word, recursive=True)
+
+    def test_remotes(self, sandbox, remote, word):
+        sandbox.git.init(word, initial_branch="main")
+        assert sandbox.git.remotes(word).remotes == []
+        sandbox.git.remote_add(word, "origin", "/no/such/place")
+        with pytest.raises(DaytonaConflictError):
+            sandbox.git.remote_add(word, "origin", remote.directory)
+        sandbox.git.remote_add(word, "origin", remote.directory, fetch=True, overwrite=True)
+        assert [(one.name, one.url) for one in sandbox.git.remotes(word).remotes] == [("origin", remote.directory)]
+        assert sandbox.git.remote_get(word, "origin") == remote.directory
+        assert sandbox.git.remote_get(word, "other") is None
+        sandbox.git.pull(word, branch="develop", remote="origin")
+        assert sandbox.fs.download_file(f"{word}/develop.txt") == b"develop\n"
+        sandbox.fs.delete_file(word, recursive=True)
+
+    def test_published_with_its_upstream(self, sandbox, remote, word, read):
+        sandbox.git.clone(remote.url, word, depth=1, **remote.credentials)
+        assert read("git rev-list --count HEAD", cwd=word) == "1\n"
+        status = sandbox.git.status(word)
+        assert (status.upstream, status.detached) == ("origin/main", False)
+        sandbox.git.create_branch(word, "topic")
+        sandbox.git.checkout_branch(word, "topic")
+        assert not sandbox.git.status(word).upstream
+        sandbox.git.push(word, branch="topic", remote="origin", set_upstream=True, **remote.credentials)
+        status = sandbox.git.status(word)
+        assert (status.upstream, status.branch_published) == ("origin/topic", True)
+        sandbox.git.checkout_branch(word, remote.head("topic"))
+        assert sandbox.git.status(word).detached
+        sandbox.fs.delete_file(word, recursive=True)
+
+    def test_reset_and_restore(self, sandbox, remote, word):
+        sandbox.git.clone(remote.directory, word)
+
+        def change():
+            sandbox.fs.upload_file(b"changed\n", f"{word}/README.md")
+            sandbox.git.add(word, ["README.md"])
+
+        def state():
+            return [(one.staging, one.worktree) for one in sandbox.git.status(word).file_status]
+
+        change()
+        sandbox.git.restore(word, ["README.md"], staged=True)
+        assert state() == [("Unmodified", "Modified")]
+        sandbox.git.restore(word, ["README.md"])
+        assert state() == []
+        change()
+        sandbox.git.reset(word)
+        assert state() == [("Unmodified", "Modified")]
+        change()
+        sandbox.git.reset(word, files=["README.md"])
+        assert state() == [("Unmodified", "Modified")]
+        sandbox.git.reset(word, mode="hard", target="HEAD~1")
+        assert state() == []
+        assert sandbox.fs.download_file(f"{word}/README.md") == b"hello\n"
+        with pytest.raises(DaytonaError) as error:
+            sandbox.git.reset(word, mode="sideways")
+        assert error.value.status_code == 400
+        sandbox.fs.delete_file(word, recursive=True)
+
+    def test_configuration(self, sandbox, word):
+        sandbox.git.init(word)
+        sandbox.git.set_config("harbor.test", "global ß")
+        sandbox.git.set_config("harbor.test", "local", scope="local", path=word)
+        assert sandbox.git.get_config("harbor.test") == "global ß"
+        assert sandbox.git.get_config("harbor.test", scope="local", path=word) == "local"
+        assert sandbox.git.get_config("harbor.none") is None
+        sandbox.git.configure_user("Ada Lovelace", "ada@example.com", scope="local", path=word)
+        assert sandbox.git.get_config("user.email", scope="local", path=word) == "ada@example.com"
+        sandbox.fs.delete_file(word, recursive=True)
+
+    def test_a_stored_password(self, sandbox, remote, git_server, word, read):
+        host = remote.url.split("/")[2]
+        sandbox.git.dangerously_authenticate(**remote.credentials, host=host, protocol="http")
+        try:
+            sandbox.git.clone(remote.url, word)
+            assert sandbox.git.status(word).current_branch == "main"
+        finally:
+            read("git config --global --unset-all credential.helper; rm -f .git-credentials", cwd="/home/daytona")
+        sandbox.fs.delete_file(word, recursive=True)
+
+    def test_errors_have_classes_of_their_own(self, sandbox, remote, folder):
+        with pytest.raises(DaytonaGitRepoNotFoundError):
+            sandbox.git.status(folder)
+        ours, theirs = f"{folder}/ours", f"{folder}/theirs"
+        for path in (ours, theirs):
+            sandbox.git.clone(remote.url, path, **remote.credentials)
+            sandbox.git.commit(path, f"In {path}", allow_empty=True, **AUTHOR)
+        with pytest.raises(DaytonaGitBranchExistsError):
+            sandbox.git.create_branch(ours, "main")
+        sandbox.git.push(theirs, **remote.credentials)
+        with pytest.raises(DaytonaGitPushRejectedError):
+            sandbox.git.push(ours, **remote.credentials)
+        sandbox.fs.upload_file(b"mine\n", f"{ours}/README.md")
+        with pytest.raises(DaytonaGitDirtyWorktreeError):
+            sandbox.git.checkout_branch(ours, remote.first)
