@@ -10,13 +10,13 @@ LIMITS = ("NanoCpus", "CpuQuota", "CpuPeriod", "Memory", "MemorySwap", "PidsLimi
 
 
 class Direct:
-    """A configured toolbox without harbor, in a container with a sandbox's limits."""
+    """A configured toolbox without harbor, in a container with a sandbox's limits and what `host` adds to them."""
 
-    def __init__(self, setting):
+    def __init__(self, setting, host=None):
         self.engine = setting.engine
-        host = setting.engine.inspect(setting.harbor.containers(setting.sandbox())["sandbox"])["HostConfig"]
-        limits = {name: host[name] for name in LIMITS if host.get(name)}
-        self.container, self.address = setting.plain_container(limits)
+        theirs = setting.engine.inspect(setting.harbor.containers(setting.sandbox())["sandbox"])["HostConfig"]
+        limits = {name: theirs[name] for name in LIMITS if theirs.get(name)}
+        self.container, self.address = setting.plain_container(limits | (host or {}))
         self.connection = first_answer(self.address)
         configure = {"protocol": 1, "sandbox": "00000000-0000-4000-8000-000000000000", "token": TOKEN, "entrypoint": ["sleep", "infinity"]}
         answer = self.connection.request("POST", "/.harbor/configure", json.dumps(configure).encode())
