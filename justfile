@@ -35,6 +35,10 @@ e2e name:
 bench *arguments:
     ./scripts/bench/run {{arguments}}
 
+# half an hour of mixed load; fails if memory, open files or threads grew (--minutes N)
+soak *arguments:
+    ./scripts/bench/soak {{arguments}}
+
 # the default sandbox image (--check, --no-pull)
 image *arguments:
     ./scripts/default-image {{arguments}}

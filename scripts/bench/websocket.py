@@ -34,9 +34,12 @@ class WebSocket:
     def send(self, payload, kind=BINARY):
         mask = os.urandom(4)
         if len(payload) >= 126:
-            raise WebSocketError("longer than a key press")
+            raise WebSocketError("longer than 125 bytes: not built")
         masked = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
         self.socket.sendall(bytes([0x80 | kind, 0x80 | len(payload)]) + mask + masked)
+
+    def send_text(self, text):
+        self.send(text.encode(), TEXT)
 
     def receive(self):
         """The next frame with data: its kind and payload."""
