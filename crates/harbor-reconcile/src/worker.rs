@@ -74,10 +74,20 @@ impl Inner {
         Err(Trouble::Endless)
     }
 
-    /// Asks the engine what is there and records it.
+    /// Asks the engine what is there and records it. An ending is accepted in the same change: nobody reads it without
+    /// its reason, and no start that is asked for in between is lost.
     async fn look(&self, sandbox: &Sandbox) -> Result<Sandbox, Trouble> {
         let found = self.runner.find(&sandbox.id).await.map_err(|error| Trouble::Runner("look", error))?;
-        self.record(sandbox.id, move |row| row.seen = observe(row.desired, &row.seen, &found)).await
+        let after = self
+            .record(sandbox.id, move |row| {
+                row.seen = observe(row.desired, &row.seen, &found);
+                accept_ending(row);
+            })
+            .await?;
+        if after.state() != sandbox.state() {
+            tracing::info!(sandbox = %after.id, state = after.state().word(), note = after.note, "changed on the engine");
+        }
+        Ok(after)
     }
 
     /// Takes one step and records what came of it.
@@ -122,43 +132,8 @@ impl Inner {
                 self.runner.remove(&id).await.map_err(failed)?;
                 self.record(id, |row| row.seen = Seen::Removed).await
             }
-            Step::Accept(ending) => self.accept(*ending, sandbox).await,
+            Step::Accept(_) => self.record(id, accept_ending).await,
         }
-    }
-
-    /// It ended without being asked: that is what is wanted now, or a failure.
-    async fn accept(&self, ending: Ending, sandbox: &Sandbox) -> Result<Sandbox, Trouble> {
-        let id = sandbox.id;
-        if let (Ending::Disconnected, Seen::Running { container, .. }) = (ending, &sandbox.seen) {
-            let stopped = self.runner.stop(&id, container, self.config.stop_grace).await;
-            stopped.map_err(|error| Trouble::Runner("stop", error))?;
-            self.record(id, |row| {
-                row.desired = Desired::Stopped;
-                row.note = Some("stopped because its network keeper ended; start it to use it again".to_owned());
-            })
-            .await?;
-            return self.look(sandbox).await;
-        }
-        self.record(id, move |row| match ending {
-            Ending::Stopped | Ending::Disconnected => {
-                row.desired = Desired::Stopped;
-                if let Seen::Exited { asked, .. } = &mut row.seen {
-                    *asked = true;
-                }
-                row.note = Some("it ended without being asked to; start it to use it again".to_owned());
-            }
-            Ending::Failed(code) => {
-                row.failure = Some(Failure { reason: format!("exited with code {code}"), recoverable: false });
-            }
-            Ending::Lost => {
-                row.failure = Some(Failure {
-                    reason: "its container was removed by somebody else, and its files with it; delete the sandbox"
-                        .to_owned(),
-                    recoverable: false,
-                });
-            }
-        })
-        .await
     }
 
     async fn record(
@@ -202,6 +177,38 @@ impl Inner {
             }
         });
         failed.await.is_ok_and(|row| row.failure.is_some() && row.desired == Desired::Started)
+    }
+}
+
+/// If it ended without being asked, that is what is wanted now, or a failure.
+fn accept_ending(row: &mut Sandbox) {
+    let Step::Accept(ending) = next_step(row.desired, &row.seen) else { return };
+    if row.failure.is_some() {
+        return;
+    }
+    match ending {
+        Ending::Stopped => {
+            row.desired = Desired::Stopped;
+            if let Seen::Exited { asked, .. } = &mut row.seen {
+                *asked = true;
+            }
+            row.note = Some("it ended without being asked to; start it to use it again".to_owned());
+        }
+        // its processes still run, and are ended as for any stop
+        Ending::Disconnected => {
+            (row.desired, row.force) = (Desired::Stopped, false);
+            row.note = Some("stopped because its network keeper ended; start it to use it again".to_owned());
+        }
+        Ending::Failed(code) => {
+            row.failure = Some(Failure { reason: format!("exited with code {code}"), recoverable: false });
+        }
+        Ending::Lost => {
+            row.failure = Some(Failure {
+                reason: "its container was removed by somebody else, and its files with it; delete the sandbox"
+                    .to_owned(),
+                recoverable: false,
+            });
+        }
     }
 }
 

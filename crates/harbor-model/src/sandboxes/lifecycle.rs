@@ -176,7 +176,7 @@ pub enum Ending {
     Failed(i64),
     /// Its container was removed.
     Lost,
-    /// Its network keeper ended or was restarted under it; it must be stopped first.
+    /// Its network keeper ended or was restarted under it; it still runs and must be stopped.
     Disconnected,
 }
 
@@ -265,7 +265,8 @@ mod tests {
                 (desired, Seen::Exited { container, code: 143, asked: true, connected: true }, false)
             }
             Step::Remove => (desired, Seen::Removed, false),
-            Step::Accept(Ending::Stopped | Ending::Disconnected) => {
+            Step::Accept(Ending::Disconnected) => (Desired::Stopped, seen, false),
+            Step::Accept(Ending::Stopped) => {
                 let ended = Seen::Exited { container: container(), code: 137, asked: true, connected: false };
                 (Desired::Stopped, ended, false)
             }
