@@ -22,7 +22,7 @@ use harbor_protocol::toolbox;
 use sha2::{Digest, Sha256};
 
 use crate::embedded::{DIRECTORY, EMBEDDED, Embedded, hex};
-use crate::engine::{QUICK, SLOW};
+use crate::engine::{LEFT_BEHIND, QUICK, SLOW};
 use crate::error::RunnerError;
 use crate::naming;
 use crate::runner::Runner;
@@ -31,10 +31,7 @@ use crate::spec;
 /// The most that is read back of one thing in the volume, in bytes.
 const MOST: usize = 64 * 1024 * 1024;
 
-/// How long the engine may take to finish making a container that a harbor asked for which has died since.
-const LEFT: Duration = Duration::from_secs(30);
-
-/// Between two attempts meanwhile.
+/// Between two attempts to make a container whose name is taken.
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl Runner {
@@ -77,7 +74,7 @@ impl Runner {
         loop {
             match create().await {
                 // left by a harbor that died; one that the engine is still making has the name, and cannot be removed yet
-                Err(RunnerError::Conflict { .. }) if started.elapsed() < LEFT => {
+                Err(RunnerError::Conflict { .. }) if started.elapsed() < LEFT_BEHIND => {
                     self.remove_container(&name).await?;
                     tokio::time::sleep(PAUSE).await;
                 }

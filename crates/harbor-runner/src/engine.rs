@@ -13,6 +13,9 @@ use crate::error::RunnerError;
 pub(crate) const QUICK: Duration = Duration::from_secs(20);
 /// For calls that make, start or remove something: many at once take this long on a small machine.
 pub(crate) const SLOW: Duration = Duration::from_mins(2);
+/// How long the engine may take to finish making what a harbor asked for that has died since: until then it has the
+/// name, and is not there yet.
+pub(crate) const LEFT_BEHIND: Duration = Duration::from_secs(30);
 /// For calls that move whole images or layers.
 pub(crate) const BULK: Duration = Duration::from_hours(1);
 

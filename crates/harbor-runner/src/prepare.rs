@@ -1,15 +1,19 @@
 //! What has to be on the engine before the first sandbox.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
 use bollard::query_parameters::InspectNetworkOptions;
 
-use crate::engine::SLOW;
+use crate::engine::{LEFT_BEHIND, SLOW};
 use crate::error::RunnerError;
 use crate::infra::make_private;
 use crate::naming;
 use crate::runner::Runner;
+
+/// Between two attempts to make a network whose name is taken.
+const PAUSE: Duration = Duration::from_millis(50);
 
 impl Runner {
     /// Makes what sandboxes need: the network, the empty image and the toolbox volume, and tries what this engine can.
@@ -63,11 +67,19 @@ impl Runner {
             labels: Some(naming::instance_labels(self.instance())),
             ..NetworkCreateRequest::default()
         };
-        let call = self.engine().docker().create_network(request);
-        match self.engine().call(&format!("make network {name}"), SLOW, call).await {
-            // made in the meantime
-            Err(RunnerError::Conflict { .. }) if self.own_network().await? => Ok(()),
-            outcome => outcome.map(|_| ()),
+        let started = Instant::now();
+        loop {
+            let call = self.engine().docker().create_network(request.clone());
+            let Err(refused) = self.engine().call(&format!("make network {name}"), SLOW, call).await else {
+                return Ok(());
+            };
+            if self.own_network().await? {
+                return Ok(()); // made in the meantime
+            }
+            if !taken(&refused) || started.elapsed() >= LEFT_BEHIND {
+                return Err(refused);
+            }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -82,4 +94,10 @@ impl Runner {
             Err(RunnerError::Foreign { what: "a network", name: name.to_owned() })
         }
     }
+}
+
+/// Whether a network of that name is there, or is just being made: its bridge has the name first.
+fn taken(refused: &RunnerError) -> bool {
+    matches!(refused, RunnerError::Conflict { .. })
+        || refused.engine_says().is_some_and(|message| message.contains("same bridge name"))
 }
