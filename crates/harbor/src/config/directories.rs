@@ -15,6 +15,7 @@ const OWN: &[&str] = &[
     "archives",
     "config.toml",
     "harbor.db",
+    "harbor.db-journal",
     "harbor.db-shm",
     "harbor.db-wal",
     "instance",
@@ -193,6 +194,16 @@ mod tests {
         assert!(refusal.contains("thesis.txt") && refusal.contains("--data-dir"), "{refusal}");
         assert_eq!(fs::metadata(root.path()).unwrap().permissions().mode() & 0o777, 0o755);
         assert!(!root.path().join("keys").exists());
+    }
+
+    #[test]
+    fn what_a_crash_leaves_beside_the_database_is_ours() {
+        let root = tempfile::tempdir().unwrap();
+        // the journal: from before the database was switched to a log
+        for end in ["", "-journal", "-wal", "-shm"] {
+            fs::write(root.path().join(format!("harbor.db{end}")), "").unwrap();
+        }
+        Directories::new(root.path(), None).create().unwrap();
     }
 
     #[test]
