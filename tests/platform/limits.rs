@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use harbor_tests::{Harbor, Sandbox, stretched};
+use harbor_tests::{Harbor, Sandbox, inspect, stretched};
 use reqwest::Method;
 use serde_json::json;
 
@@ -10,6 +10,46 @@ use crate::MIB;
 
 async fn assert_alive(sandbox: &Sandbox) {
     assert_eq!(sandbox.output("echo alive").await, "alive");
+}
+
+#[tokio::test]
+async fn absurd_sizes_are_refused_and_leave_nothing() {
+    let harbor = Harbor::shared().await;
+    let client = harbor.client();
+    let marker = "absurd-size";
+    for size in ["cpu", "memory", "disk"] {
+        for value in
+            [json!(-1), json!(i64::MIN), json!(u32::MAX), json!(1_u64 << 40), json!(u64::MAX), json!(1e300), json!("9")]
+        {
+            let body = json!({"name": marker, size: value});
+            let refused = client.ask(Method::POST, "/sandbox", Some(&body)).await.expect(400);
+            assert!(refused.body.to_string().contains(size), "{size} {value} is not named: {refused}");
+        }
+    }
+    let long = "x".repeat(2 * MIB);
+    for body in [json!({"name": long}), json!({"name": marker, "env": {"LONG": "x".repeat(64 * MIB)}})] {
+        match client.try_ask(Method::POST, "/sandbox", Some(&body)).await {
+            Ok(refused) => assert!([400, 413].contains(&refused.status), "{refused}"),
+            // hung up on before all of it was sent
+            Err(error) => assert!(error.is_request() && !error.is_timeout(), "{error:?}"),
+        }
+    }
+    let named = client.ask(Method::GET, &format!("/sandbox/{marker}"), None).await;
+    assert_eq!(named.status, 404, "a refused one is left: {named}");
+}
+
+#[tokio::test]
+async fn what_a_sandbox_was_given_is_what_the_kernel_grants() {
+    let harbor = Harbor::shared().await;
+    let sandbox = harbor.client().started_as(&json!({"cpu": 1, "memory": 1})).await;
+    let limits = &inspect(&sandbox.container()).await["HostConfig"];
+    assert_eq!(limits["NanoCpus"], 1_000_000_000_i64, "{limits}");
+    assert_eq!(limits["Memory"], 1_i64 << 30, "{limits}");
+    assert_eq!(limits["MemorySwap"], limits["Memory"], "swap comes on top: {limits}");
+    assert!(limits["PidsLimit"].as_i64().is_some_and(|most| most > 0), "{limits}");
+    // as root, who could raise a soft limit
+    assert_ne!(sandbox.output("sudo sh -c 'ulimit -Hn'").await, "unlimited");
+    assert_ne!(sandbox.run("sudo prlimit --nofile=100000000 true").await.code, 0, "files without limit");
 }
 
 #[tokio::test]

@@ -23,6 +23,36 @@ async fn starts_at_the_same_time_are_one_harbor() {
 }
 
 #[tokio::test]
+async fn a_taken_port_is_named_with_its_key_or_its_holder() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = holder.local_addr().expect("an address").port().to_string();
+    let harbor = Harbor::installed().with("HARBOR_DAYTONA_HOST_PORT", &port);
+    let said = harbor.run(&["up"]).await;
+    let line = said.one_line();
+    assert!(line.contains(&port), "{line}");
+    assert!(line.contains("host_port") || line.contains(&std::process::id().to_string()), "{line}");
+    assert!(!harbor.run(&["status"]).await.success, "something runs");
+    drop(holder);
+    harbor.up().await;
+    assert_eq!(harbor.client().authority().rsplit(':').next(), Some(port.as_str()));
+}
+
+#[tokio::test]
+async fn without_an_engine_its_address_is_named() {
+    let harbor = Harbor::installed();
+    let nowhere = format!("unix://{}/nowhere.sock", harbor.place().display());
+    let harbor = harbor.with("DOCKER_HOST", &nowhere);
+    let said = harbor.run(&["up"]).await;
+    let reason = said.error.lines().last().unwrap_or_default();
+    assert!(!said.success && reason.contains(&nowhere), "{}", said.error);
+    assert!(!harbor.run(&["status"]).await.success, "something runs");
+    // given an engine, the same data directory works
+    let harbor = harbor.with("DOCKER_HOST", &format!("unix://{}", harbor_tests::engine_socket().display()));
+    harbor.up().await;
+    assert_eq!(harbor.client().started().await.output("echo works").await, "works");
+}
+
+#[tokio::test]
 async fn a_data_directory_of_somebody_else_is_named() {
     let harbor = Harbor::installed();
     std::fs::create_dir(harbor.data()).expect("a directory");
