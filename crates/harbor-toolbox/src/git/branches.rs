@@ -75,38 +75,58 @@ pub(super) async fn checkout(State(context): State<Context>, request: Request) -
     require(&[("path", &path), ("branch", &branch)])?;
     check_name("branch name", &branch)?;
     let repository = Repository::open(&context, &path)?;
-    let arguments = target(&repository, &branch).await?.ok_or_else(|| unknown(&branch))?;
+    let target = Target::find(&repository, &branch).await?.ok_or_else(|| unknown(&branch))?;
     if repository.is_dirty().await? {
         let message = format!("cannot check out '{branch}': the worktree contains local changes");
         return Err(Error::conflict(message).with_code("GIT_DIRTY_WORKTREE"));
     }
-    let arguments: Vec<_> = ["checkout", "--quiet"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
-    repository.git().run(&arguments).await?;
+    let git = repository.git();
+    match target {
+        Target::Branch(name) => git.run(&["checkout", "--quiet", &name, "--"]).await?,
+        Target::Commit(hash) => git.run(&["checkout", "--quiet", "--detach", &hash]).await?,
+        Target::Remote { remote, branch } => {
+            let done =
+                git.run(&["checkout", "--quiet", "--no-track", "-b", &branch, &format!("{remote}/{branch}")]).await?;
+            repository.follow(&remote, &branch).await?;
+            done
+        }
+    };
     Ok(StatusCode::OK)
 }
 
-/// What to give to `git checkout` for this name; none when it names nothing.
-async fn target(repository: &Repository<'_>, name: &str) -> Result<Option<Vec<String>>, Error> {
-    let words = |words: &[&str]| Some(words.iter().map(|&word| word.to_owned()).collect());
-    if repository.has_ref(&format!("refs/heads/{name}")).await? {
-        return Ok(words(&[name, "--"]));
-    }
-    if is_full_hash(name) {
-        let known = repository.git().test(&["cat-file", "-e", &format!("{name}^{{commit}}")]).await?;
-        return Ok(words(&["--detach", name]).filter(|_| known));
-    }
-    let remotes = repository.git().run(&["remote"]).await?;
-    for remote in String::from_utf8_lossy(&remotes.output).lines() {
-        let branch = name.strip_prefix(remote).and_then(|rest| rest.strip_prefix('/')).unwrap_or(name);
-        if !repository.has_ref(&format!("refs/remotes/{remote}/{branch}")).await? {
-            continue;
+/// What a name given to a checkout names.
+enum Target {
+    Branch(String),
+    Commit(String),
+    /// A branch of a remote that there is no local branch for.
+    Remote {
+        remote: String,
+        branch: String,
+    },
+}
+
+impl Target {
+    async fn find(repository: &Repository<'_>, name: &str) -> Result<Option<Self>, Error> {
+        if repository.has_ref(&format!("refs/heads/{name}")).await? {
+            return Ok(Some(Self::Branch(name.to_owned())));
         }
-        if repository.has_ref(&format!("refs/heads/{branch}")).await? {
-            return Ok(words(&[branch, "--"]));
+        if is_full_hash(name) {
+            let known = repository.git().test(&["cat-file", "-e", &format!("{name}^{{commit}}")]).await?;
+            return Ok(known.then(|| Self::Commit(name.to_owned())));
         }
-        return Ok(words(&["--track", "-b", branch, &format!("{remote}/{branch}")]));
+        let remotes = repository.git().run(&["remote"]).await?;
+        for remote in String::from_utf8_lossy(&remotes.output).lines() {
+            let branch = name.strip_prefix(remote).and_then(|rest| rest.strip_prefix('/')).unwrap_or(name);
+            if !repository.has_ref(&format!("refs/remotes/{remote}/{branch}")).await? {
+                continue;
+            }
+            if repository.has_ref(&format!("refs/heads/{branch}")).await? {
+                return Ok(Some(Self::Branch(branch.to_owned())));
+            }
+            return Ok(Some(Self::Remote { remote: remote.to_owned(), branch: branch.to_owned() }));
+        }
+        Ok(None)
     }
-    Ok(None)
 }
 
 /// Whether this is the whole hash of an object, of either kind of hash.

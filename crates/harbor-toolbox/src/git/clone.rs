@@ -223,6 +223,11 @@ pub(super) async fn init(State(context): State<Context>, request: Request) -> Re
     require(&[("path", &path)])?;
     let branch = initial_branch.filter(|branch| !branch.is_empty());
     check_name("branch name", branch.as_deref().unwrap_or_default())?;
+    // Before anything is made; so it also shows whether there is a git at all.
+    let name = branch.as_deref().unwrap_or("main");
+    if !Git::new(&context, Path::new("/")).test(&["check-ref-format", "--branch", name]).await? {
+        return Err(Error::bad_request(format!("'{name}' is not a valid branch name")));
+    }
     let target = context.resolve(&path);
     let existed = is_repository(&target);
     std::fs::create_dir_all(&target).map_err(|error| match error.kind() {
@@ -230,11 +235,6 @@ pub(super) async fn init(State(context): State<Context>, request: Request) -> Re
         _ => Error::bad_request(format!("cannot make {path}: {error}")),
     })?;
     let git = Git::new(&context, &target);
-    if let Some(branch) = &branch {
-        git.run(&["check-ref-format", "--branch", branch])
-            .await
-            .map_err(|_| Error::bad_request(format!("'{branch}' is not a valid branch name")))?;
-    }
     git.run(if bare { &["init", "--quiet", "--bare"] } else { &["init", "--quiet"] }).await?;
     if let Some(branch) = branch.filter(|_| !existed) {
         git.run(&["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")]).await?;

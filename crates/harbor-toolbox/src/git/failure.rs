@@ -35,14 +35,6 @@ const RULES: &[Rule] = &[
         error: |message| Error::unauthorized(message).with_code("GIT_AUTH_FAILED"),
     },
     Rule {
-        texts: &["[remote rejected]", "hook declined", "protected branch"],
-        error: |message| Error::unprocessable(message).with_code("GIT_REMOTE_REJECTED"),
-    },
-    Rule {
-        texts: &["[rejected]", "failed to push some refs"],
-        error: |message| Error::conflict(message).with_code("GIT_PUSH_REJECTED"),
-    },
-    Rule {
         texts: &[
             "not found in upstream",
             "couldn't find remote ref",
@@ -56,6 +48,14 @@ const RULES: &[Rule] = &[
             "error: branch '",
         ],
         error: |message| Error::not_found(message).with_code("GIT_BRANCH_NOT_FOUND"),
+    },
+    Rule {
+        texts: &["[remote rejected]", "hook declined", "protected branch"],
+        error: |message| Error::unprocessable(message).with_code("GIT_REMOTE_REJECTED"),
+    },
+    Rule {
+        texts: &["[rejected]", "failed to push some refs"],
+        error: |message| Error::conflict(message).with_code("GIT_PUSH_REJECTED"),
     },
     Rule { texts: &["does not have any commits yet", "No such remote"], error: |message| Error::not_found(message) },
     Rule { texts: &["did not match any file"], error: |message| Error::not_found(message).with_code("FILE_NOT_FOUND") },
@@ -238,6 +238,11 @@ mod tests {
             " ! [remote rejected] main -> main (pre-receive hook declined)\nerror: failed to push",
             422,
             "GIT_REMOTE_REJECTED",
+        );
+        check(
+            "error: src refspec x does not match any\nerror: failed to push some refs to 'x'",
+            404,
+            "GIT_BRANCH_NOT_FOUND",
         );
         check("fatal: a branch named 'x' already exists", 409, "GIT_BRANCH_EXISTS");
         check("error: branch 'x' not found.", 404, "GIT_BRANCH_NOT_FOUND");

@@ -68,6 +68,23 @@ impl<'a> Repository<'a> {
         self.git().test(&["show-ref", "--verify", "--quiet", name]).await
     }
 
+    /// Makes a branch follow that of the same name on a remote, which has been fetched or pushed to.
+    ///
+    /// A clone of one branch fetches that one alone; this one is added to it.
+    pub(super) async fn follow(&self, remote: &str, branch: &str) -> Result<(), Error> {
+        let upstream = format!("--set-upstream-to=refs/remotes/{remote}/{branch}");
+        let set = ["branch", "--quiet", &upstream, "--", branch];
+        if self.git().test(&set).await? {
+            return Ok(());
+        }
+        self.git().run(&["remote", "set-branches", "--add", "--", remote, branch]).await?;
+        let (theirs, ours) = (format!("refs/remotes/{remote}/{branch}"), format!("refs/heads/{branch}"));
+        if !self.has_ref(&theirs).await? {
+            self.git().run(&["update-ref", &theirs, &ours]).await?;
+        }
+        self.git().run(&set).await.map(drop)
+    }
+
     /// Whether tracked files differ from the last commit.
     pub(super) async fn is_dirty(&self) -> Result<bool, Error> {
         let changes = self.git().run(&["status", "--porcelain", "-z", "--untracked-files=no"]).await?;

@@ -59,12 +59,11 @@ pub(super) async fn push(State(context): State<Context>, request: Request) -> Re
             .ok_or_else(|| Error::conflict("the head is detached: there is no current branch to push; name one"))?,
     };
     let refspec = format!("refs/heads/{branch}:refs/heads/{branch}");
-    let mut arguments = vec!["push", "--quiet", "--no-verify"];
-    if wanted.set_upstream {
-        arguments.push("--set-upstream");
-    }
-    arguments.extend(["--", wanted.remote(), &refspec]);
+    let arguments = ["push", "--quiet", "--no-verify", "--", wanted.remote(), &refspec];
     repository.git().remote(credentials.as_ref()).run(&arguments).await?;
+    if wanted.set_upstream {
+        repository.follow(wanted.remote(), &branch).await?;
+    }
     Ok(StatusCode::OK)
 }
 

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::output::{Event, NotRun};
+use super::output::Text;
 use super::worker::{Ending, Worker};
 use crate::context::Context;
 use crate::error::timestamp;
@@ -24,29 +24,41 @@ pub(super) const DEFAULT: &str = "default";
 /// Most executions that wait on one context.
 const QUEUE: usize = 128;
 
-/// Most events between a worker and a client that has not read them.
-const EVENTS: usize = 16;
+/// Most texts between a worker and a client that has not read them.
+const TEXTS: usize = 16;
+
+/// How an execution ended, or why there was none: the worker could not be started.
+pub(super) type End = Result<Ending, String>;
 
 /// One execution.
 pub(super) struct Job {
     request: Vec<u8>,
     limit: Option<Duration>,
-    events: mpsc::Sender<Event>,
+    texts: mpsc::Sender<Text>,
+    end: oneshot::Sender<End>,
+}
+
+/// The client's side of an execution: everything written, then how it ended.
+///
+/// The end travels by itself, so that a client that does not read holds up nobody.
+pub(super) struct Progress {
+    pub(super) texts: mpsc::Receiver<Text>,
+    pub(super) end: oneshot::Receiver<End>,
 }
 
 impl Job {
-    /// An execution of `code` with extra variables, and where its events come out. `limit`: none is for ever.
+    /// An execution of `code` with extra variables. `limit`: none is for ever.
     ///
     /// Names and values must be free of NUL, and names not empty and free of `=`.
     pub(super) fn new(
         code: &str,
         variables: impl Iterator<Item = (String, String)>,
         limit: Option<Duration>,
-    ) -> (Self, mpsc::Receiver<Event>) {
+    ) -> (Self, Progress) {
         let variables: Vec<_> = variables.map(|(name, value)| format!("{name}={value}")).collect();
         let request = format!("{}\0\0{code}", variables.join("\0")).into_bytes();
-        let (events, receiver) = mpsc::channel(EVENTS);
-        (Self { request, limit, events }, receiver)
+        let ((texts, written), (end, ended)) = (mpsc::channel(TEXTS), oneshot::channel());
+        (Self { request, limit, texts, end }, Progress { texts: written, end: ended })
     }
 }
 
@@ -131,9 +143,10 @@ impl Attendant {
                     }
                 };
                 let Some(job) = job else { return };
-                let end = self.run(&job).await;
+                let Job { request, limit, texts, end } = job;
+                let ended = self.run(&request, limit, &texts).await;
                 // A client that went away is not told.
-                let _ = job.events.send(Event::End(end)).await;
+                let _ = end.send(ended);
             }
         };
         tokio::select! {
@@ -146,16 +159,16 @@ impl Attendant {
         // The queue is dropped with this: whoever waits in it, and whoever waits for this end, notices now.
     }
 
-    async fn run(&mut self, job: &Job) -> Result<Ending, NotRun> {
+    async fn run(&mut self, request: &[u8], limit: Option<Duration>, texts: &mpsc::Sender<Text>) -> End {
         let worker = match &mut self.worker {
             Some(worker) => worker,
             gone => {
                 let fresh = Worker::start(&self.context, &self.directory).await;
-                gone.insert(fresh.map_err(|error| NotRun(error.to_string()))?)
+                gone.insert(fresh.map_err(|error| error.to_string())?)
             }
         };
         self.active.store(true, Ordering::Relaxed);
-        let ending = worker.execute(&job.request, job.limit, &job.events).await;
+        let ending = worker.execute(request, limit, texts).await;
         if matches!(ending, Ending::Died | Ending::Killed) {
             self.bury().await;
         }

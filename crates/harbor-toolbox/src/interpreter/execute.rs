@@ -12,11 +12,10 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::contexts::{Interpreters, Job};
-use super::output::{Chunk, Event, NotRun};
+use super::contexts::{End, Interpreters, Job, Progress};
+use super::output::Chunk;
 use super::worker::Ending;
 use crate::client::version_token;
 use crate::context::Context;
@@ -27,7 +26,10 @@ use crate::process::command::Variables;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Time limit of an execution that states none.
-const LIMIT: u64 = 600;
+const LIMIT: i64 = 600;
+
+/// A longer limit, a year, is none; the clock could not count to every number.
+const LONGEST: u64 = 365 * 24 * 3600;
 
 /// Close code of an execution that took longer than allowed.
 const TIMED_OUT: u16 = 4008;
@@ -88,9 +90,9 @@ async fn serve(socket: &mut WebSocket, context: &Context, interpreters: &Interpr
     if request.code.is_empty() {
         return Err(Close::policy("code is required"));
     }
-    let limit = u64::try_from(request.timeout.map_or(LIMIT.cast_signed(), |seconds| seconds))
+    let limit = u64::try_from(request.timeout.unwrap_or(LIMIT))
         .map_err(|_| Close::policy("timeout must be greater than or equal to 0"))?;
-    let limit = Some(Duration::from_secs(limit)).filter(|limit| !limit.is_zero());
+    let limit = Some(limit).filter(|limit| (1..LONGEST).contains(limit)).map(Duration::from_secs);
     let variables = request.envs.into_iter().map(|(name, value)| (name, value.unwrap_or_default()));
     let variables: Vec<_> = variables.collect();
     if let Some((name, _)) = variables.iter().find(|(name, value)| !can_be_set(name, value)) {
@@ -104,11 +106,11 @@ async fn serve(socket: &mut WebSocket, context: &Context, interpreters: &Interpr
             interpreters.find(id).ok_or_else(|| Close::policy(shortened(&format!("context not found: {id}"))))?
         }
     };
-    let (job, events) = Job::new(&request.code, variables.into_iter(), limit);
+    let (job, progress) = Job::new(&request.code, variables.into_iter(), limit);
     if !interpreter.enqueue(job) {
         return Err(Close::policy("too many executions wait on this context"));
     }
-    relay(socket, events).await
+    relay(socket, progress).await
 }
 
 async fn first_message(socket: &mut WebSocket) -> Result<Request, Close> {
@@ -131,26 +133,29 @@ fn can_be_set(name: &str, value: &str) -> bool {
     !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
 }
 
-/// Passes events on until the last one. Dropping the events lets the execution go on by itself.
-async fn relay(socket: &mut WebSocket, mut events: mpsc::Receiver<Event>) -> Result<(), Close> {
+/// Passes everything on, the end last. Dropping the progress lets the execution go on by itself.
+async fn relay(socket: &mut WebSocket, Progress { mut texts, end }: Progress) -> Result<(), Close> {
     loop {
-        let event = tokio::select! {
-            event = events.recv() => event,
+        let text = tokio::select! {
+            text = texts.recv() => text,
             // Receiving also answers the client's pings; what else it says is ignored.
             message = socket.recv() => match message {
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return Ok(()),
                 Some(Ok(_)) => continue,
             },
         };
-        match event {
-            Some(Event::Text(stream, text)) => send(socket, &Chunk::text(stream, text)).await?,
-            Some(Event::End(end)) => return conclude(socket, end).await,
-            None => return Err(Close::new(close_code::AWAY, "context shutdown")),
+        match text {
+            Some(text) => send(socket, &Chunk::text(text)).await?,
+            None => break,
         }
+    }
+    match end.await {
+        Ok(end) => conclude(socket, end).await,
+        Err(_) => Err(Close::new(close_code::AWAY, "context shutdown")),
     }
 }
 
-async fn conclude(socket: &mut WebSocket, end: Result<Ending, NotRun>) -> Result<(), Close> {
+async fn conclude(socket: &mut WebSocket, end: End) -> Result<(), Close> {
     match end {
         Ok(Ending::Completed(exception)) => {
             if let Some(exception) = exception {
@@ -161,7 +166,7 @@ async fn conclude(socket: &mut WebSocket, end: Result<Ending, NotRun>) -> Result
         // No control chunk: several clients would take it for success (§9.2).
         Ok(Ending::Interrupted | Ending::Killed) => Err(Close::new(TIMED_OUT, "")),
         Ok(Ending::Died) => Err(Close::new(close_code::AWAY, "worker process ended")),
-        Err(NotRun(reason)) => Err(Close::policy(shortened(&format!("context is not active: {reason}")))),
+        Err(reason) => Err(Close::policy(shortened(&format!("context is not active: {reason}")))),
     }
 }
 

@@ -3,24 +3,17 @@
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::worker::Ending;
-
-/// Most bytes of text in one event.
-const EVENT: usize = 64 << 10;
+/// Most bytes of one text.
+const TEXT: usize = 64 << 10;
 
 /// Most bytes kept of an exception; the worker itself keeps to less.
 const EXCEPTION: usize = 1 << 20;
 
-/// One step of an execution, as its client is told.
-pub(super) enum Event {
-    /// Text that the code wrote.
-    Text(Stream, String),
-    /// The last event.
-    End(Result<Ending, NotRun>),
+/// Text that the code wrote.
+pub(super) struct Text {
+    pub(super) stream: Stream,
+    pub(super) text: String,
 }
-
-/// The worker could not be started, for this reason.
-pub(super) struct NotRun(pub(super) String);
 
 /// Where a text was written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +61,7 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    pub(super) fn text(stream: Stream, text: String) -> Self {
+    pub(super) fn text(Text { stream, text }: Text) -> Self {
         let kind = match stream {
             Stream::Output => "stdout",
             Stream::Error => "stderr",
@@ -87,32 +80,32 @@ impl Chunk {
     }
 }
 
-/// Collects neighbouring pieces of one stream into events.
+/// Collects neighbouring pieces of one stream.
 pub(super) struct Output<'a> {
-    events: &'a mpsc::Sender<Event>,
+    texts: &'a mpsc::Sender<Text>,
     stream: Stream,
     pending: Vec<u8>,
     waits: bool,
 }
 
 impl<'a> Output<'a> {
-    pub(super) fn new(events: &'a mpsc::Sender<Event>) -> Self {
-        Self { events, stream: Stream::Output, pending: Vec::new(), waits: true }
+    pub(super) fn new(texts: &'a mpsc::Sender<Text>) -> Self {
+        Self { texts, stream: Stream::Output, pending: Vec::new(), waits: true }
     }
 
-    /// From now on an event that the client has no room for is dropped.
+    /// From now on a text that the client has no room for is dropped.
     pub(super) fn stop_waiting(&mut self) {
         self.waits = false;
     }
 
-    /// Adds text. Waits for the client while there is enough for an event; text is never lost by dropping the future.
+    /// Adds text. Waits for the client while there is enough to hand on; text is never lost by dropping the future.
     pub(super) async fn append(&mut self, stream: Stream, text: &[u8]) {
         if stream != self.stream {
             self.hand_over(self.pending.len()).await;
             self.stream = stream;
         }
         self.pending.extend_from_slice(text);
-        if self.pending.len() >= EVENT / 2 {
+        if self.pending.len() >= TEXT / 2 {
             self.flush().await;
         }
     }
@@ -126,12 +119,12 @@ impl<'a> Output<'a> {
         if length == 0 {
             return;
         }
-        let permit = if self.waits { self.events.reserve().await.ok() } else { self.events.try_reserve().ok() };
+        let permit = if self.waits { self.texts.reserve().await.ok() } else { self.texts.try_reserve().ok() };
         let text = String::from_utf8_lossy(&self.pending[..length]).into_owned();
         self.pending.drain(..length);
         // Without a permit the client is gone, or time is up; the code's output goes nowhere.
         if let Some(permit) = permit {
-            permit.send(Event::Text(self.stream, text));
+            permit.send(Text { stream: self.stream, text });
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::channel::{Channel, PIECE};
-use super::output::{Event, Exception, Output, Stream};
+use super::output::{Exception, Output, Stream, Text};
 use crate::context::Context;
 use crate::process::Child;
 use crate::process::command::{self, Variables};
@@ -90,9 +90,9 @@ impl Worker {
         &mut self,
         request: &[u8],
         limit: Option<Duration>,
-        events: &mpsc::Sender<Event>,
+        texts: &mpsc::Sender<Text>,
     ) -> Ending {
-        let mut run = Execution::new(self, request, events);
+        let mut run = Execution::new(self, request, texts);
         let Some(limit) = limit else { return run.reach_end().await };
         if let Ok(ending) = timeout_at(Instant::now() + limit, run.reach_end()).await {
             return ending;
@@ -136,8 +136,8 @@ struct Execution<'a> {
 }
 
 impl<'a> Execution<'a> {
-    fn new(worker: &'a mut Worker, request: &'a [u8], events: &'a mpsc::Sender<Event>) -> Self {
-        Self { worker, unsent: request, all_sent: false, output: Output::new(events), exception: Exception::default() }
+    fn new(worker: &'a mut Worker, request: &'a [u8], texts: &'a mpsc::Sender<Text>) -> Self {
+        Self { worker, unsent: request, all_sent: false, output: Output::new(texts), exception: Exception::default() }
     }
 
     async fn reach_end(&mut self) -> Ending {

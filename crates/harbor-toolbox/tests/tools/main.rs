@@ -1,0 +1,8 @@
+//! What the toolbox drives of an image: Python for the interpreter, and git.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
+
+mod client;
+mod git;
+mod git_remote;
+mod interpreter;
