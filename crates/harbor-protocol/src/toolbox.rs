@@ -17,6 +17,10 @@ pub const PORT: u16 = 2280;
 /// Header that carries the sandbox's token on every request from harbor.
 pub const TOKEN_HEADER: &str = "x-harbor-token";
 
+/// Header with which harbor asks for a command's log as it is written, for a caller without a WebSocket who was promised
+/// that (contract, toolbox §1.4); in any other request `follow=true` means nothing without an upgrade.
+pub const FOLLOW_HEADER: &str = "x-harbor-follow";
+
 /// `POST` a [`Configure`] here; answers 200 [`Configured`], or 401 when the token is wrong.
 ///
 /// Not part of the public toolbox API: harbor's proxy never forwards paths below `/.harbor/`.
@@ -27,6 +31,10 @@ pub const DIRECTORY: &str = "/opt/harbor";
 
 /// What process 1 of a sandbox container runs.
 pub const BINARY: &str = "/opt/harbor/current/harbor-toolbox";
+
+/// What the toolbox is called by in the sandbox: a link beside [`BINARY`], for `daytona entrypoint logs` (contract, toolbox
+/// §4.1).
+pub const COMMAND: &str = "daytona";
 
 /// Identity, token and environment of a sandbox, sent before any other process of it runs.
 ///

@@ -5,7 +5,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use harbor_protocol::toolbox;
 
 use crate::context::Environment;
 
@@ -60,7 +62,8 @@ impl<'a> Entry<'a> {
 /// The engine's environment, completed for processes: HOME, USER, LOGNAME, PATH, SHELL.
 ///
 /// HOME is the engine's value, else that of `/etc/passwd`, else `/`. `$HOME/.local/bin` ends PATH when it is not in
-/// it, so that what `pip install --user` puts there is found.
+/// it, so that what `pip install --user` puts there is found; so does the directory of harbor's own
+/// programs, for `daytona entrypoint logs` (contract, toolbox §4.1).
 pub(crate) fn complete(mut environment: Environment, user: &User, shell: &OsStr) -> Environment {
     let known = |environment: &Environment, name: &str| {
         environment.get(OsStr::new(name)).filter(|value| !value.is_empty()).cloned()
@@ -69,7 +72,7 @@ pub(crate) fn complete(mut environment: Environment, user: &User, shell: &OsStr)
         .or_else(|| user.home.clone().map(OsString::from))
         .unwrap_or_else(|| OsString::from("/"));
     let path = known(&environment, "PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH));
-    environment.insert("PATH".into(), with_local_bin(path, &home));
+    environment.insert("PATH".into(), with_tools(path, &home));
     environment.insert("HOME".into(), home);
     for name in ["USER", "LOGNAME"] {
         let value = known(&environment, name).unwrap_or_else(|| user.name.clone());
@@ -83,11 +86,13 @@ pub(crate) fn complete(mut environment: Environment, user: &User, shell: &OsStr)
 /// PATH when the image sets none, as container engines have it.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-fn with_local_bin(mut path: OsString, home: &OsStr) -> OsString {
-    let local_bin = PathBuf::from(home).join(".local/bin");
-    if !std::env::split_paths(&path).any(|entry| entry == local_bin) {
-        path.push(":");
-        path.push(local_bin);
+fn with_tools(mut path: OsString, home: &OsStr) -> OsString {
+    let own = Path::new(toolbox::BINARY).parent().map(Path::to_owned);
+    for directory in [Some(PathBuf::from(home).join(".local/bin")), own].into_iter().flatten() {
+        if !std::env::split_paths(&path).any(|entry| entry == directory) {
+            path.push(":");
+            path.push(directory);
+        }
     }
     path
 }
@@ -128,7 +133,10 @@ mod tests {
             &[
                 ("HOME", "/home/daytona"),
                 ("LOGNAME", "daytona"),
-                ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/home/daytona/.local/bin"),
+                (
+                    "PATH",
+                    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/home/daytona/.local/bin:/opt/harbor/current",
+                ),
                 ("SHELL", "/bin/zsh"),
                 ("USER", "daytona"),
             ],
@@ -137,7 +145,13 @@ mod tests {
 
     #[test]
     fn what_the_image_says_stays() {
-        let image = [("HOME", "/h"), ("LOGNAME", "l"), ("PATH", "/h/.local/bin:/bin"), ("SHELL", "/s"), ("USER", "u")];
+        let image = [
+            ("HOME", "/h"),
+            ("LOGNAME", "l"),
+            ("PATH", "/opt/harbor/current:/h/.local/bin:/bin"),
+            ("SHELL", "/s"),
+            ("USER", "u"),
+        ];
         completed(&image, &image);
     }
 }

@@ -29,13 +29,13 @@ mod sessions;
 mod system;
 mod websocket;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use harbor_protocol::toolbox::PORT;
+use harbor_protocol::toolbox::{COMMAND, PORT};
 use rustix::process::DumpableBehavior;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -52,6 +52,9 @@ fn main() -> ExitCode {
     return_memory();
     if std::env::args_os().skip(1).eq(["entrypoint", "logs"]) {
         return show_entrypoint();
+    }
+    if is_command() {
+        return fail(&io::Error::new(io::ErrorKind::InvalidInput, "usage: daytona entrypoint logs"));
     }
     let listeners = match arguments().and_then(|addresses| listen(&addresses)) {
         Ok(listeners) => listeners,
@@ -75,6 +78,11 @@ fn return_memory() {
         libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
         libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE);
     }
+}
+
+/// Whether this was started by the name that processes in the sandbox know it by.
+fn is_command() -> bool {
+    std::env::args_os().next().is_some_and(|name| Path::new(&name).file_name() == Some(OsStr::new(COMMAND)))
 }
 
 /// `daytona entrypoint logs`, for processes in the sandbox.

@@ -13,6 +13,9 @@ use tokio::time::{Instant, sleep};
 /// How often the table is looked at while the processes of a tree end.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How often a tree is looked at, at most, until all of it stands still: each time finds one generation more.
+const GENERATIONS: u32 = 100;
+
 /// How long killed processes may take to vanish, such as one that waits for a disk.
 const VANISH: Duration = Duration::from_secs(2);
 
@@ -61,6 +64,7 @@ impl Tree {
 
     /// Kills every process and waits, within reason, until they are gone.
     pub(crate) async fn kill(mut self) {
+        self.freeze();
         let deadline = Instant::now() + VANISH;
         loop {
             self.look();
@@ -68,6 +72,20 @@ impl Tree {
             if self.vanished(LOOK).await || Instant::now() >= deadline {
                 return;
             }
+        }
+    }
+
+    /// Stops every process: one that dies just after it has started another leaves that to somebody else, and it would
+    /// not be found any more.
+    fn freeze(&mut self) {
+        let mut stopped = HashSet::new();
+        for _ in 0..GENERATIONS {
+            self.look();
+            if self.members.is_subset(&stopped) {
+                return;
+            }
+            self.signal(Signal::STOP);
+            stopped.clone_from(&self.members);
         }
     }
 

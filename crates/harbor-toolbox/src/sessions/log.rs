@@ -201,11 +201,6 @@ impl Reader {
         self.at += text.len() as u64;
         Ok(Some(text))
     }
-
-    /// How long the log is at this moment.
-    pub(super) fn length(&self) -> u64 {
-        self.log.state.borrow().length
-    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{FromRequestParts, Query, State};
-use axum::response::Response;
-use http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
+use harbor_protocol::toolbox::FOLLOW_HEADER;
 use http::request::Parts;
+use http::{HeaderMap, header};
 use serde::Deserialize;
 
 use super::demux::{Part, Stream};
@@ -78,6 +79,12 @@ fn answer(log: &Arc<Log>, asked: Asked, form: OutputForm) -> Result<Response, Er
         let upgrade = upgrade.protocols(version_token(&headers).map(str::to_owned));
         return Ok(upgrade.on_upgrade(move |socket| follow::send(log, socket, part, follow)));
     }
+    if follow && headers.contains_key(FOLLOW_HEADER) {
+        let body = follow::stream(log, Part::Combined).map_err(|error| unreadable(&error))?;
+        return Ok(([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response());
+    }
+    // A snapshot of a log that is gone is none; see `render`.
+    log.read().map_err(|error| unreadable(&error))?;
     let literal = |text: &str| Section::Literal(text.to_owned());
     let (content_type, sections) = match form {
         OutputForm::Split => (

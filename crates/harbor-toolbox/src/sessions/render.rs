@@ -24,9 +24,9 @@ pub(super) enum Section {
 
 /// A 200 of `sections` with `content_type`.
 ///
-/// Errors are those of reading the log's first bytes, and of opening it.
+/// A log that is no longer kept is an empty one. Errors are those of reading the log's first bytes.
 pub(super) fn render(log: &Arc<Log>, content_type: &'static str, sections: Vec<Section>) -> io::Result<Response> {
-    let mut pages = Pages::new(log, sections)?;
+    let mut pages = Pages::new(log, sections);
     let first = pages.next().transpose()?.unwrap_or_default();
     let body = match pages.next() {
         None => Body::from(first),
@@ -52,9 +52,9 @@ struct Reading {
 }
 
 impl Pages {
-    fn new(log: &Arc<Log>, sections: Vec<Section>) -> io::Result<Self> {
-        let length = log.read()?.length();
-        Ok(Self { log: Arc::clone(log), sections: sections.into_iter(), within: None, length })
+    fn new(log: &Arc<Log>, sections: Vec<Section>) -> Self {
+        let length = log.watch().borrow().length;
+        Self { log: Arc::clone(log), sections: sections.into_iter(), within: None, length }
     }
 
     fn fill(&mut self, page: &mut Vec<u8>) -> io::Result<()> {
@@ -75,7 +75,11 @@ impl Pages {
                 Some(Section::Quoted(part)) => (part, true),
                 Some(Section::Plain(part)) => (part, false),
             };
-            self.within = Some(Reading { reader: self.log.read()?, demux: Demux::new(part), quoted });
+            self.within = match self.log.read() {
+                Ok(reader) => Some(Reading { reader, demux: Demux::new(part), quoted }),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(error),
+            };
         }
         Ok(())
     }

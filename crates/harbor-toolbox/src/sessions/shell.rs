@@ -38,7 +38,8 @@ pub(super) struct Shell {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dialect {
     Zsh,
-    /// bash, dash, `BusyBox`' ash and their kin.
+    Bash,
+    /// dash, `BusyBox`' ash and their kin.
     Posix,
 }
 
@@ -120,7 +121,8 @@ fn known(shell: OsString) -> (OsString, Dialect) {
     let name = Path::new(&shell).file_name().map(OsStr::as_bytes).unwrap_or_default();
     match name {
         b"zsh" => (shell, Dialect::Zsh),
-        b"sh" | b"bash" | b"dash" | b"ash" | b"ksh" | b"mksh" => (shell, Dialect::Posix),
+        b"bash" => (shell, Dialect::Bash),
+        b"sh" | b"dash" | b"ash" | b"ksh" | b"mksh" => (shell, Dialect::Posix),
         _ => ("sh".into(), Dialect::Posix),
     }
 }
@@ -133,6 +135,7 @@ impl Dialect {
         // ending the shell.
         let prefix = match self {
             Self::Zsh => "builtin",
+            Self::Bash => "builtin command",
             Self::Posix => "command",
         };
         let stdin = if input { file(Command::INPUT) } else { "/dev/null".to_owned() };
@@ -165,7 +168,7 @@ mod tests {
     #[test]
     fn a_foreign_shell_gives_way() {
         assert_eq!(known("/usr/bin/zsh".into()), ("/usr/bin/zsh".into(), Dialect::Zsh));
-        assert_eq!(known("/bin/bash".into()), ("/bin/bash".into(), Dialect::Posix));
+        assert_eq!(known("/bin/bash".into()), ("/bin/bash".into(), Dialect::Bash));
         assert_eq!(known("/usr/bin/fish".into()), ("sh".into(), Dialect::Posix));
     }
 
