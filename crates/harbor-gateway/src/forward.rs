@@ -17,7 +17,7 @@ use crate::activity::Activity;
 use crate::pool::Lease;
 use crate::transfer::Download;
 use crate::upstream::{self, Failure};
-use crate::{Inner, headers, host, tunnel};
+use crate::{Inner, follow, headers, host, tunnel};
 
 /// What a request was admitted to.
 pub(crate) struct Passage {
@@ -37,6 +37,7 @@ pub(crate) async fn to_toolbox(inner: &Inner, passage: Passage, mut request: Req
     let client_side = upgrade.as_ref().map(|_| tunnel::client_side(&mut request));
     let headless = request.method() == Method::HEAD;
     let (mut head, body) = outgoing(request, uri, upgrade);
+    follow::ask_for_stream(&inner.config.toolbox_follow_header, &mut head);
     if !authorise(inner, &admission, &mut head) {
         tracing::error!(sandbox = %admission.sandbox().id, "the sandbox's token is no header value");
         return StatusCode::BAD_GATEWAY.into_response();
@@ -67,7 +68,7 @@ fn answer(response: http::Response<Incoming>, lease: Lease, activity: Activity, 
     response.map(|body| Body::new(Download::new(body, lease, activity, headless)))
 }
 
-/// The request as the toolbox shall read it, but for harbor's own header.
+/// The request as the toolbox shall read it, but for harbor's own headers.
 fn outgoing(request: Request, uri: Uri, upgrade: Option<HeaderValue>) -> (Parts, Body) {
     let client = client(&request);
     let host = host::of(&request).and_then(|host| HeaderValue::from_str(host).ok());
@@ -89,7 +90,7 @@ fn outgoing(request: Request, uri: Uri, upgrade: Option<HeaderValue>) -> (Parts,
     (head, body)
 }
 
-/// Replaces whatever the client sent in harbor's own header by the sandbox's token.
+/// Replaces whatever the client sent in the token's header by the sandbox's token.
 fn authorise(inner: &Inner, admission: &Admission, head: &mut Parts) -> bool {
     head.headers.insert(header::HOST, inner.toolbox_host.clone());
     let Ok(mut token) = HeaderValue::from_str(admission.toolbox_token().reveal()) else { return false };

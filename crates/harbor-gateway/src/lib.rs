@@ -5,8 +5,7 @@
 //! revoked opens nothing from then on; bodies stream both ways and are never collected; paths and queries arrive byte
 //! by byte as they were sent; a sandbox never sees harbor's credentials, nor a credential that was spent on the way
 //! in; a client that goes away takes its request to the sandbox with it.
-//! Leaves out: TLS, which ends in front of harbor, and following a command's log over plain HTTP (contract,
-//! toolbox §1.4), which comes with the sessions it reads.
+//! Leaves out: TLS, which ends in front of harbor.
 //!
 //! Roads: [`toolbox`] by path; [`preview`] by host name, where login, cookies and the warning page will go as well.
 //! SSH becomes a module `ssh` beside them.
@@ -16,6 +15,7 @@
 mod activity;
 mod cors;
 mod credentials;
+mod follow;
 mod forward;
 mod guard;
 mod headers;
@@ -54,6 +54,8 @@ pub struct Config {
     pub toolbox_port: u16,
     /// Header that carries the sandbox's token to its toolbox.
     pub toolbox_token_header: HeaderName,
+    /// Header that asks a toolbox for a log as it is written.
+    pub toolbox_follow_header: HeaderName,
     /// harbor's version, as `GET /health` answers it.
     pub version: String,
 }

@@ -204,6 +204,7 @@ fn gateway_config() -> harbor_gateway::Config {
     harbor_gateway::Config {
         toolbox_port: harbor_protocol::toolbox::PORT,
         toolbox_token_header: http::HeaderName::from_static(harbor_protocol::toolbox::TOKEN_HEADER),
+        toolbox_follow_header: http::HeaderName::from_static(harbor_protocol::toolbox::FOLLOW_HEADER),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

@@ -37,6 +37,7 @@ pub(crate) const FOREIGN_KEY: &str = "dtn_00000000000000000000000000000000000000
 pub(crate) const PREVIEW_TOKEN: &str = "previewpreviewpreviewpreviewprev";
 pub(crate) const TOOLBOX_TOKEN: &str = "toolboxtoolboxtoolboxtoolboxtool";
 pub(crate) const TOKEN_HEADER: &str = "x-harbor-token";
+pub(crate) const FOLLOW_HEADER: &str = "x-harbor-follow";
 
 /// The one port that leads somewhere inside the sandbox.
 const PORT: u16 = 2280;
@@ -88,8 +89,12 @@ impl Started {
         insert_foreign_tenant(&store).await;
         let sandbox = store.insert_sandbox(sandbox(id, organization), false, |_| {}).await.unwrap();
 
-        let config =
-            Config { toolbox_port: PORT, toolbox_token_header: TOKEN_HEADER.parse().unwrap(), version: "1.2.3".into() };
+        let config = Config {
+            toolbox_port: PORT,
+            toolbox_token_header: TOKEN_HEADER.parse().unwrap(),
+            toolbox_follow_header: FOLLOW_HEADER.parse().unwrap(),
+            version: "1.2.3".into(),
+        };
         let gateway = Gateway::new(control, config);
         let api = Router::new().fallback(async || (StatusCode::IM_A_TEAPOT, "the api"));
         let (proxy_listener, api_listener) = (listener().await, listener().await);

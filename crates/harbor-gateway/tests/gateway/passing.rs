@@ -10,7 +10,8 @@ use http::StatusCode;
 use http_body_util::BodyExt as _;
 
 use crate::fixture::{
-    KEY, PREVIEW_TOKEN, Started, TOKEN_HEADER, TOOLBOX_TOKEN, ask, bearer, connect, request, serve_router,
+    FOLLOW_HEADER, KEY, PREVIEW_TOKEN, Started, TOKEN_HEADER, TOOLBOX_TOKEN, ask, bearer, connect, request,
+    serve_router,
 };
 
 #[tokio::test]
@@ -67,6 +68,7 @@ async fn methods_bodies_and_headers_travel() {
         ("x-daytona-skip-last-activity-update", "true"),
         ("x-daytona-disable-cors", "true"),
         (TOKEN_HEADER, "forged"),
+        (FOLLOW_HEADER, "forged"),
         ("connection", "keep-alive, x-private, x-harbor-token"),
         ("x-private", "1"),
         ("te", "trailers"),
@@ -85,7 +87,14 @@ async fn methods_bodies_and_headers_travel() {
         assert_eq!(answer.seen("x-forwarded-host"), ["localhost:35001"]);
         assert_eq!(answer.seen("x-forwarded-for"), ["9.9.9.9, 127.0.0.1"]);
         assert_eq!(answer.seen("x-forwarded-proto"), ["http"]);
-        for gone in ["x-private", "te", "connection", "x-daytona-skip-last-activity-update", "x-daytona-disable-cors"] {
+        for gone in [
+            "x-private",
+            "te",
+            "connection",
+            FOLLOW_HEADER,
+            "x-daytona-skip-last-activity-update",
+            "x-daytona-disable-cors",
+        ] {
             assert_eq!(answer.seen(gone), Vec::<String>::new(), "{gone}");
         }
     }

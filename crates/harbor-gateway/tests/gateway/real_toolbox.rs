@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use axum::body::Body;
 use http::StatusCode;
+use http_body_util::BodyExt as _;
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-use crate::fixture::{KEY, Started, TOKEN_HEADER, TOOLBOX_TOKEN, ask, bearer, listener};
+use crate::fixture::{KEY, Started, TOKEN_HEADER, TOOLBOX_TOKEN, ask, bearer, connect, listener, request};
 
 /// A configured toolbox, ended with this value.
 struct Toolbox {
@@ -71,11 +73,50 @@ async fn a_command_runs_and_its_answer_comes_back() {
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
 }
 
+#[tokio::test]
+async fn a_log_is_followed_without_a_web_socket() {
+    let toolbox = Toolbox::start().await;
+    let started = Started::with_toolbox_at(toolbox.address).await;
+    let key = bearer(KEY);
+    let json_body = [("authorization", &*key), ("content-type", "application/json")];
+    let post = async |rest: &str, body: serde_json::Value| {
+        ask(started.proxy, "POST", &started.path(rest), &json_body, body.to_string()).await
+    };
+    assert_eq!(post("/process/session", json!({"sessionId": "s"})).await.status, StatusCode::CREATED);
+    for (address, prefix) in [(started.proxy, started.path("")), (started.api, started.legacy(""))] {
+        // the second line comes only once the first has been seen
+        let order = json!({"command": "echo a; read go; echo b >&2", "runAsync": true, "suppressInputEcho": true});
+        let command = post("/process/session/s/exec", order).await.json()["cmdId"].as_str().unwrap().to_owned();
+        let rest = format!("/process/session/s/command/{command}");
+        // a version of the caller's makes no difference: no markers
+        let headers = [("authorization", &*key), ("x-daytona-sdk-version", "0.190.0")];
+        let followed = request("GET", &format!("{prefix}{rest}/logs?follow=true"), &headers, Body::empty());
+        let response = connect(address).await.send_request(followed).await.unwrap();
+        assert_eq!(response.headers()["content-type"], "application/octet-stream");
+        let mut body = response.into_body();
+        assert_eq!(read_to(&mut body, b"a\n").await, "a\n");
+        assert_eq!(post(&format!("{rest}/input"), json!({"data": "go"})).await.status, StatusCode::NO_CONTENT);
+        assert_eq!(String::from_utf8_lossy(&body.collect().await.unwrap().to_bytes()), "b\n");
+        let snapshot = ask(address, "GET", &format!("{prefix}{rest}/logs"), &headers, "").await;
+        assert_eq!(snapshot.json()["stdout"], "a\n", "without `follow` nothing is different");
+    }
+}
+
+/// What comes, until it ends with `end`.
+async fn read_to(body: &mut hyper::body::Incoming, end: &[u8]) -> String {
+    let mut seen = Vec::new();
+    while !seen.ends_with(end) {
+        let frame = tokio::time::timeout(Duration::from_mins(1), body.frame()).await.unwrap().unwrap().unwrap();
+        seen.extend(frame.into_data().unwrap());
+    }
+    String::from_utf8(seen).unwrap()
+}
+
 /// How much harbor adds to a command; run by hand on a quiet machine, with the figures printed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures; run on a quiet machine"]
 async fn a_command_costs_little_more_than_directly() {
-    use crate::fixture::{Client, ask_on, connect};
+    use crate::fixture::{Client, ask_on};
     let toolbox = Toolbox::start().await;
     let started = Started::with_toolbox_at(toolbox.address).await;
     let (key, body) = (bearer(KEY), r#"{"command":"true"}"#);
