@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The recorded answers of the reference daemon, against harbor's toolbox as process 1 of the default image: once
-# directly, once through harbor. Arguments go to replay-toolbox, for example --only 'execute-*'.
+# directly, where all hold, and once through harbor, which answers some itself. Arguments go to replay-toolbox, for example
+# --only 'execute-*'.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tests/suites/lib/harbor.sh
@@ -9,13 +10,12 @@ locate_embedded
 toolbox=${HARBOR_TOOLBOX_BINARY:-$toolbox_binary}
 [[ -s $toolbox ]] || die "there is no $toolbox: scripts/build --embedded makes it"
 image=daytonaio/sandbox:v0.185.0-amd64
-recordings=()
-for area in process-execute code-run misc files; do recordings+=("tests/contract/recordings/$area.json"); done
+recordings=() # every toolbox recording but lsp, which joins with its routes; computer use is not recorded
+for area in process-execute code-run misc files sessions pty interpreter git ports; do recordings+=("tests/contract/recordings/$area.json"); done
 
 # replay BASE HEADER [ARGUMENT...]
 replay() {
-  count scripts/dev/replay-toolbox --base "$1" --header "$2" --except tests/contract/replay-toolbox-exceptions.txt \
-    "${@:3}" "${recordings[@]}"
+  count scripts/dev/replay-toolbox --base "$1" --header "$2" "${@:3}" "${recordings[@]}"
 }
 
 # The toolbox listens on loopback inside; a second container in its network namespace forwards a published port to it.
@@ -65,6 +65,5 @@ stop_toolbox
 say "--- through harbor"
 start_harbor
 id=$(create)
-# there the credentials are harbor's, and wrong ones are refused
-replay "$proxy_url/toolbox/$id" "Authorization: Bearer $key" --skip auth-header-ignored "$@"
+replay "$proxy_url/toolbox/$id" "Authorization: Bearer $key" --except tests/contract/replay-toolbox-exceptions.txt "$@"
 finish
