@@ -1,6 +1,6 @@
 """A git server that asks for a password, run inside a sandbox: git_server.py PORT ROOT USER PASSWORD [CERTIFICATE]
 
-Every repository under ROOT is served through `git http-backend`, over TLS when there is a file with certificate and key.
+Every repository under ROOT is served through `git http-backend`, over TLS when a file with certificate and key is given.
 Guarantees: nothing is answered without that user and password, and the port listens before the first request is read.
 """
 

@@ -49,7 +49,7 @@ describe('its life', () => {
     assert(info.resources.cpuCores > 0 && info.resources.memoryMB > 0 && info.resources.diskMB > 0)
     assert(info.createdAt instanceof Date)
     assert.equal(info.metadata.language, 'python')
-    assert.match(sandbox.getInstructions(), /working directory: \/home\/daytona\. Command timeout: 60s\. Running as user: daytona/)
+    assert.match(sandbox.getInstructions(), /working directory: \/home\/daytona\. Command timeout: 60s\./)
     assert.equal(await sandbox.isReady(), true)
     assert.equal(sandbox.instance, sandbox.daytona)
     assert.deepEqual(sandbox.daytona.labels, {

@@ -14,7 +14,7 @@ from plain import Loop, plain
 
 VERSION = tuple(int(part) for part in version("daytona").split("."))
 
-# clients before 0.226 never open the event stream (contract, control plane §15.4) and lack what came since (toolbox §18)
+# clients before 0.226 never open the event stream (contract, control plane §15.4) nor have what is new (toolbox §18)
 collect_ignore = [] if VERSION >= (0, 226, 0) else ["test_events.py", "test_additions.py"]
 
 

@@ -73,7 +73,9 @@ class TestOutput:
         assert result.stdout == "x" * 2_000_000 + "\n" + "".join(f"{n}\n" for n in range(20_000))
 
     def test_what_a_child_prints_does_no_harm(self, run):
-        result = run("import os, subprocess\nsubprocess.run(['echo', 'child'])\nos.write(1, b'{\"raw\"')\nprint('mine')")
+        result = run(
+            "import os, subprocess\nsubprocess.run(['echo', 'child'])\nos.write(1, b'{\"raw\"')\nprint('mine')"
+        )
         assert "mine\n" in result.stdout
         assert result.error is None
         assert run("print('next')").stdout == "next\n"
@@ -112,7 +114,7 @@ class TestErrors:
         assert run("print(kept)").stdout == "7\n"
 
     def test_a_timeout_of_what_does_not_listen(self, run):
-        code = "import time\nwhile True:\n    try:\n        time.sleep(600)\n    except KeyboardInterrupt:\n        pass"
+        code = "import time\nwhile True:\n    try: time.sleep(600)\n    except KeyboardInterrupt: pass"
         with pytest.raises(DaytonaTimeoutError):
             run(code, timeout=1)
         assert run("print('alive again')").stdout == "alive again\n"

@@ -36,8 +36,10 @@ const push = (path: string) => git.push(path, server.username, server.password)
 const pull = (path: string) => git.pull(path, server.username, server.password)
 const content = async (path: string) => (await sandbox.fs.downloadFile(path)).toString()
 const branch = async (path: string) => (await git.status(path)).currentBranch
-const files = async (path: string) =>
-  Object.fromEntries((await git.status(path)).fileStatus.map(({ name, staging, worktree }) => [name, [staging, worktree]]))
+const files = async (path: string) => {
+  const { fileStatus } = await git.status(path)
+  return Object.fromEntries(fileStatus.map(({ name, staging, worktree }) => [name, [staging, worktree]]))
+}
 
 describe('a clone', () => {
   test('is made with a password only', async () => {
@@ -79,11 +81,15 @@ test('from a file to a commit', async () => {
   const path = await clone()
   await sandbox.fs.uploadFile(Buffer.from('new\n'), `${path}/new.txt`)
   await sandbox.fs.uploadFile(Buffer.from('changed\n'), `${path}/README.md`)
-  assert.deepEqual(await files(path), { 'new.txt': ['Untracked', 'Untracked'], 'README.md': ['Unmodified', 'Modified'] })
+  assert.deepEqual(await files(path), {
+    'new.txt': ['Untracked', 'Untracked'],
+    'README.md': ['Unmodified', 'Modified'],
+  })
   await git.add(path, ['.'])
   assert.deepEqual(await files(path), { 'new.txt': ['Added', 'Unmodified'], 'README.md': ['Modified', 'Unmodified'] })
   const { sha } = await git.commit(path, 'Say it ß', 'Ada Lovelace', 'ada@example.com')
-  assert.equal(await read(sandbox, "git log -1 --format='%H %an <%ae> %s'", path), `${sha} Ada Lovelace <ada@example.com> Say it ß\n`)
+  const recorded = await read(sandbox, "git log -1 --format='%H %an <%ae> %s'", path)
+  assert.equal(recorded, `${sha} Ada Lovelace <ada@example.com> Say it ß\n`)
   assert.deepEqual([await files(path), (await git.status(path)).ahead], [{}, 1])
   await failure(git.commit(path, 'Nothing', 'Ada Lovelace', 'ada@example.com'))
   await git.commit(path, 'Nothing', 'Ada Lovelace', 'ada@example.com', true)

@@ -11,11 +11,13 @@ before(async () => {
   context = await sandbox.codeInterpreter.createContext()
 })
 
-const run = (code: string, options: RunCodeOptions = {}) => sandbox.codeInterpreter.runCode(code, { context, ...options })
+const run = (code: string, options: RunCodeOptions = {}) =>
+  sandbox.codeInterpreter.runCode(code, { context, ...options })
 
 describe('output', () => {
   test('comes on two streams', async () => {
-    const result = await run("import sys\nprint('out', 'ß')\nprint('err', file=sys.stderr)\nprint('more', end='')\n1 + 1")
+    const code = "import sys\nprint('out', 'ß')\nprint('err', file=sys.stderr)\nprint('more', end='')\n1 + 1"
+    const result = await run(code)
     assert.deepEqual([result.stdout, result.stderr, result.error], ['out ß\nmore', 'err\n', undefined])
   })
 
@@ -44,7 +46,8 @@ describe('output', () => {
 describe('an error', () => {
   test('is told, and what was set before stays', async () => {
     const errors: ExecutionError[] = []
-    const result = await run("kept = 5\nprint('before')\nraise ValueError('on purpose')", { onError: (e) => errors.push(e) })
+    const code = "kept = 5\nprint('before')\nraise ValueError('on purpose')"
+    const result = await run(code, { onError: (error) => errors.push(error) })
     assert.equal(result.stdout, 'before\n')
     assert.deepEqual([result.error?.name, result.error?.value], ['ValueError', 'on purpose'])
     assert.match(result.error?.traceback ?? '', /^Traceback [^]*line 3[^]*ValueError: on purpose\n$/)

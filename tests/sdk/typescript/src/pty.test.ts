@@ -52,7 +52,8 @@ class Terminal {
 
 const made = (options: Partial<PtyCreateOptions> = {}) =>
   new Terminal().opened((onData) => sandbox.process.createPty({ id, onData, ...options }))
-const connected = (session: string) => new Terminal().opened((onData) => sandbox.process.connectPty(session, { onData }))
+const connected = (session: string) =>
+  new Terminal().opened((onData) => sandbox.process.connectPty(session, { onData }))
 const running = (count: number, pattern: string) =>
   eventually(async () => {
     assert.equal((await sandbox.process.executeCommand(`pgrep -cfx '${pattern}'`)).result, `${count}\n`)

@@ -121,7 +121,8 @@ describe('a session', () => {
 describe('a command in the background', () => {
   test('is followed as it goes', async () => {
     const file = `/tmp/${word()}`
-    const command = await start(`echo one; while [ ! -e ${file} ]; do sleep 0.1; done; echo two >&2; echo three; (exit 9)`)
+    const wait = `while [ ! -e ${file} ]; do sleep 0.1; done`
+    const command = await start(`echo one; ${wait}; echo two >&2; echo three; (exit 9)`)
     assert.equal((await process.getSessionCommand(session, command)).exitCode, undefined)
     // it ends only after its first line has arrived here
     let released: Promise<string> | undefined
