@@ -152,7 +152,7 @@ def test_what_one_gets_unasked(sandbox, terminal):
 
 
 def test_resized_while_a_program_runs(sandbox, terminal):
-    terminal.type("trap 'echo \"now $(stty size)\"' WINCH; echo $((1 + 1))-set").until("2-set\r\n")
+    terminal.type("trap 'echo \"now $(stty size </dev/tty)\"' WINCH; echo $((1 + 1))-set").until("2-set\r\n")
     info = terminal.handle.resize(PtySize(rows=40, cols=150))
     assert (info.rows, info.cols) == (40, 150)
     terminal.type("true").until("now 40 150\r\n")
