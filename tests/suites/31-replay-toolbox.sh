@@ -55,7 +55,8 @@ start_toolbox() {
   within 20 curl --silent --show-error --fail --header 'Content-Type: application/json' --data "$configure" "$base/.harbor/configure"
 }
 stop_toolbox() { docker rm --force --volumes "harbor-replay-$$-forwarder" "harbor-replay-$$" >/dev/null 2>&1 || true; }
-trap 'stop_toolbox; clean_up' EXIT
+# the status that ends the suite is the first one, whatever the removal says
+trap 'status=$?; set +e; stop_toolbox; (exit "$status"); clean_up' EXIT
 
 say "--- directly"
 start_toolbox

@@ -44,12 +44,12 @@ END
   id=$(create)
 }
 speakers=() # images to remove
-trap 'remove_speakers; clean_up' EXIT
+# the status that ends the suite is the first one, whatever the removal says
+trap 'status=$?; set +e; remove_speakers; (exit "$status"); clean_up' EXIT
 remove_speakers() {
-  local status=$? directory
+  local directory
   for directory in "${instances[@]}"; do HARBOR_DATA_DIR=$directory remove_instance; done
-  if [[ ${#speakers[@]} -gt 0 ]]; then docker rmi --force "${speakers[@]}" >/dev/null 2>&1 || true; fi
-  return "$status"
+  if [[ ${#speakers[@]} -gt 0 ]]; then docker rmi --force "${speakers[@]}" >/dev/null 2>&1; fi
 }
 
 # shows ID PREFIX : `daytona entrypoint logs`, started with PREFIX, shows both streams and goes on
