@@ -18,6 +18,8 @@ mod download;
 mod failure;
 mod find;
 mod form;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod glob;
 mod info;
 mod lines;

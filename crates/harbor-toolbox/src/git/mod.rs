@@ -7,6 +7,8 @@ mod changes;
 mod clone;
 mod credentials;
 mod failure;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod history;
 mod request;
 mod run;

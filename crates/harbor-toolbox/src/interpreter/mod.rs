@@ -6,6 +6,8 @@
 mod channel;
 mod contexts;
 mod execute;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod output;
 mod worker;
 

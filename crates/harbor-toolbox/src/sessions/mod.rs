@@ -5,6 +5,8 @@ mod command;
 mod demux;
 mod entrypoint;
 mod follow;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod log;
 mod logs;
 mod manage;

@@ -1,0 +1,15 @@
+//! The parsers, for the fuzz targets in `fuzz/`: each takes any bytes and panics when a promise is broken.
+#![expect(clippy::missing_panics_doc, reason = "a panic is how a fuzz target reports a finding")]
+
+pub use crate::files::fuzzing::{multipart, names};
+pub use crate::git::fuzzing::{git_source, git_status};
+pub use crate::interpreter::fuzzing::interpreter_packets;
+pub use crate::sessions::fuzzing::session_log;
+
+/// A JSON body, read leniently: whatever it is, there is an answer, and a strict reader's acceptance is shared.
+pub fn json_body(data: &[u8]) {
+    let lenient = crate::json::decode::<serde_json::Value>(data);
+    if serde_json::from_slice::<serde_json::Value>(data).is_ok() {
+        assert!(lenient.is_ok(), "a strict reader takes it");
+    }
+}
