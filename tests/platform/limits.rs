@@ -60,7 +60,7 @@ async fn a_command_that_exceeds_its_time_ends_with_all_its_processes() {
     let body = json!({"command": "trap '' TERM; sleep 4242 & sleep 4242", "timeout": 1});
     let refused = sandbox.toolbox(Method::POST, "/process/execute", Some(&body)).await.expect(408);
     assert!(refused.message().contains("timeout"), "{refused}");
-    assert!(started.elapsed() < stretched(Duration::from_secs(3)), "{:?}", started.elapsed());
+    assert!(started.elapsed() < stretched(Duration::from_secs(30)), "{:?}", started.elapsed());
     assert_eq!(sandbox.run("pgrep -fx 'sleep 4242'").await.output, "", "its children are left");
     assert_alive(&sandbox).await;
 }
