@@ -10,8 +10,8 @@ locate_embedded
 toolbox=${HARBOR_TOOLBOX_BINARY:-$toolbox_binary}
 [[ -s $toolbox ]] || die "there is no $toolbox: scripts/build --embedded makes it"
 image=daytonaio/sandbox:v0.185.0-amd64
-recordings=() # every toolbox recording but lsp, which joins with its routes; computer use is not recorded
-for area in process-execute code-run misc files sessions pty interpreter git ports; do recordings+=("tests/contract/recordings/$area.json"); done
+recordings=() # every toolbox recording; computer use is not recorded
+for area in process-execute code-run misc files sessions pty interpreter git ports lsp; do recordings+=("tests/contract/recordings/$area.json"); done
 
 # replay BASE HEADER [ARGUMENT...]
 replay() {

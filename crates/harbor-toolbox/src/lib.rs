@@ -21,6 +21,7 @@ mod identity;
 mod info;
 mod interpreter;
 mod json;
+mod lsp;
 mod params;
 mod ports;
 mod process;

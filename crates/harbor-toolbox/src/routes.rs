@@ -11,7 +11,7 @@ use crate::auth::{self, Gate};
 use crate::context::Context;
 use crate::error::Error;
 use crate::http::{Redirector, finish, not_found, only_listed_methods, redirect_or_not_found};
-use crate::{files, git, info, interpreter, ports, process, pty, sessions, system};
+use crate::{files, git, info, interpreter, lsp, ports, process, pty, sessions, system};
 
 /// Routes of the contract that are not built yet, `METHOD path` per line. It only shrinks.
 const GAPS: &str = include_str!("../gaps.txt");
@@ -44,6 +44,7 @@ fn built() -> Router<Context> {
         .merge(files::routes())
         .merge(interpreter::routes())
         .merge(git::routes())
+        .merge(lsp::routes())
 }
 
 /// The routes that answer 501.

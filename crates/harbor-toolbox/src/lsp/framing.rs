@@ -6,7 +6,7 @@ use std::ops::Range;
 const HEAD: usize = 8 << 10;
 
 /// Most bytes of a body; a longer one ends the server.
-const BODY: usize = 64 << 20;
+const BODY: usize = 16 << 20;
 
 /// What is no message; the stream cannot be read any further.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,5 +1,7 @@
 //! Language servers: the image's own, started per language and project (contract, toolbox §13).
 //!
+//! Guarantees: servers, their open files, messages and waits are bounded; a server that ends or hangs fails what waits
+//! for it and nothing else.
 //! Leaves out: servers of its own. Where the image lacks one, the answer names it and how to install it.
 
 mod framing;
@@ -9,8 +11,7 @@ mod server;
 mod servers;
 mod shapes;
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::extract::{Query, Request, State};
@@ -26,6 +27,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::context::Context;
 use crate::error::Error;
 use crate::json::{self, Json};
+use language::Language;
 use project::{path_of, read, sources, uri_of};
 use servers::{Key, Running, Servers};
 use shapes::Symbol;
@@ -80,8 +82,8 @@ impl Order {
     }
 
     /// The file that the request is about.
-    fn file(&self, context: &Context) -> Result<PathBuf, Error> {
-        if self.uri.is_empty() { Err(required("uri")) } else { Ok(path_of(context, &self.uri)) }
+    fn file(&self, context: &Context, key: &Key) -> Result<PathBuf, Error> {
+        if self.uri.is_empty() { Err(required("uri")) } else { Ok(path_of(context, &key.project, &self.uri)) }
     }
 }
 
@@ -123,29 +125,49 @@ async fn did_open(
     request: Request,
 ) -> Result<StatusCode, Error> {
     let order: Order = body(request).await?;
-    let (key, path) = (order.key(&context)?, order.file(&context)?);
+    let key = order.key(&context)?;
+    let path = order.file(&context, &key)?;
     let running = servers.find(&key)?;
-    let text = read(&path).map_err(|error| Error::bad_request(format!("cannot open {}: {error}", order.uri)))?;
-    let uri = uri_of(&path);
-    let language = key.language.of_document(&path);
-    if !running.note_open(path) {
-        running.server.tell("textDocument/didClose", json!({"textDocument": {"uri": uri}})).await?;
-    }
-    let document = json!({"uri": uri, "languageId": language, "version": 1, "text": text});
-    running.server.tell("textDocument/didOpen", json!({"textDocument": document})).await?;
+    let turn = running.turn().await?;
+    open(&running, key.language, &path).await?;
+    drop(turn);
     Ok(StatusCode::OK)
 }
 
+/// Gives a server a file. The caller has the turn.
+async fn open(running: &Running, language: Language, path: &Path) -> Result<(), Error> {
+    let document = path.to_owned();
+    let text = spawn_blocking(move || read(&document)).await.map_err(|error| Error::internal(error.to_string()))?;
+    let text = text.map_err(|error| Error::bad_request(format!("cannot open {}: {error}", path.display())))?;
+    let uri = uri_of(path);
+    if !running.note_open(path)? {
+        running.server.tell("textDocument/didClose", json!({"textDocument": {"uri": uri}})).await?;
+    }
+    let document = json!({"uri": uri, "languageId": language.of_document(path), "version": 1, "text": text});
+    Ok(running.server.tell("textDocument/didOpen", json!({"textDocument": document})).await?)
+}
+
+/// Takes a file from a server. The caller has the turn.
+async fn close(running: &Running, path: &Path) -> Result<(), server::Failure> {
+    if running.note_closed(path) {
+        running.server.tell("textDocument/didClose", json!({"textDocument": {"uri": uri_of(path)}})).await?;
+    }
+    Ok(())
+}
+
+/// Closing what is not open is no error, and nothing that the server is told of.
 async fn did_close(
     State(context): State<Context>,
     Extension(servers): Extension<Servers>,
     request: Request,
 ) -> Result<StatusCode, Error> {
     let order: Order = body(request).await?;
-    let (key, path) = (order.key(&context)?, order.file(&context)?);
+    let key = order.key(&context)?;
+    let path = order.file(&context, &key)?;
     let running = servers.find(&key)?;
-    running.note_closed(&path);
-    running.server.tell("textDocument/didClose", json!({"textDocument": {"uri": uri_of(&path)}})).await?;
+    let turn = running.turn().await?;
+    close(&running, &path).await?;
+    drop(turn);
     Ok(StatusCode::OK)
 }
 
@@ -155,7 +177,8 @@ async fn completions(
     request: Request,
 ) -> Result<Json<Value>, Error> {
     let order: Order = body(request).await?;
-    let (key, path) = (order.key(&context)?, order.file(&context)?);
+    let key = order.key(&context)?;
+    let path = order.file(&context, &key)?;
     let Position { line, character } = order.position.ok_or_else(|| required("position"))?;
     let running = servers.find(&key)?;
     let mut params = json!({
@@ -177,11 +200,12 @@ async fn document_symbols(
     Extension(servers): Extension<Servers>,
     Query(order): Query<Order>,
 ) -> Result<Json<Vec<Symbol>>, Error> {
-    let (key, path) = (order.key(&context)?, order.file(&context)?);
+    let key = order.key(&context)?;
+    let path = order.file(&context, &key)?;
     Ok(Json(symbols_of(&*servers.find(&key)?, &path).await?))
 }
 
-async fn symbols_of(running: &Running, path: &std::path::Path) -> Result<Vec<Symbol>, server::Failure> {
+async fn symbols_of(running: &Running, path: &Path) -> Result<Vec<Symbol>, server::Failure> {
     let uri = uri_of(path);
     let params = json!({"textDocument": {"uri": uri}});
     let answer = running.server.request("textDocument/documentSymbol", params).await?;
@@ -200,22 +224,43 @@ async fn workspace_symbols(
     }
     let running = servers.find(&key)?;
     if running.server.can("workspaceSymbolProvider") {
-        match running.server.request("workspace/symbol", json!({"query": order.query})).await {
+        match ask_for(&running, &key, &order.query).await? {
             Ok(answer) => return Ok(Json(shapes::symbols(&answer, &uri_of(&key.project)))),
-            // Some refuse as long as no file is open.
             Err(server::Failure::Refused(_)) => {}
             Err(failure) => return Err(failure.into()),
         }
     }
-    search(&running, key, &order.query).await.map(Json)
+    search(&running, &key, &order.query).await.map(Json)
+}
+
+/// Asks the server for symbols of the project. There are servers that know of a project only through its open files:
+/// where none is open, a source is for as long as that takes.
+async fn ask_for(running: &Running, key: &Key, query: &str) -> Result<Result<Value, server::Failure>, Error> {
+    let ask = async || running.server.request("workspace/symbol", json!({"query": query})).await;
+    if !running.open().is_empty() {
+        return Ok(ask().await);
+    }
+    let Some(first) = listed(key).await?.into_iter().next() else { return Ok(ask().await) };
+    let turn = running.turn().await?;
+    open(running, key.language, &first).await?;
+    let answer = ask().await;
+    close(running, &first).await?;
+    drop(turn);
+    Ok(answer)
+}
+
+/// The sources of a project.
+async fn listed(key: &Key) -> Result<Vec<PathBuf>, Error> {
+    let (project, language) = (key.project.clone(), key.language);
+    let sources = spawn_blocking(move || sources(&project, language)).await;
+    sources.map_err(|error| Error::internal(error.to_string()))
 }
 
 /// Symbols whose name holds `query` in any letter case: of open files first, then of others, as far as time allows.
-async fn search(running: &Arc<Running>, key: Key, query: &str) -> Result<Vec<Symbol>, Error> {
+async fn search(running: &Running, key: &Key, query: &str) -> Result<Vec<Symbol>, Error> {
     let deadline = Instant::now() + SEARCH;
     let mut files = running.open();
-    let listed = spawn_blocking(move || sources(&key.project, key.language)).await;
-    for file in listed.map_err(|error| Error::internal(error.to_string()))? {
+    for file in listed(key).await? {
         if !files.contains(&file) {
             files.push(file);
         }

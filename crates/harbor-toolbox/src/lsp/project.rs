@@ -1,17 +1,19 @@
 //! Files of a project, as the protocol names them and as the disk does.
 
 use std::ffi::OsStr;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use rustix::fs::{Mode, OFlags, open};
 
 use super::language::Language;
 use crate::context::Context;
 
 /// Largest document, in bytes.
-const DOCUMENT: u64 = 16 << 20;
+const DOCUMENT: u64 = 4 << 20;
 
 /// Most sources that are searched for a symbol.
 const SOURCES: usize = 200;
@@ -25,15 +27,15 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_'
 /// Directories that hold no sources of the project's own.
 const FOREIGN: [&str; 6] = ["node_modules", "__pycache__", "site-packages", "venv", "build", "dist"];
 
-/// The file that a client's `file://` URI means; relative ones are of the work dir, as SDKs send them unencoded.
-pub(super) fn path_of(context: &Context, uri: &str) -> PathBuf {
+/// The file that a client's `file://` URI means, as SDKs send it: not encoded, and relative to the work dir; where no
+/// such file is, to the project, as their documentation says.
+pub(super) fn path_of(context: &Context, project: &Path, uri: &str) -> PathBuf {
     let text = uri.strip_prefix("file://").unwrap_or(uri);
-    let plain = tidy(&context.resolve(text));
-    if plain.exists() {
-        return plain;
-    }
     let decoded: Vec<u8> = percent_decode_str(text).collect();
-    tidy(&context.resolve(OsStr::from_bytes(&decoded)))
+    let (plain, decoded) = (OsStr::new(text), OsStr::from_bytes(&decoded));
+    let candidates = [context.resolve(plain), context.resolve(decoded), project.join(plain), project.join(decoded)];
+    let found = candidates.iter().find(|path| path.exists()).unwrap_or(&candidates[1]);
+    tidy(found)
 }
 
 /// The URI of a file.
@@ -48,14 +50,18 @@ pub(super) fn tidy(path: &Path) -> PathBuf {
 
 /// The text of a document; what is not UTF-8 becomes U+FFFD.
 pub(super) fn read(path: &Path) -> io::Result<String> {
-    let found = std::fs::metadata(path)?;
-    if !found.is_file() {
+    // What is no file is never waited for.
+    let file = open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
+    let file = File::from(file);
+    if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
     }
-    if found.len() > DOCUMENT {
+    let mut bytes = Vec::new();
+    file.take(DOCUMENT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > DOCUMENT {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {} MiB", DOCUMENT >> 20)));
     }
-    std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 /// Sources below `root`, nearest first and not more than a search can bear.
@@ -92,15 +98,36 @@ mod tests {
     #[test]
     fn uris_are_those_of_sdks_and_of_servers() {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("a b%41.py"), "").unwrap();
+        std::fs::create_dir(directory.path().join("p")).unwrap();
+        for name in ["a b%41.py", "p/in.py"] {
+            std::fs::write(directory.path().join(name), "").unwrap();
+        }
         let context = Context::new([].into(), directory.path().to_owned(), Processes::default());
         let here = |name: &str| directory.path().join(name);
-        assert_eq!(path_of(&context, "file://dir/./x.py"), here("dir/x.py"));
-        assert_eq!(path_of(&context, "file:///etc/passwd"), Path::new("/etc/passwd"));
-        assert_eq!(path_of(&context, "file://a b%41.py"), here("a b%41.py"), "as it is on the disk");
+        let path_of = |uri: &str| path_of(&context, &here("p"), uri);
+        assert_eq!(path_of("file://dir/./x.py"), here("dir/x.py"));
+        assert_eq!(path_of("file:///etc/passwd"), Path::new("/etc/passwd"));
+        assert_eq!(path_of("file://a b%41.py"), here("a b%41.py"), "as it is on the disk");
+        assert_eq!(path_of("file://in.py"), here("p/in.py"), "only the project has it");
         let encoded = uri_of(&here("a b%41.py"));
         assert!(encoded.ends_with("/a%20b%2541.py"), "{encoded}");
-        assert_eq!(path_of(&context, &encoded), here("a b%41.py"));
+        assert_eq!(path_of(&encoded), here("a b%41.py"));
+    }
+
+    #[test]
+    fn documents_are_files_of_a_bearable_size() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::write(at("whole"), vec![b'x'; 4 << 20]).unwrap();
+        std::fs::write(at("larger"), vec![b'x'; (4 << 20) + 1]).unwrap();
+        std::fs::write(at("latin"), b"caf\xe9").unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("fifo"), Mode::RUSR | Mode::WUSR).unwrap();
+        assert_eq!(read(&at("whole")).unwrap().len(), 4 << 20);
+        assert_eq!(read(&at("latin")).unwrap(), "caf\u{fffd}");
+        assert_eq!(read(&at("larger")).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        for none in ["fifo", ".", "missing"] {
+            read(&at(none)).unwrap_err();
+        }
     }
 
     #[test]

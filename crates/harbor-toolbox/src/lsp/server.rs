@@ -36,8 +36,8 @@ const ANSWER: Duration = Duration::from_secs(45);
 /// How long each step of a proper end may take before the server is killed.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Most messages on their way to the task that writes them.
-const QUEUE: usize = 64;
+/// Most messages on their way to the task that writes them; each may hold a document.
+const QUEUE: usize = 8;
 
 /// No further message is taken while more bytes than this wait for the server to read them.
 const UNREAD: usize = 4 << 20;

@@ -1,16 +1,27 @@
 //! The servers of the sandbox, by language and project.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 use super::language::Language;
 use super::project::{tidy, uri_of};
-use super::server::Server;
+use super::server::{Failure, Server};
 use crate::context::Context;
 use crate::error::Error;
+
+/// Most servers at a time; each is a process that may take hundreds of megabytes.
+const SERVERS: usize = 8;
+
+/// Most files that one server has open.
+const OPEN: usize = 1024;
+
+/// Longest wait for other documents to be handed over.
+const TURN: Duration = Duration::from_secs(45);
 
 /// Which server: a language, and the project's directory from the root.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -36,17 +47,36 @@ impl Key {
 pub(super) struct Running {
     pub(super) server: Server,
     open: Mutex<BTreeSet<PathBuf>>,
+    /// Held while a document is read and handed over, so that memory holds one of them and each is told of in order.
+    turn: Semaphore,
 }
 
 impl Running {
-    /// Notes a file as open; false when it was so already.
-    pub(super) fn note_open(&self, path: PathBuf) -> bool {
-        self.open_files().insert(path)
+    fn new(server: Server) -> Self {
+        Self { server, open: Mutex::default(), turn: Semaphore::new(1) }
     }
 
-    /// Notes a file as closed.
-    pub(super) fn note_closed(&self, path: &PathBuf) {
-        self.open_files().remove(path);
+    /// Waits until no other document is being handed over.
+    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        timeout(TURN, self.turn.acquire()).await.map_err(|_| Failure::Late)?.map_err(|_| Failure::Ended)
+    }
+
+    /// Notes a file as open; false when it was so already.
+    pub(super) fn note_open(&self, path: &Path) -> Result<bool, Error> {
+        let mut open = self.open_files();
+        if open.contains(path) {
+            return Ok(false);
+        }
+        if open.len() >= OPEN {
+            return Err(Error::too_many(format!("{OPEN} files are open; close one first")));
+        }
+        open.insert(path.to_owned());
+        Ok(true)
+    }
+
+    /// Notes a file as closed; false when it was not open.
+    pub(super) fn note_closed(&self, path: &Path) -> bool {
+        self.open_files().remove(path)
     }
 
     /// The files that are open.
@@ -71,19 +101,25 @@ pub(super) struct Servers {
 impl Servers {
     /// Starts a server unless it runs. Several that ask at once share one start.
     pub(super) async fn start(&self, context: &Context, key: &Key) -> Result<(), Error> {
-        let slot = {
-            let mut slots = self.slots();
-            let slot = slots.entry(key.clone()).or_default();
-            if slot.get().is_some_and(|running| !running.server.is_running()) {
-                *slot = Slot::default();
-            }
-            slot.clone()
-        };
+        let slot = self.place(key)?;
         let start = async || {
             let server = Server::start(context, key.language, &key.project, &uri_of(&key.project)).await?;
-            Ok(Arc::new(Running { server, open: Mutex::default() }))
+            Ok(Arc::new(Running::new(server)))
         };
         slot.get_or_try_init(start).await.map(drop)
+    }
+
+    /// The place of a server, made where there is none. Those of ended servers and failed starts are given up.
+    fn place(&self, key: &Key) -> Result<Slot, Error> {
+        let mut slots = self.slots();
+        slots.retain(|_, slot| match slot.get() {
+            Some(running) => running.server.is_running(),
+            None => Arc::strong_count(slot) > 1, // somebody is starting it
+        });
+        if !slots.contains_key(key) && slots.len() >= SERVERS {
+            return Err(Error::too_many(format!("{SERVERS} language servers are running; stop one first")));
+        }
+        Ok(slots.entry(key.clone()).or_default().clone())
     }
 
     /// A running server.

@@ -1,4 +1,4 @@
-//! What the toolbox drives of an image: Python for the interpreter, and git.
+//! What the toolbox drives of an image: Python for the interpreter, git, and language servers.
 
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
 
@@ -6,3 +6,4 @@ mod client;
 mod git;
 mod git_remote;
 mod interpreter;
+mod lsp;
