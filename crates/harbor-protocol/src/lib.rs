@@ -5,4 +5,5 @@
 //! Public toolbox bodies are not here: they only stream through harbor.
 
 pub mod infra;
+pub mod remote;
 pub mod toolbox;
