@@ -26,10 +26,12 @@ mod params;
 mod ports;
 mod process;
 mod pty;
+mod remote;
 mod routes;
 mod server;
 mod sessions;
 mod system;
+mod upgrade;
 mod websocket;
 
 use std::ffi::{OsStr, OsString};

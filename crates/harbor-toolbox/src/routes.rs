@@ -11,7 +11,7 @@ use crate::auth::{self, Gate};
 use crate::context::Context;
 use crate::error::Error;
 use crate::http::{Redirector, finish, not_found, only_listed_methods, redirect_or_not_found};
-use crate::{files, git, info, interpreter, lsp, ports, process, pty, sessions, system};
+use crate::{files, git, info, interpreter, lsp, ports, process, pty, remote, sessions, system};
 
 /// Routes of the contract that are not built yet, `METHOD path` per line. It only shrinks.
 const GAPS: &str = include_str!("../gaps.txt");
@@ -22,6 +22,7 @@ pub(crate) fn application(context: Context, gate: Gate) -> Router {
     let redirector = Redirector::new(contract.clone(), context.clone());
     let unknown = redirect_or_not_found.with_state(redirector);
     contract
+        .merge(own())
         .fallback_service(unknown)
         .method_not_allowed_fallback(async || not_found())
         .layer(from_fn(only_listed_methods))
@@ -45,6 +46,11 @@ fn built() -> Router<Context> {
         .merge(interpreter::routes())
         .merge(git::routes())
         .merge(lsp::routes())
+}
+
+/// What is asked for by harbor itself, and no part of the contract.
+fn own() -> Router<Context> {
+    Router::new().merge(remote::routes())
 }
 
 /// The routes that answer 501.

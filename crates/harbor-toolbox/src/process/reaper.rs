@@ -110,7 +110,8 @@ impl Child {
         status.and_then(WaitStatus::exit_status).or(signal).unwrap_or(KILLED)
     }
 
-    async fn end(&mut self) -> Option<WaitStatus> {
+    /// Waits for the end and says how it came; none when it cannot be known. As [`Child::wait`] otherwise.
+    pub(crate) async fn end(&mut self) -> Option<WaitStatus> {
         if self.status.is_none() {
             self.status = (&mut self.exited).await.ok();
         }

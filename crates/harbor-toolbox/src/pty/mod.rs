@@ -20,6 +20,7 @@ use axum::routing::{get, post};
 use crate::context::Context;
 use crate::error::Error;
 use session::{Session, Specification};
+pub(crate) use terminal::{Size, Terminal};
 
 /// Most terminals at a time.
 const TERMINALS: usize = 100;

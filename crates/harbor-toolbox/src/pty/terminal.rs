@@ -16,19 +16,19 @@ use crate::process::{Child, Processes};
 
 /// Columns and rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Size {
-    pub(super) cols: u16,
-    pub(super) rows: u16,
+pub(crate) struct Size {
+    pub(crate) cols: u16,
+    pub(crate) rows: u16,
 }
 
 /// This side of a terminal.
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     master: AsyncFd<File>,
 }
 
 impl Terminal {
     /// Starts `command` as the leader of a session whose controlling terminal is a new one.
-    pub(super) fn start(processes: &Processes, mut command: Command, size: Size) -> io::Result<(Self, Child)> {
+    pub(crate) fn start(processes: &Processes, mut command: Command, size: Size) -> io::Result<(Self, Child)> {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&master)?;
         unlockpt(&master)?;
@@ -43,28 +43,32 @@ impl Terminal {
     }
 
     /// Tells the program the new size; the kernel sends it SIGWINCH.
-    pub(super) fn resize(&self, Size { cols, rows }: Size) -> io::Result<()> {
+    pub(crate) fn resize(&self, Size { cols, rows }: Size) -> io::Result<()> {
         let size = Winsize { ws_col: cols, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
         Ok(tcsetwinsize(self.master.get_ref(), size)?)
     }
 
     /// Reads what programs have written; 0 or an error once none has the terminal any more.
-    pub(super) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.when_ready(Interest::READABLE, |mut master| master.read(buffer)).await
     }
 
     /// The same without waiting.
-    pub(super) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.master.get_ref().read(buffer)
     }
 
     /// Types `text`, as fast as programs take it.
-    pub(super) async fn write_all(&self, mut text: &[u8]) -> io::Result<()> {
+    pub(crate) async fn write_all(&self, mut text: &[u8]) -> io::Result<()> {
         while !text.is_empty() {
-            let written = self.when_ready(Interest::WRITABLE, |mut master| master.write(text)).await?;
-            text = &text[written..];
+            text = &text[self.write(text).await?..];
         }
         Ok(())
+    }
+
+    /// Types as much of `text` as programs take at once. Dropping the future types nothing.
+    pub(crate) async fn write(&self, text: &[u8]) -> io::Result<usize> {
+        self.when_ready(Interest::WRITABLE, |mut master| master.write(text)).await
     }
 
     /// Does `action` once it can be done. A terminal that no program has open is for ever ready and never takes input.
