@@ -30,6 +30,7 @@ mod remote;
 mod routes;
 mod server;
 mod sessions;
+mod sftp;
 mod system;
 mod upgrade;
 mod websocket;

@@ -11,7 +11,7 @@ use crate::auth::{self, Gate};
 use crate::context::Context;
 use crate::error::Error;
 use crate::http::{Redirector, finish, not_found, only_listed_methods, redirect_or_not_found};
-use crate::{files, git, info, interpreter, lsp, ports, process, pty, remote, sessions, system};
+use crate::{files, git, info, interpreter, lsp, ports, process, pty, remote, sessions, sftp, system};
 
 /// Routes of the contract that are not built yet, `METHOD path` per line. It only shrinks.
 const GAPS: &str = include_str!("../gaps.txt");
@@ -50,7 +50,7 @@ fn built() -> Router<Context> {
 
 /// What is asked for by harbor itself, and no part of the contract.
 fn own() -> Router<Context> {
-    Router::new().merge(remote::routes())
+    Router::new().merge(remote::routes()).merge(sftp::routes())
 }
 
 /// The routes that answer 501.

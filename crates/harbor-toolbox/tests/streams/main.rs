@@ -3,4 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
 
 mod client;
+mod packets;
 mod program;
+mod sftp;

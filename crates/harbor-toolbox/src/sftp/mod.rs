@@ -1,0 +1,55 @@
+//! A file server for the SSH gateway: SFTP version 3 as OpenSSH speaks it, on an upgraded stream (contract, edges
+//! §2.3).
+//!
+//! Why here: the toolbox runs as the sandbox's user, so the kernel decides what each request may touch and follows or
+//! refuses links, whatever the image holds; no `sftp-server` is needed. Nothing is confined: it is the user's sandbox.
+//! Guarantees: names are bytes, UTF-8 or not; no file system work runs on the runtime's thread; FIFOs are never waited
+//! for; sessions, handles, packets and answers are bounded; a client that does not read its answers is not served on.
+//! Requests are carried out in the order sent. What is no packet ends the session, an unknown request does not.
+//! Leaves out: the extensions that only save round trips (`copy-data`, `users-groups-by-id@openssh.com`).
+
+mod attributes;
+mod directory;
+mod reply;
+mod request;
+mod serve;
+mod session;
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::get;
+use axum::{Extension, Router};
+use harbor_protocol::remote::{SFTP_PATH, SFTP_UPGRADE};
+use tokio::sync::Semaphore;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::upgrade::upgrade;
+use session::Session;
+
+/// Most sessions at a time.
+const SESSIONS: usize = 64;
+
+/// The route of this module, harbor's own.
+pub(crate) fn routes() -> Router<Context> {
+    let permits = Arc::new(Semaphore::new(SESSIONS));
+    Router::new().route(SFTP_PATH, get(open)).layer(Extension(permits))
+}
+
+async fn open(
+    State(context): State<Context>,
+    Extension(permits): Extension<Arc<Semaphore>>,
+    request: Request,
+) -> Result<Response, Error> {
+    let permit = permits.try_acquire_owned();
+    let permit = permit.map_err(|_| Error::too_many(format!("{SESSIONS} SFTP sessions are open; close one first")))?;
+    let session = Session::new(context.work_dir(), context.home());
+    let (response, task) = upgrade(request, SFTP_UPGRADE, async move |stream| {
+        serve::serve(stream, session).await;
+        drop(permit);
+    })?;
+    context.processes().chores().spawn(task);
+    Ok(response)
+}
