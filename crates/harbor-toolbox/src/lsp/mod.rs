@@ -5,6 +5,8 @@
 //! Leaves out: servers of its own. Where the image lacks one, the answer names it and how to install it.
 
 mod framing;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod language;
 mod project;
 mod server;

@@ -10,6 +10,8 @@
 
 mod attributes;
 mod directory;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod reply;
 mod request;
 mod serve;
