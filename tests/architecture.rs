@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("harbor-api", &["harbor-control", "harbor-model"]),
     ("harbor-toolbox", &["harbor-protocol"]),
     ("harbor-infra", &["harbor-protocol"]),
+    ("harbor-git", &[]),
     (
         "harbor",
         &[
@@ -33,7 +34,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Heavy dependencies, each kept in one spot. Black-box tests may use a client of their own.
-const ALONE: &[(&str, &str)] = &[("rusqlite", "harbor-store"), ("bollard", "harbor-runner"), ("clap", "harbor")];
+const ALONE: &[(&str, &str)] =
+    &[("rusqlite", "harbor-store"), ("bollard", "harbor-runner"), ("clap", "harbor"), ("git2", "harbor-git")];
 
 fn metadata() -> Metadata {
     MetadataCommand::new().no_deps().exec().expect("cargo metadata")
