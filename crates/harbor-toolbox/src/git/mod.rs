@@ -1,11 +1,11 @@
-//! Git repositories of the sandbox (contract, toolbox §12), driven by the image's own `git`.
-//!
-//! Leaves out: an engine of its own. An image without git gets an answer that says so.
+//! Git repositories of the sandbox (contract, toolbox §12), driven by a git: the image's own, or the one delivered
+//! with the toolbox (`engine`).
 
 mod branches;
 mod changes;
 mod clone;
 mod credentials;
+mod engine;
 mod failure;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;

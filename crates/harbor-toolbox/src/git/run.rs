@@ -1,9 +1,9 @@
-//! Runs the image's `git` (contract, toolbox §12.1).
+//! Runs git (contract, toolbox §12.1).
 //!
 //! Guarantees: nothing is asked of a terminal, no hook and no pager runs, nothing but the named directory is searched
 //! for a repository, every run has a deadline and bounded output, and one whose caller went away is killed.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::time::timeout;
 
 use super::credentials::{Credentials, FD_VARIABLE};
-use super::failure;
+use super::{engine, failure};
 use crate::context::Context;
 use crate::error::Error;
 use crate::process::Child;
@@ -175,10 +175,8 @@ impl<'a> Git<'a> {
 
     fn start(&self, arguments: &[&str]) -> io::Result<Result<(Child, Streams), Error>> {
         let environment = self.context.environment();
-        if command::on_path(OsStr::new("git"), &environment).is_none() {
-            return Ok(Err(failure::no_git()));
-        }
-        let mut command = command::command(OsStr::new("git"), &environment, &self.variables, &self.directory);
+        let Some(program) = engine::program(&environment) else { return Ok(Err(failure::no_git())) };
+        let mut command = command::command(&program, &environment, &self.variables, &self.directory);
         for unwanted in environment.keys().filter(|name| is_unwanted(name)) {
             command.env_remove(unwanted);
         }

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,8 @@ use tempfile::TempDir;
 
 /// Longest wait for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_harbor-toolbox");
 
 /// A configured toolbox; killed when dropped.
 pub(crate) struct Toolbox {
@@ -60,8 +62,22 @@ impl Toolbox {
 
     /// The same with this PATH.
     pub(crate) fn with_path(path: &str) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_harbor-toolbox"));
+        let program = Path::new(PROGRAM);
+        assert!(program.with_file_name("harbor-git").exists(), "cargo build -p harbor-git makes what lies beside it");
+        Self::launch(program, path, tempfile::tempdir().unwrap())
+    }
+
+    /// The same with nothing on PATH, and nothing beside the program.
+    pub(crate) fn alone() -> Self {
+        // Of one file system, so that it can be a link; a copy may be busy still when it is to be run.
+        let home = tempfile::tempdir_in(Path::new(PROGRAM).parent().unwrap()).unwrap();
+        let program = home.path().join("harbor-toolbox");
+        std::fs::hard_link(PROGRAM, &program).unwrap();
+        Self::launch(&program, "/nowhere", home)
+    }
+
+    fn launch(program: &Path, path: &str, home: TempDir) -> Self {
+        let mut command = Command::new(program);
         command.args(["--listen", "127.0.0.1:0"]).current_dir(home.path()).stdout(Stdio::piped());
         command.env_clear().env("PATH", path).env("HOME", home.path());
         let mut process = command.spawn().unwrap();
@@ -69,9 +85,14 @@ impl Toolbox {
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut announcement).unwrap();
         let address = announcement.split_whitespace().last().unwrap().parse().unwrap();
         let toolbox = Self { process, address, home };
-        let configuration = json!({"protocol": 1, "sandbox": "s", "token": "T", "env": {"PATH": path}});
-        assert_eq!(toolbox.post("/.harbor/configure", &configuration).status, 200);
+        toolbox.set_environment(&json!({"PATH": path}));
         toolbox
+    }
+
+    /// Configures the toolbox with the environment of the processes that it starts from now on.
+    pub(crate) fn set_environment(&self, variables: &Value) {
+        let configuration = json!({"protocol": 1, "sandbox": "s", "token": "T", "env": variables});
+        assert_eq!(self.post("/.harbor/configure", &configuration).status, 200);
     }
 
     /// A path in the home directory.
@@ -109,15 +130,21 @@ impl Toolbox {
     }
 
     fn send(&self, method: &str, path: &str, body: &str) -> Answer {
-        let length = body.len();
-        let mut stream =
-            self.connect(&format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {length}\r\n"));
-        stream.write_all(body.as_bytes()).unwrap();
+        let mut stream = self.begin(method, path, body);
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
         let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
         let status = std::str::from_utf8(&answer[9..12]).unwrap().parse().unwrap();
         Answer { status, body: answer[end + 4..].to_vec() }
+    }
+
+    /// A connection on which this request has been sent.
+    pub(crate) fn begin(&self, method: &str, path: &str, body: &str) -> TcpStream {
+        let length = body.len();
+        let mut stream =
+            self.connect(&format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {length}\r\n"));
+        stream.write_all(body.as_bytes()).unwrap();
+        stream
     }
 
     /// A connection on which this head has been sent.

@@ -1,15 +1,35 @@
-//! Git routes against real repositories, on disk and over HTTP (contract, toolbox §12).
+//! Git routes against real repositories, on disk and over HTTP (contract, toolbox §12): every case with the image's git
+//! and with the one delivered beside the toolbox.
 
 use serde_json::{Value, json};
 
 use crate::client::Toolbox;
+use crate::git_engine::Engine;
 use crate::git_remote::Remote;
 
 const LOGIN: &str = "ann:S3cretWord";
 
+with_both! {
+    a_private_remote_takes_the_login_and_nobody_else_sees_it,
+    a_login_in_the_address_works_and_is_not_kept,
+    a_redirect_does_not_carry_the_login_to_another_host,
+    stored_credentials_are_used_when_none_are_given,
+    a_clone_follows_one_branch_and_is_published,
+    a_clone_can_stand_at_a_commit,
+    a_failed_clone_leaves_nothing_behind,
+    a_clone_keeps_the_files_that_are_there,
+    pushes_say_why_they_are_refused,
+    pulls_move_forward_or_not_at_all,
+    branches_come_and_go,
+    a_repository_begins_empty,
+    paths_are_taken_literally_and_missing_ones_told,
+    changes_can_be_taken_back,
+    remotes_and_settings_are_kept,
+}
+
 /// A toolbox with `remotes/x.git`: branches `main` (three commits) and `dev` (one more), and the tag `v1`.
-fn toolbox_with_remote() -> Toolbox {
-    let toolbox = Toolbox::start();
+fn toolbox_with_remote(engine: Engine) -> Toolbox {
+    let toolbox = engine.toolbox();
     toolbox.shell(
         "git config --global user.name T; git config --global user.email t@e; git config --global init.defaultBranch main
          git init -q r; cd r
@@ -21,8 +41,8 @@ fn toolbox_with_remote() -> Toolbox {
 }
 
 /// The same with a clone of `main` in `c`.
-fn toolbox_with_clone() -> Toolbox {
-    let toolbox = toolbox_with_remote();
+fn toolbox_with_clone(engine: Engine) -> Toolbox {
+    let toolbox = toolbox_with_remote(engine);
     toolbox.post("/git/clone", &json!({"url": "remotes/x.git", "path": "c"})).empty(200);
     toolbox
 }
@@ -39,9 +59,8 @@ fn refused(toolbox: &Toolbox, path: &str, body: &Value, status: u16, code: &str)
     assert_eq!(answer.refusal(), (status, code.to_owned()), "{path} {body} {answer:?}");
 }
 
-#[test]
-fn a_private_remote_takes_the_login_and_nobody_else_sees_it() {
-    let toolbox = toolbox_with_remote();
+fn a_private_remote_takes_the_login_and_nobody_else_sees_it(engine: Engine) {
+    let toolbox = toolbox_with_remote(engine);
     let remote = Remote::start(&toolbox, LOGIN);
     let url = remote.url("x.git");
     refused(&toolbox, "/git/clone", &json!({"url": url, "path": "c"}), 401, "GIT_AUTH_FAILED");
@@ -64,9 +83,8 @@ fn a_private_remote_takes_the_login_and_nobody_else_sees_it() {
     assert_eq!(toolbox.shell("grep -rl S3cretWord c .git-credentials .gitconfig 2>&1 | grep -v 'No such' || true"), "");
 }
 
-#[test]
-fn a_login_in_the_address_works_and_is_not_kept() {
-    let toolbox = toolbox_with_remote();
+fn a_login_in_the_address_works_and_is_not_kept(engine: Engine) {
+    let toolbox = toolbox_with_remote(engine);
     let remote = Remote::start(&toolbox, LOGIN);
     let url = remote.url_with("ann:S3cretWord", "x.git");
     toolbox.post("/git/clone", &json!({"url": url, "path": "c"})).empty(200);
@@ -79,9 +97,8 @@ fn a_login_in_the_address_works_and_is_not_kept() {
     assert!(!answer.message().contains("S3cret"), "{answer:?}");
 }
 
-#[test]
-fn a_redirect_does_not_carry_the_login_to_another_host() {
-    let toolbox = toolbox_with_remote();
+fn a_redirect_does_not_carry_the_login_to_another_host(engine: Engine) {
+    let toolbox = toolbox_with_remote(engine);
     let other = Remote::start(&toolbox, LOGIN);
     let first = Remote::redirecting(&toolbox, &other);
     let order = json!({"url": first.url("x.git"), "path": "c", "username": "ann", "password": "S3cretWord"});
@@ -89,9 +106,8 @@ fn a_redirect_does_not_carry_the_login_to_another_host() {
     assert!(other.seen().contains("authorization: no") && !other.seen().contains("authorization: yes"));
 }
 
-#[test]
-fn stored_credentials_are_used_when_none_are_given() {
-    let toolbox = toolbox_with_remote();
+fn stored_credentials_are_used_when_none_are_given(engine: Engine) {
+    let toolbox = toolbox_with_remote(engine);
     let remote = Remote::start(&toolbox, LOGIN);
     let host = remote.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
     let login = json!({"username": "ann", "password": "S3cretWord", "host": host, "protocol": "http"});
@@ -103,9 +119,8 @@ fn stored_credentials_are_used_when_none_are_given() {
     refused(&toolbox, "/git/credentials", &json!({"username": "a", "password": "b\nc"}), 400, "BAD_REQUEST");
 }
 
-#[test]
-fn a_clone_follows_one_branch_and_is_published() {
-    let toolbox = toolbox_with_clone();
+fn a_clone_follows_one_branch_and_is_published(engine: Engine) {
+    let toolbox = toolbox_with_clone(engine);
     let expected = json!({"currentBranch": "main", "fileStatus": [], "branchPublished": true, "ahead": 0, "behind": 0,
                           "upstream": "origin/main", "detached": false});
     assert_eq!(status(&toolbox, "c"), expected);
@@ -119,9 +134,8 @@ fn a_clone_follows_one_branch_and_is_published() {
     assert_eq!(toolbox.get("/git/branches?path=e/f").json(), branches);
 }
 
-#[test]
-fn a_clone_can_stand_at_a_commit() {
-    let toolbox = toolbox_with_clone();
+fn a_clone_can_stand_at_a_commit(engine: Engine) {
+    let toolbox = toolbox_with_clone(engine);
     let commit = toolbox.shell("git -C r rev-parse main~1").trim().to_owned();
     let order = |path: &str, commit: &str| json!({"url": "remotes/x.git", "path": path, "commit_id": commit});
     toolbox.post("/git/clone", &order("at", &commit)).empty(200);
@@ -134,9 +148,8 @@ fn a_clone_can_stand_at_a_commit() {
     }
 }
 
-#[test]
-fn a_failed_clone_leaves_nothing_behind() {
-    let toolbox = toolbox_with_remote();
+fn a_failed_clone_leaves_nothing_behind(engine: Engine) {
+    let toolbox = toolbox_with_remote(engine);
     toolbox.shell("mkdir empty; git init -q --bare remotes/empty.git");
     let before = toolbox.shell("find . -not -path './remotes*' | sort");
     for (url, branch, code) in [
@@ -164,9 +177,8 @@ fn a_failed_clone_leaves_nothing_behind() {
     refused(&toolbox, "/git/clone", &json!({"url": "remotes/x.git", "path": "r"}), 409, "CONFLICT");
 }
 
-#[test]
-fn a_clone_keeps_the_files_that_are_there() {
-    let toolbox = toolbox_with_remote();
+fn a_clone_keeps_the_files_that_are_there(engine: Engine) {
+    let toolbox = toolbox_with_remote(engine);
     toolbox.write("c/k", "keep");
     toolbox.write("c/a", "mine");
     toolbox.post("/git/clone", &json!({"url": "remotes/x.git", "path": "c", "branch": "dev"})).empty(200);
@@ -177,9 +189,8 @@ fn a_clone_keeps_the_files_that_are_there() {
     assert_eq!(files, expected);
 }
 
-#[test]
-fn pushes_say_why_they_are_refused() {
-    let toolbox = toolbox_with_clone();
+fn pushes_say_why_they_are_refused(engine: Engine) {
+    let toolbox = toolbox_with_clone(engine);
     toolbox.shell("git clone -q remotes/x.git o; cd o; git commit -q --allow-empty -m other; git push -q; cd ../c; git commit -q --allow-empty -m mine");
     refused(&toolbox, "/git/push", &json!({"path": "c"}), 409, "GIT_PUSH_REJECTED");
     refused(&toolbox, "/git/push", &json!({"path": "c", "branch": "none"}), 404, "GIT_BRANCH_NOT_FOUND");
@@ -197,9 +208,8 @@ fn pushes_say_why_they_are_refused() {
     refused(&toolbox, "/git/push", &json!({"path": "c"}), 409, "CONFLICT");
 }
 
-#[test]
-fn pulls_move_forward_or_not_at_all() {
-    let toolbox = toolbox_with_clone();
+fn pulls_move_forward_or_not_at_all(engine: Engine) {
+    let toolbox = toolbox_with_clone(engine);
     let pull = json!({"path": "c"});
     toolbox.shell("git clone -q remotes/x.git o; cd o; echo 4 > a; git commit -qam four; git push -q");
     toolbox.write("c/a", "dirty");
@@ -219,9 +229,8 @@ fn pulls_move_forward_or_not_at_all() {
     assert_eq!(toolbox.shell("cat c/a"), "5\n", "a detached head follows the remote's head");
 }
 
-#[test]
-fn branches_come_and_go() {
-    let toolbox = toolbox_with_clone();
+fn branches_come_and_go(engine: Engine) {
+    let toolbox = toolbox_with_clone(engine);
     let named = |name: &str| json!({"path": "c", "name": name, "branch": name});
     toolbox.write("c/a", "changed");
     toolbox.post("/git/branches", &named("new")).empty(201);
@@ -243,9 +252,8 @@ fn branches_come_and_go() {
     assert_eq!(toolbox.get("/git/branches?path=c").json(), json!({"branches": ["dev", "main"], "current": "dev"}));
 }
 
-#[test]
-fn a_repository_begins_empty() {
-    let toolbox = Toolbox::start();
+fn a_repository_begins_empty(engine: Engine) {
+    let toolbox = engine.toolbox();
     toolbox.post("/git/init", &json!({"path": "n/r", "initial_branch": "trunk"})).empty(201);
     toolbox.post("/git/init", &json!({"path": "n/r", "initial_branch": "other"})).empty(201);
     assert_eq!(
@@ -279,9 +287,8 @@ fn a_repository_begins_empty() {
     assert!(answer.message().starts_with("invalid body request: invalid request body: "), "{answer:?}");
 }
 
-#[test]
-fn paths_are_taken_literally_and_missing_ones_told() {
-    let toolbox = toolbox_with_clone();
+fn paths_are_taken_literally_and_missing_ones_told(engine: Engine) {
+    let toolbox = toolbox_with_clone(engine);
     toolbox.shell("cd c; touch 'x*' xy; printf '*.log\\n' > .gitignore; touch z.log");
     toolbox.post("/git/add", &json!({"path": "c", "files": ["x*"]})).empty(200);
     assert_eq!(toolbox.shell("git -C c diff --cached --name-only"), "x*\n");
@@ -291,9 +298,8 @@ fn paths_are_taken_literally_and_missing_ones_told() {
     refused(&toolbox, "/git/add", &json!({"path": "c", "files": ["z.log"]}), 400, "BAD_REQUEST");
 }
 
-#[test]
-fn changes_can_be_taken_back() {
-    let toolbox = toolbox_with_clone();
+fn changes_can_be_taken_back(engine: Engine) {
+    let toolbox = toolbox_with_clone(engine);
     let state =
         || toolbox.shell("cd c; cat a; git diff --name-only; git diff --cached --name-only; git rev-list --count HEAD");
     toolbox.shell("cd c; echo x > a; git add a");
@@ -317,9 +323,8 @@ fn changes_can_be_taken_back() {
     refused(&toolbox, "/git/restore", &json!({"path": "c"}), 400, "INVALID_REQUEST_BODY");
 }
 
-#[test]
-fn remotes_and_settings_are_kept() {
-    let toolbox = toolbox_with_clone();
+fn remotes_and_settings_are_kept(engine: Engine) {
+    let toolbox = toolbox_with_clone(engine);
     let remote = |url: &str, more: Value| {
         let mut order = json!({"path": "c", "name": "up", "url": url});
         order.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -358,7 +363,7 @@ fn remotes_and_settings_are_kept() {
 
 #[test]
 fn without_git_the_answer_says_so() {
-    let toolbox = Toolbox::with_path("/nowhere");
+    let toolbox = Toolbox::alone();
     for order in [json!({"path": "r"}), json!({"path": "r", "initial_branch": "main"})] {
         let answer = toolbox.post("/git/init", &order);
         assert_eq!(answer.status, 501);

@@ -1,11 +1,12 @@
 # A git server over HTTP for tests: `git http-backend` behind one login, and a look at who could see the secret.
 #
 # argv: directory of the repositories, file with "user:password" or empty text, file for what was seen, optional
-# address that everything is redirected to. Prints its port.
+# address that everything is redirected to. With REMOTE_CERTIFICATE it speaks TLS. Prints its port.
 import base64
 import glob
 import http.server
 import os
+import ssl
 import subprocess
 import sys
 
@@ -85,5 +86,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+if "REMOTE_CERTIFICATE" in os.environ:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(os.environ["REMOTE_CERTIFICATE"])
+    server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
 print(server.server_port, flush=True)
 server.serve_forever()

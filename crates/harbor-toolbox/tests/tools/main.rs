@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
 
 mod client;
+#[macro_use]
+mod git_engine;
 mod git;
 mod git_remote;
+mod git_transports;
 mod interpreter;
 mod lsp;
