@@ -162,13 +162,14 @@ start_engine() {
 
 # --- the build ---
 
-# Sets toolbox_binary and infra_binary, the static builds that harbor embeds. harbor-runner's build script finds them at
+# Sets toolbox_binary, git_binary and infra_binary, the static builds that harbor embeds. harbor-runner's build script finds them at
 # this place by itself; elsewhere it is told, once they exist, so that no cargo call builds again what another has built.
 locate_embedded() {
   embedded_triple=${HARBOR_TARGET:-$(cd "$repository" && rustc -vV | sed -n 's/^host: //p')}
   toolbox_binary=$target_directory/embedded/$embedded_triple/embedded/harbor-toolbox
+  git_binary=${toolbox_binary%/*}/harbor-git
   infra_binary=${toolbox_binary%/*}/harbor-infra
-  if [[ -n ${CARGO_TARGET_DIR:-}${HARBOR_TARGET:-} && -s $toolbox_binary && -s $infra_binary ]]; then
-    export HARBOR_TOOLBOX_BINARY=$toolbox_binary HARBOR_INFRA_BINARY=$infra_binary
+  if [[ -n ${CARGO_TARGET_DIR:-}${HARBOR_TARGET:-} && -s $toolbox_binary && -s $git_binary && -s $infra_binary ]]; then
+    export HARBOR_TOOLBOX_BINARY=$toolbox_binary HARBOR_GIT_BINARY=$git_binary HARBOR_INFRA_BINARY=$infra_binary
   fi
 }

@@ -1,6 +1,6 @@
-//! Embeds the static builds of toolbox and infra, compressed; `scripts/build` makes them before this crate.
+//! Embeds the static builds of toolbox, its git, and infra, compressed; `scripts/build` makes them before this crate.
 //!
-//! Their paths come from `HARBOR_TOOLBOX_BINARY` and `HARBOR_INFRA_BINARY`, else from where `scripts/build` puts them.
+//! Their paths come from the variables in `BINARIES`, else from where `scripts/build` puts them.
 //! Without them this crate still builds, and says at run time which command to run; a release build refuses.
 
 use std::env;
@@ -12,8 +12,11 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 /// Crate name and the variable that holds the path of its binary.
-const BINARIES: [(&str, &str); 2] =
-    [("harbor-toolbox", "HARBOR_TOOLBOX_BINARY"), ("harbor-infra", "HARBOR_INFRA_BINARY")];
+const BINARIES: [(&str, &str); 3] = [
+    ("harbor-toolbox", "HARBOR_TOOLBOX_BINARY"),
+    ("harbor-git", "HARBOR_GIT_BINARY"),
+    ("harbor-infra", "HARBOR_INFRA_BINARY"),
+];
 
 fn main() -> io::Result<()> {
     let out = PathBuf::from(variable("OUT_DIR")?);
@@ -30,7 +33,7 @@ fn main() -> io::Result<()> {
     }
     let complete = contents.len() == BINARIES.len();
     if !complete && variable("PROFILE")? == "release" {
-        return Err(io::Error::other("toolbox and infra are not built; a release is made by ./scripts/build"));
+        return Err(io::Error::other("toolbox, git and infra are not built; a release is made by ./scripts/build"));
     }
     let code = if complete { embed(&out, &contents)? } else { "None".to_owned() };
     fs::write(out.join("embedded.rs"), code)

@@ -1,6 +1,6 @@
-//! Puts toolbox and infra onto the engine: one named volume per instance (design D4a, Delivery).
+//! Puts toolbox, its git, and infra onto the engine: one named volume per instance (design D4a, Delivery).
 //!
-//! Both lie in a directory named by a hash of their contents, with `daytona`, a link to the toolbox, for whoever is in
+//! They lie in a directory named by a hash of their contents, with `daytona`, a link to the toolbox, for whoever is in
 //! the sandbox; the link `current` names the directory in use. A running sandbox keeps the files that it runs, a starting
 //! one gets the newest. Nothing of the host's file system is involved, so a remote engine is no different. `current` is
 //! switched by `harbor-infra --install`, inside a short container, because a rename there is atomic and copying a link
@@ -35,7 +35,7 @@ const MOST: usize = 64 * 1024 * 1024;
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl Runner {
-    /// Makes sure that the volume holds this build's toolbox and infra, every byte, and that they are the current ones.
+    /// Makes sure that the volume holds this build's binaries, every byte, and that they are the current ones.
     pub(crate) async fn deliver(&self) -> Result<(), RunnerError> {
         let embedded = EMBEDDED.as_ref().ok_or(RunnerError::Incomplete)?;
         let _one_at_a_time = self.delivering().await;
@@ -147,7 +147,7 @@ fn failed(reason: &str) -> RunnerError {
     RunnerError::Delivery { reason: reason.to_owned() }
 }
 
-/// An archive of the directory with both binaries and the command's link.
+/// An archive of the directory with the binaries and the command's link.
 fn pack(embedded: &Embedded) -> io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
@@ -176,7 +176,7 @@ fn command_target() -> &'static Path {
     binary.file_name().map_or(binary, Path::new)
 }
 
-/// Whether an archive of the directory has both binaries and the command's link as they should be.
+/// Whether an archive of the directory has all binaries and the command's link as they should be.
 fn is_whole(archive: &[u8], embedded: &Embedded) -> io::Result<bool> {
     let mut archive = tar::Archive::new(archive);
     let mut good = 0;

@@ -1,15 +1,15 @@
-//! The static builds of toolbox and infra that this binary carries.
+//! The static builds of toolbox, its git, and infra that this binary carries.
 
 use std::io;
 
 use harbor_protocol::toolbox;
 
-/// Both binaries and the directory they are delivered to.
+/// The binaries and the directory they are delivered to.
 #[derive(Debug)]
 pub(crate) struct Embedded {
     /// Name of their directory in the toolbox volume: a hash of their contents.
     pub(crate) directory: &'static str,
-    /// Toolbox and infra.
+    /// Toolbox, its git, and infra.
     pub(crate) binaries: &'static [Binary],
 }
 
@@ -32,7 +32,7 @@ impl Binary {
     }
 }
 
-/// What `build.rs` found; `None` when toolbox and infra had not been built before this crate.
+/// What `build.rs` found; `None` when they had not all been built before this crate.
 pub(crate) const EMBEDDED: Option<Embedded> = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
 /// The container path of the directory that is delivered to.

@@ -23,7 +23,7 @@ forget_environment() {
   local name
   for name in $(compgen -e); do
     case $name in
-      HARBOR_BINARY | HARBOR_TOOLBOX_BINARY | HARBOR_INFRA_BINARY | HARBOR_TEST_*) ;;
+      HARBOR_BINARY | HARBOR_TOOLBOX_BINARY | HARBOR_GIT_BINARY | HARBOR_INFRA_BINARY | HARBOR_TEST_*) ;;
       HARBOR_* | DAYTONA_*) unset "$name" ;;
     esac
   done
