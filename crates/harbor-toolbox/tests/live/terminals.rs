@@ -118,8 +118,9 @@ fn a_lazy_terminal_waits_and_remembers_its_size() {
     let mut client = connect(&toolbox, "t", "", "");
     client.text("stty size\n");
     client.until("31 101");
-    client.text("trap 'stty size' WINCH\n");
-    client.until("WINCH");
+    // a program on the terminal, which is told of a new size at once
+    client.text("sh -c 'trap \"stty size\" WINCH; echo se\"\"t; while :; do sleep 0.1; done'\n");
+    client.until("set\r\n");
     assert_eq!(toolbox.post("/process/pty/t/resize", &json!({"cols": 102, "rows": 32})).status, 200);
     client.until("32 102");
     for size in [json!({"cols": 1001, "rows": 1}), json!({"cols": -1, "rows": 1}), json!({"cols": 1.5, "rows": 1})] {

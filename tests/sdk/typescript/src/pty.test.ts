@@ -94,7 +94,7 @@ test('it has the size, directory and environment that were asked for', async () 
 
 test('it is resized', async () => {
   const terminal = await made()
-  await terminal.says('stty size; trap \'echo "now $(stty size)"\' WINCH', '24 80\r\n')
+  await terminal.says('stty size; trap \'echo "now $(stty size </dev/tty)"\' WINCH', '24 80\r\n')
   const info = await terminal.handle.resize(150, 40)
   assert.deepEqual([info.cols, info.rows], [150, 40])
   await terminal.says('true', 'now 40 150\r\n')
