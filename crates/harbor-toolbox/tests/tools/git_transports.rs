@@ -107,7 +107,10 @@ fn history_can_be_cut_short(engine: Engine) {
     for (name, url) in [("web", remote.url("x.git")), ("file", file)] {
         toolbox.post("/git/clone", &json!({"url": url, "path": name, "depth": 2})).empty(200);
         assert_eq!(commits(&toolbox, name), 2, "{name}");
-        assert_eq!(toolbox.shell(&format!("git -C {name} rev-list --count HEAD; git -C {name} fsck --no-dangling")), "2\n");
+        assert_eq!(
+            toolbox.shell(&format!("git -C {name} rev-list --count HEAD; git -C {name} fsck --no-dangling")),
+            "2\n"
+        );
         let at = format!("{name}-at");
         toolbox.post("/git/clone", &json!({"url": url, "path": at, "depth": 1, "commit_id": first})).empty(200);
         assert_eq!(toolbox.shell(&format!("cat {at}/a")), "2\n");
