@@ -62,7 +62,8 @@ const QUEUE: usize = 4096;
 
 const READERS: usize = 2;
 
-const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("migrations/0001.sql"))];
+const MIGRATIONS: &[M<'static>] =
+    &[M::up(include_str!("migrations/0001.sql")), M::up(include_str!("migrations/0002.sql"))];
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 

@@ -12,6 +12,7 @@ mod organizations;
 mod outbox;
 mod row;
 mod sandboxes;
+mod signing_keys;
 mod snapshots;
 mod stock;
 

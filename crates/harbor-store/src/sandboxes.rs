@@ -12,7 +12,7 @@ use rusqlite::{Connection, Row, Transaction, named_params, params};
 
 use crate::changes::Change;
 use crate::row::{self, SeenColumns};
-use crate::{Store, StoreError, outbox, stock};
+use crate::{Store, StoreError, outbox, signing_keys, stock};
 
 impl Store {
     /// Records a new sandbox; its name must be free in its organization, else [`StoreError::NameTaken`].
@@ -58,6 +58,7 @@ impl Store {
             after.updated_at = to_millisecond(now);
             transaction.prepare_cached("DELETE FROM sandbox WHERE id = ?1")?.execute(params![id.to_string()])?;
             insert(transaction, &after)?;
+            signing_keys::forget_gone(transaction, &after)?;
             outbox::note_sandbox(transaction, Some(&before), &after)?;
             changes.push(Change::Sandbox { before: Some(Arc::new(before)), after: Arc::new(after.clone()) });
             Ok((after, outcome))

@@ -255,6 +255,37 @@ async fn removed_sandboxes_are_not_live_and_go_after_their_time() {
 }
 
 #[tokio::test]
+async fn a_signing_key_is_made_once_replaced_at_once_and_goes_with_its_sandbox() {
+    let fixture = fixture().await;
+    let store = &fixture.store;
+    let id = insert(store, Sandbox { failure: None, ..sandbox(fixture.organization, "box") }).await.unwrap().id;
+    let other = insert(store, sandbox(fixture.organization, "other")).await.unwrap().id;
+    assert_eq!(store.signing_key(id).await.unwrap(), None);
+    let offers = ["a", "b", "c", "d"].map(|offer| store.ensure_signing_key(id, Secret::new(offer)));
+    let [first, second, third, fourth] = offers;
+    let answers = tokio::join!(first, second, third, fourth);
+    let kept = store.signing_key(id).await.unwrap().unwrap();
+    for answer in [answers.0, answers.1, answers.2, answers.3] {
+        assert_eq!(answer.unwrap(), kept);
+    }
+    store.replace_signing_key(id, Secret::new("new")).await.unwrap();
+    store.replace_signing_key(other, Secret::new("others")).await.unwrap();
+    let stopped = store.change_sandbox(id, now(), |row| row.desired = Desired::Stopped).await.unwrap().0;
+    assert_eq!(stopped.state(), State::Stopped);
+    assert_eq!(store.ensure_signing_key(id, Secret::new("late")).await.unwrap(), Secret::new("new"));
+
+    store.change_sandbox(id, now(), |row| row.desired = Desired::Destroyed).await.unwrap();
+    assert_eq!(store.signing_key(id).await.unwrap(), None);
+    for gone in [id, SandboxId::random()] {
+        let refused = store.ensure_signing_key(gone, Secret::new("x")).await;
+        assert!(matches!(refused, Err(StoreError::NoSandbox(_))), "{refused:?}");
+        let refused = store.replace_signing_key(gone, Secret::new("x")).await;
+        assert!(matches!(refused, Err(StoreError::NoSandbox(_))), "{refused:?}");
+    }
+    assert_eq!(store.signing_key(other).await.unwrap(), Some(Secret::new("others")));
+}
+
+#[tokio::test]
 async fn use_never_moves_back() {
     let fixture = fixture().await;
     let row = insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
