@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::Kind;
-use crate::{Caller, Control, Error};
+use crate::{Caller, Control, Error, SignedFile, now};
 
 /// How long a connection inside a sandbox may take.
 const DIAL_DEADLINE: Duration = Duration::from_secs(5);
@@ -27,6 +27,9 @@ pub enum Credential {
     Bearer(Secret),
     /// The sandbox's preview token (contract, edges §1.5, 2 and 3).
     PreviewToken(Secret),
+    /// A signed URL of one file (contract, toolbox §11.15). Whoever holds an admission got with it asks the toolbox
+    /// for that operation on that file, and for nothing else.
+    SignedFile(SignedFile),
 }
 
 /// Bytes to and from a port inside a sandbox.
@@ -147,6 +150,15 @@ impl Control {
                     found.state() != State::Destroyed
                         && bool::from(found.preview_token.reveal().as_bytes().ct_eq(token.reveal().as_bytes()))
                 }))
+            }
+            Credential::SignedFile(file) => {
+                let Some(id) = sandbox.id() else { return Ok(None) };
+                let key = self.store().signing_key(id).await?;
+                if !key.is_some_and(|key| file.is_signed_with(&key, now())) {
+                    return Ok(None);
+                }
+                let found = self.store().sandbox(id).await?;
+                Ok(found.filter(|found| found.state() != State::Destroyed))
             }
         }
     }

@@ -11,6 +11,7 @@ mod identity;
 mod keys;
 mod organizations;
 pub mod sandboxes;
+mod signed_files;
 mod snapshots;
 mod token;
 
@@ -29,6 +30,7 @@ pub use harbor_store::Change;
 pub use identity::{Caller, hash_key};
 pub use keys::{IssuedKey, NewKey};
 pub use organizations::Member;
+pub use signed_files::{FileOperation, SignedFile};
 
 use activity::Activity;
 

@@ -20,11 +20,22 @@ pub(crate) fn token() -> Result<Secret, Error> {
 
 /// An API key: `dtn_` and 64 lowercase hexadecimal digits (contract, control-plane §2.1).
 pub(crate) fn api_key() -> Result<Secret, Error> {
-    let mut key = "dtn_".to_owned();
+    hexadecimal("dtn_")
+}
+
+/// A key that signs URLs of files: `fsk_` and 64 lowercase hexadecimal digits (contract, toolbox §11.15). The prefix
+/// keeps clients that try every answer as JSON from reading a number.
+pub(crate) fn signing_key() -> Result<Secret, Error> {
+    hexadecimal("fsk_")
+}
+
+/// `prefix` and 256 random bits.
+fn hexadecimal(prefix: &str) -> Result<Secret, Error> {
+    let mut text = prefix.to_owned();
     for byte in random::<32>()? {
-        let _ = write!(key, "{byte:02x}"); // a String takes everything
+        let _ = write!(text, "{byte:02x}"); // a String takes everything
     }
-    Ok(Secret::new(key))
+    Ok(Secret::new(text))
 }
 
 fn random<const BYTES: usize>() -> Result<[u8; BYTES], Error> {
@@ -47,5 +58,8 @@ mod tests {
         assert_ne!(super::token().unwrap(), token);
         let key = api_key().unwrap();
         assert!(key.reveal().strip_prefix("dtn_").is_some_and(|digits| digits.len() == 64));
+        let key = signing_key().unwrap();
+        assert!(key.reveal().strip_prefix("fsk_").is_some_and(|digits| digits.len() == 64));
+        assert_ne!(signing_key().unwrap(), key);
     }
 }
