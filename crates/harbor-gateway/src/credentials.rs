@@ -1,12 +1,16 @@
 //! What a request shows to be let in, and what of it the sandbox does not get to see (contract, edges §1.5).
 //!
-//! Signed file URLs and the preview cookie join the list when they exist.
+//! The preview cookie joins the list when it exists.
+
+use std::borrow::Cow;
 
 use axum::extract::Request;
 use harbor_control::Credential;
 use harbor_model::secrets::Secret;
 use http::header::{self, HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
+
+use crate::signed_url::{self, Malformed};
 
 /// Carries the sandbox's preview token.
 const PREVIEW_TOKEN: HeaderName = HeaderName::from_static("x-daytona-preview-token");
@@ -20,6 +24,7 @@ enum Place {
     Authorization,
     Header,
     Query,
+    SignedUrl,
 }
 
 impl Place {
@@ -29,6 +34,7 @@ impl Place {
             Self::Authorization => "Bearer token is invalid",
             Self::Header => "Auth key header is invalid",
             Self::Query => "Auth key query parameter is invalid",
+            Self::SignedUrl => "Signed URL is invalid or expired",
         }
     }
 }
@@ -38,12 +44,14 @@ impl Place {
 pub(crate) struct Credentials {
     /// What control is asked with.
     pub(crate) list: Vec<Credential>,
+    /// Where each one stood, in the same order; beyond that, where something stood that is no credential at all.
     places: Vec<Place>,
 }
 
 impl Credentials {
-    /// Every credential that the request shows.
-    pub(crate) fn of(request: &Request) -> Self {
+    /// Every credential of the request, which is for `route` of the toolbox. A signed URL counts only where nothing
+    /// else is shown.
+    pub(crate) fn of(request: &Request, route: &str) -> Self {
         let mut found = Self::default();
         if let Some(key) = bearer(request.headers()) {
             found.push(Place::Authorization, Credential::Bearer(key));
@@ -55,6 +63,14 @@ impl Credentials {
         if let Some(token) = request.uri().query().and_then(token_parameter) {
             found.push(Place::Query, Credential::PreviewToken(token));
         }
+        if found.list.is_empty() {
+            let query = request.uri().query().unwrap_or_default();
+            match signed_url::read(request.method(), route, query) {
+                Some(Ok(file)) => found.push(Place::SignedUrl, Credential::SignedFile(file)),
+                Some(Err(Malformed)) => found.places.push(Place::SignedUrl),
+                None => {}
+            }
+        }
         found
     }
 
@@ -65,7 +81,7 @@ impl Credentials {
 
     /// Why nobody was let in.
     pub(crate) fn complaint(&self) -> String {
-        if self.list.is_empty() {
+        if self.places.is_empty() {
             return format!(
                 "authentication is missing: send the sandbox's preview token (header X-Daytona-Preview-Token, query \
                  {PREVIEW_TOKEN_PARAMETER} or cookie), or an API key or JWT as 'Authorization: Bearer'"
@@ -75,9 +91,14 @@ impl Credentials {
         format!("authentication failed: {}", complaints.join(", "))
     }
 
-    /// Whether the query has to lose its token, now that the credential at `index` has opened the door.
-    pub(crate) fn spent_in_query(&self, index: usize) -> bool {
-        self.places.get(index) == Some(&Place::Query)
+    /// What of the query travels on, now that the credential at `index` has opened the door: nothing of a token or a
+    /// signature that was spent.
+    pub(crate) fn onward<'a>(&self, index: usize, query: Option<&'a str>) -> Option<Cow<'a, str>> {
+        match (self.places.get(index), self.list.get(index)) {
+            (Some(Place::Query), _) => query.and_then(without_token).map(Cow::Owned),
+            (_, Some(Credential::SignedFile(file))) => Some(Cow::Owned(signed_url::query(file))),
+            _ => query.map(Cow::Borrowed),
+        }
     }
 
     /// Takes off what the sandbox must not see: the preview token always, `Authorization` when the credential at
@@ -117,7 +138,7 @@ fn is_token(pair: &str) -> bool {
 }
 
 /// `query` without the token, every other parameter byte by byte as it was; none when nothing is left.
-pub(crate) fn without_token(query: &str) -> Option<String> {
+fn without_token(query: &str) -> Option<String> {
     let rest: Vec<&str> = query.split('&').filter(|pair| !is_token(pair)).collect();
     (!rest.is_empty()).then(|| rest.join("&"))
 }

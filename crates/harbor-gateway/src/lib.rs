@@ -24,6 +24,7 @@ mod pool;
 mod preview;
 mod refusal;
 mod serve;
+mod signed_url;
 mod tasks;
 mod toolbox;
 mod transfer;

@@ -76,21 +76,24 @@ async fn enter(inner: &Inner, target: &Target, request: &mut Request) -> Result<
         return Err(Refusal::new(StatusCode::NOT_FOUND, "the toolbox serves nothing at this path"));
     }
     let prefix = prefix.to_owned();
-    let (admission, query_spent) = match target.dialect {
+    let (admission, query) = match target.dialect {
         Dialect::Proxy => admit(inner, target, request).await?,
-        Dialect::Api => (admit_key(inner, target, request).await?, false),
+        Dialect::Api => {
+            let admission = admit_key(inner, target, request).await?;
+            (admission, request.uri().query().map(str::to_owned))
+        }
     };
-    let uri = remainder(request.uri(), target, query_spent)?;
+    let uri = remainder(request.uri().path(), query.as_deref(), target)?;
     Ok(Passage { admission: Arc::new(admission), uri, prefix })
 }
 
-/// By any credential; answers also whether it stood in the query.
-async fn admit(inner: &Inner, target: &Target, request: &mut Request) -> Result<(Admission, bool), Refusal> {
-    let credentials = Credentials::of(request);
+/// By any credential; answers also what of the query travels on.
+async fn admit(inner: &Inner, target: &Target, request: &mut Request) -> Result<(Admission, Option<String>), Refusal> {
+    let credentials = Credentials::of(request, &request.uri().path()[target.prefix..]);
     match inner.control.admit(&credentials.list, &target.sandbox).await {
         Ok((admission, index)) => {
             credentials.strip(index, request.headers_mut());
-            Ok((admission, credentials.spent_in_query(index)))
+            Ok((admission, credentials.onward(index, request.uri().query()).map(Cow::into_owned)))
         }
         Err(error) if error.kind() == Kind::Unauthenticated => {
             Err(Refusal::new(StatusCode::UNAUTHORIZED, credentials.complaint()))
@@ -111,21 +114,13 @@ async fn admit_key(inner: &Inner, target: &Target, request: &mut Request) -> Res
     Ok(admission)
 }
 
-/// What the toolbox is asked for: the rest of the target, byte by byte.
-fn remainder(uri: &Uri, target: &Target, query_spent: bool) -> Result<Uri, Refusal> {
-    let whole = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let rest = &whole[target.prefix..];
-    let mut rest = Cow::Borrowed(rest);
-    if query_spent && let Some((path, query)) = rest.split_once('?') {
-        let query = credentials::without_token(query);
-        rest = Cow::Owned(query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}")));
+/// What the toolbox is asked for: the rest of the path, byte by byte, with this query.
+fn remainder(path: &str, query: Option<&str>, target: &Target) -> Result<Uri, Refusal> {
+    let mut rest = &path[target.prefix..];
+    if target.dialect == Dialect::Api && rest == LEGACY_SYMBOLS.0 {
+        rest = LEGACY_SYMBOLS.1;
     }
-    if target.dialect == Dialect::Api
-        && let Some(after) = rest.strip_prefix(LEGACY_SYMBOLS.0)
-        && matches!(after.as_bytes().first(), None | Some(b'?'))
-    {
-        rest = Cow::Owned(format!("{}{after}", LEGACY_SYMBOLS.1));
-    }
+    let rest = query.map_or(Cow::Borrowed(rest), |query| Cow::Owned(format!("{rest}?{query}")));
     let rest = PathAndQuery::try_from(&*rest).map_err(|_| Refusal::bad_request("the path cannot be passed on"))?;
     Ok(Uri::from(rest))
 }
@@ -162,7 +157,8 @@ mod tests {
     fn the_other_spelling_is_accepted_on_the_older_path_only() {
         let rest = |path: &str| {
             let target = direct(path).or_else(|| legacy(path)).unwrap();
-            remainder(&path.parse().unwrap(), &target, false).unwrap().to_string()
+            let uri: Uri = path.parse().unwrap();
+            remainder(uri.path(), uri.query(), &target).unwrap().to_string()
         };
         assert_eq!(rest("/api/toolbox/x/toolbox/lsp/workspace-symbols?q=1"), "/lsp/workspacesymbols?q=1");
         assert_eq!(rest("/api/toolbox/x/toolbox/lsp/workspace-symbolsx"), "/lsp/workspace-symbolsx");

@@ -11,5 +11,6 @@ mod deadlines;
 mod passing;
 mod real_toolbox;
 mod scripted;
+mod signed_urls;
 mod smuggling;
 mod tunnels;
