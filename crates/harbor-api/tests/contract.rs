@@ -1,6 +1,8 @@
 //! The API as a client without an engine sees it.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "contract/signing_key.rs"]
+mod signing_key;
 mod support;
 
 use std::collections::BTreeMap;

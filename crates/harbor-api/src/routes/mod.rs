@@ -53,6 +53,8 @@ pub(crate) fn built() -> (Router<Api>, OpenApi) {
         .routes(routes!(sandboxes::set_labels))
         .routes(routes!(sandboxes::toolbox_proxy_url))
         .routes(routes!(sandboxes::preview_url))
+        .routes(routes!(sandboxes::signing_key))
+        .routes(routes!(sandboxes::rotate_signing_key))
         .routes(routes!(sandboxes::last_activity))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::current))

@@ -150,6 +150,36 @@ fn parse_port(text: &str) -> Result<u16, ApiError> {
         .ok_or_else(|| ApiError::invalid("port must be a number from 1 to 65535"))
 }
 
+/// The key that signs URLs of the sandbox's files, as bare text.
+#[utoipa::path(
+    get, path = "/sandbox/{sandboxId}/signing-key", tag = "sandbox",
+    params(("sandboxId" = String, Path, description = "Id or name")),
+    responses((status = 200, body = String, content_type = "text/plain"))
+)]
+pub(super) async fn signing_key(
+    Identified(caller): Identified,
+    State(api): State<Api>,
+    Segments(sandbox): Segments<String>,
+) -> Result<String, ApiError> {
+    let key = api.control.signing_key(&caller, &SandboxRef::new(sandbox)).await?;
+    Ok(key.reveal().to_owned())
+}
+
+/// Replaces that key: URLs signed before open nothing from then on. Answers the new one, as bare text.
+#[utoipa::path(
+    post, path = "/sandbox/{sandboxId}/signing-key/rotate", tag = "sandbox",
+    params(("sandboxId" = String, Path, description = "Id or name")),
+    responses((status = 200, body = String, content_type = "text/plain"))
+)]
+pub(super) async fn rotate_signing_key(
+    Identified(caller): Identified,
+    State(api): State<Api>,
+    Segments(sandbox): Segments<String>,
+) -> Result<String, ApiError> {
+    let key = api.control.rotate_signing_key(&caller, &SandboxRef::new(sandbox)).await?;
+    Ok(key.reveal().to_owned())
+}
+
 /// Notes that the sandbox is in use.
 #[utoipa::path(
     post, path = "/sandbox/{sandboxId}/last-activity", tag = "sandbox", params(("sandboxId" = String, Path)),
