@@ -1,4 +1,8 @@
-"""What came with newer clients (contract, toolbox §5, §11.2, §12.8 and §18)."""
+"""What came with newer clients (contract, toolbox §5, §11.2, §11.15, §12.8 and §18)."""
+
+import time
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from daytona import (
@@ -53,6 +57,78 @@ class TestDaemon:
         assert paths() == paths(depth=1) == {"a", "e.txt"}
         assert paths(depth=2) == {"a", "a/b", "a/d.txt", "e.txt"}
         assert paths(depth=9) == {"a", "a/b", "a/b/c.txt", "a/d.txt", "e.txt"}
+
+
+def fetch(url, content=None, kind="application/octet-stream", **options):
+    """Status and body, of somebody without any credential."""
+    try:
+        with urlopen(Request(url, content, {"Content-Type": kind}, **options), timeout=60) as answer:
+            return answer.status, answer.read()
+    except HTTPError as error:
+        return error.code, error.read()
+
+
+class TestSignedUrls:
+    @pytest.mark.parametrize("name", ["plain.txt", "a b+c.txt", "ümlaut %41&x=1;#?'\".txt", "日本語 🙂.txt"])
+    def test_up_and_down(self, sandbox, folder, name):
+        path, content = f"{folder}/{name}", bytes(range(256))
+        assert fetch(sandbox.upload_url(path), content)[0] == 200
+        assert sandbox.fs.download_file(path) == content
+        assert fetch(sandbox.download_url(path, ttl_seconds=0)) == (200, content)
+        assert [entry.name for entry in sandbox.fs.list_files(folder)] == [name]
+
+        part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nform\r\n--x--\r\n'
+        assert fetch(sandbox.upload_url(path), part, "multipart/form-data; boundary=x")[0] == 200
+        assert fetch(sandbox.download_url(path)) == (200, b"form")
+
+    def test_for_one_operation_on_one_file(self, sandbox, folder):
+        path = f"{folder}/one"
+        sandbox.fs.upload_files([FileUpload(b"1", path), FileUpload(b"2", f"{folder}/two")])
+        down, up = sandbox.download_url(path), sandbox.upload_url(path)
+        for url in (
+            down.replace("one&", "two&"),
+            down.replace("expires=", "expires=1"),
+            down.replace("expires=", "expires=0&expires="),
+            f"{down}&path={folder}%2Ftwo",
+            down.replace("/files/download", "/files"),
+            down.replace("/files/download", "/files/info"),
+            up.replace("/files/upload-v2", "/files/download"),
+            down[:-1],
+        ):
+            assert fetch(url)[0] == 401, url
+        for url in (
+            down,
+            down.replace("download", "upload-v2"),
+            up.replace("upload-v2", "upload"),
+            up.replace("one&", "two&"),
+        ):
+            assert fetch(url, b"changed")[0] == 401, url
+        assert fetch(up, method="DELETE")[0] == 401
+        assert (sandbox.fs.download_file(path), sandbox.fs.download_file(f"{folder}/two")) == (b"1", b"2")
+
+    def test_until_it_expires(self, sandbox, folder):
+        path = f"{folder}/brief"
+        sandbox.fs.upload_file(b"1", path)
+        url, deadline = sandbox.download_url(path, ttl_seconds=1), time.monotonic() + 60
+        while fetch(url) == (200, b"1"):
+            assert time.monotonic() < deadline, "it opens for ever"
+            time.sleep(0.2)
+        assert fetch(url)[0] == 401
+
+    def test_until_the_key_is_rotated_or_the_sandbox_gone(self, create):
+        sandbox = create(labels={"made-by": "signed-urls"})
+        sandbox.fs.upload_file(b"1", "file")
+        before = sandbox.download_url("file", ttl_seconds=0)
+        assert fetch(before) == (200, b"1")
+        sandbox.rotate_signing_key()
+        after = sandbox.download_url("file", ttl_seconds=0)
+        assert (fetch(before)[0], fetch(after)) == (401, (200, b"1"))
+        sandbox.stop()
+        assert fetch(after)[0] == 400
+        sandbox.start()
+        assert (fetch(before)[0], fetch(after)) == (401, (200, b"1"))
+        sandbox.delete()
+        assert fetch(after)[0] == 401
 
 
 class TestErrors:

@@ -1,4 +1,4 @@
-// What came with newer clients (contract, toolbox §5, §12.8 and §18). Only for versions that have it: see ../run.
+// What came with newer clients (contract, toolbox §5, §11.15, §12.8 and §18); for versions that have it: see ../run.
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import type * as Newer from 'daytona-0.216.0'
@@ -30,6 +30,21 @@ test('metrics', async () => {
   assert(metrics.cpuCount > 0 && metrics.cpuUsedPct >= 0)
   assert(0 < metrics.memUsed && metrics.memUsed <= metrics.memTotal)
   assert(0 < metrics.diskUsed && metrics.diskUsed < metrics.diskTotal)
+})
+
+test('files through signed URLs', async () => {
+  const path = `${word()} ß+%41&.bin`
+  const content = Buffer.from(Array.from({ length: 256 }, (_, index) => index))
+  const uploaded = await fetch(await sandbox.uploadUrl(path), { method: 'POST', body: content })
+  assert.equal(uploaded.status, 200, await uploaded.text())
+  assert.deepEqual(await sandbox.fs.downloadFile(path), content)
+  const url = await sandbox.downloadUrl(path, 0)
+  assert.deepEqual(Buffer.from(await (await fetch(url)).arrayBuffer()), content)
+  const status = async (url: string, method = 'GET') => (await fetch(url, { method })).status
+  assert.deepEqual([await status(url, 'HEAD'), await status(url.replace('/download', '/info'))], [401, 401])
+  assert.equal(await status((await sandbox.downloadUrl(path)).replace('expires=', 'expires=1')), 401)
+  await sandbox.rotateSigningKey()
+  assert.deepEqual([await status(url), await status(await sandbox.downloadUrl(path))], [401, 200])
 })
 
 describe('git', () => {
