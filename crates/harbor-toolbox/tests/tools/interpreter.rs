@@ -241,7 +241,7 @@ fn deleting_a_context_ends_its_worker_and_whoever_waits() {
     for socket in [&mut running, &mut waiting] {
         assert_eq!(listen(socket).close, (1001, "context shutdown".to_owned()));
     }
-    assert!(!toolbox.has_children());
+    eventually("its worker is gone", || !toolbox.has_children());
     assert_eq!(toolbox.get(CONTEXT).json(), json!({"contexts": []}));
     assert_eq!(toolbox.delete(&format!("{CONTEXT}/{context}"), &json!({})).refusal().0, 404);
     let closed = run(&toolbox, &json!({"code": "1", "contextId": context})).close;

@@ -54,7 +54,7 @@ fn a_server_is_started_asked_and_stopped() {
     }
     toolbox.post("/lsp/did-close", &order(&json!({}))).empty(200);
     toolbox.post("/lsp/stop", &order(&json!({}))).empty(200);
-    assert!(!toolbox.has_children());
+    eventually("its process is gone", || !toolbox.has_children());
     assert_eq!(toolbox.post("/lsp/stop", &order(&json!({}))).status, 500);
     assert_eq!(toolbox.get(SYMBOLS).refusal().1, NOT_STARTED);
 }
