@@ -14,21 +14,21 @@ mod servers;
 mod shapes;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Query, Request, State};
+use axum::extract::{Query, State};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use http::StatusCode;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::json::{self, Json};
+use crate::json::{Body, Json};
 use language::Language;
 use project::{path_of, read, sources, uri_of};
 use servers::{Key, Running, Servers};
@@ -87,22 +87,25 @@ impl Order {
     fn file(&self, context: &Context, key: &Key) -> Result<PathBuf, Error> {
         if self.uri.is_empty() { Err(required("uri")) } else { Ok(path_of(context, &key.project, &self.uri)) }
     }
+
+    /// That file and the server for it, which must run.
+    fn file_and_server(&self, context: &Context, servers: &Servers) -> Result<(Key, PathBuf, Arc<Running>), Error> {
+        let key = self.key(context)?;
+        let path = self.file(context, &key)?;
+        let running = servers.find(&key)?;
+        Ok((key, path, running))
+    }
 }
 
 fn required(name: &str) -> Error {
     Error::bad_request(format!("{name} is required"))
 }
 
-async fn body<T: DeserializeOwned>(request: Request) -> Result<T, Error> {
-    Ok(json::decode(&json::read(request).await?)?)
-}
-
 async fn start(
     State(context): State<Context>,
     Extension(servers): Extension<Servers>,
-    request: Request,
+    Body(order): Body<Order>,
 ) -> Result<StatusCode, Error> {
-    let order: Order = body(request).await?;
     servers.start(&context, &order.key(&context)?).await?;
     Ok(StatusCode::OK)
 }
@@ -110,9 +113,8 @@ async fn start(
 async fn stop(
     State(context): State<Context>,
     Extension(servers): Extension<Servers>,
-    request: Request,
+    Body(order): Body<Order>,
 ) -> Result<StatusCode, Error> {
-    let order: Order = body(request).await?;
     if servers.stop(&order.key(&context)?).await {
         Ok(StatusCode::OK)
     } else {
@@ -124,12 +126,9 @@ async fn stop(
 async fn did_open(
     State(context): State<Context>,
     Extension(servers): Extension<Servers>,
-    request: Request,
+    Body(order): Body<Order>,
 ) -> Result<StatusCode, Error> {
-    let order: Order = body(request).await?;
-    let key = order.key(&context)?;
-    let path = order.file(&context, &key)?;
-    let running = servers.find(&key)?;
+    let (key, path, running) = order.file_and_server(&context, &servers)?;
     let turn = running.turn().await?;
     open(&running, key.language, &path).await?;
     drop(turn);
@@ -161,12 +160,9 @@ async fn close(running: &Running, path: &Path) -> Result<(), server::Failure> {
 async fn did_close(
     State(context): State<Context>,
     Extension(servers): Extension<Servers>,
-    request: Request,
+    Body(order): Body<Order>,
 ) -> Result<StatusCode, Error> {
-    let order: Order = body(request).await?;
-    let key = order.key(&context)?;
-    let path = order.file(&context, &key)?;
-    let running = servers.find(&key)?;
+    let (_, path, running) = order.file_and_server(&context, &servers)?;
     let turn = running.turn().await?;
     close(&running, &path).await?;
     drop(turn);
@@ -176,9 +172,8 @@ async fn did_close(
 async fn completions(
     State(context): State<Context>,
     Extension(servers): Extension<Servers>,
-    request: Request,
+    Body(order): Body<Order>,
 ) -> Result<Json<Value>, Error> {
-    let order: Order = body(request).await?;
     let key = order.key(&context)?;
     let path = order.file(&context, &key)?;
     let Position { line, character } = order.position.ok_or_else(|| required("position"))?;
@@ -202,9 +197,8 @@ async fn document_symbols(
     Extension(servers): Extension<Servers>,
     Query(order): Query<Order>,
 ) -> Result<Json<Vec<Symbol>>, Error> {
-    let key = order.key(&context)?;
-    let path = order.file(&context, &key)?;
-    Ok(Json(symbols_of(&*servers.find(&key)?, &path).await?))
+    let (_, path, running) = order.file_and_server(&context, &servers)?;
+    Ok(Json(symbols_of(&running, &path).await?))
 }
 
 async fn symbols_of(running: &Running, path: &Path) -> Result<Vec<Symbol>, server::Failure> {
