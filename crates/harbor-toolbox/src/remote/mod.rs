@@ -10,40 +10,18 @@ mod conversation;
 mod ends;
 mod program;
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
-use axum::response::Response;
-use axum::routing::get;
-use axum::{Extension, Router};
+use axum::Router;
 use harbor_protocol::remote::{PROGRAM_PATH, PROGRAM_UPGRADE};
-use tokio::sync::Semaphore;
 
 use crate::context::Context;
-use crate::error::Error;
-use crate::upgrade::upgrade;
+use crate::upgrade;
 
 /// Most programs at a time.
 const PROGRAMS: usize = 256;
 
 /// The route of this module, harbor's own.
 pub(crate) fn routes() -> Router<Context> {
-    let permits = Arc::new(Semaphore::new(PROGRAMS));
-    Router::new().route(PROGRAM_PATH, get(open)).layer(Extension(permits))
-}
-
-async fn open(
-    State(context): State<Context>,
-    Extension(permits): Extension<Arc<Semaphore>>,
-    request: Request,
-) -> Result<Response, Error> {
-    let permit = permits.try_acquire_owned();
-    let permit = permit.map_err(|_| Error::too_many(format!("{PROGRAMS} programs are open; close one first")))?;
-    let chores = context.processes().chores().clone();
-    let (response, task) = upgrade(request, PROGRAM_UPGRADE, async move |stream| {
+    upgrade::route(PROGRAM_PATH, PROGRAM_UPGRADE, PROGRAMS, "programs", async |context, stream| {
         conversation::hold(&context, stream).await;
-        drop(permit);
-    })?;
-    chores.spawn(task);
-    Ok(response)
+    })
 }

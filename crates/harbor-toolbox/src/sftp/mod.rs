@@ -17,18 +17,11 @@ mod request;
 mod serve;
 mod session;
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
-use axum::response::Response;
-use axum::routing::get;
-use axum::{Extension, Router};
+use axum::Router;
 use harbor_protocol::remote::{SFTP_PATH, SFTP_UPGRADE};
-use tokio::sync::Semaphore;
 
 use crate::context::Context;
-use crate::error::Error;
-use crate::upgrade::upgrade;
+use crate::upgrade;
 use session::Session;
 
 /// Most sessions at a time.
@@ -36,22 +29,7 @@ const SESSIONS: usize = 64;
 
 /// The route of this module, harbor's own.
 pub(crate) fn routes() -> Router<Context> {
-    let permits = Arc::new(Semaphore::new(SESSIONS));
-    Router::new().route(SFTP_PATH, get(open)).layer(Extension(permits))
-}
-
-async fn open(
-    State(context): State<Context>,
-    Extension(permits): Extension<Arc<Semaphore>>,
-    request: Request,
-) -> Result<Response, Error> {
-    let permit = permits.try_acquire_owned();
-    let permit = permit.map_err(|_| Error::too_many(format!("{SESSIONS} SFTP sessions are open; close one first")))?;
-    let session = Session::new(context.work_dir(), context.home());
-    let (response, task) = upgrade(request, SFTP_UPGRADE, async move |stream| {
-        serve::serve(stream, session).await;
-        drop(permit);
-    })?;
-    context.processes().chores().spawn(task);
-    Ok(response)
+    upgrade::route(SFTP_PATH, SFTP_UPGRADE, SESSIONS, "SFTP sessions", async |context, stream| {
+        serve::serve(stream, Session::new(context.work_dir(), context.home())).await;
+    })
 }
