@@ -1,6 +1,6 @@
 //! Infra in its container, beside a sandbox, on a real engine.
 //!
-//! Needs the static binary, as `scripts/build` makes it (or its path in `HARBOR_INFRA`), Docker and a static busybox.
+//! Needs the static binary, as `scripts/build` makes it (or its path in `HARBOR_INFRA_BINARY`), Docker and a static busybox.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -154,8 +154,8 @@ fn directory() -> TempDir {
 fn binary() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let built = format!("target/embedded/{}-unknown-linux-gnu/embedded/harbor-infra", std::env::consts::ARCH);
-    let path = std::env::var_os("HARBOR_INFRA").map_or_else(|| root.join(built), PathBuf::from);
-    assert!(path.exists(), "{} is missing: run scripts/build, or set HARBOR_INFRA", path.display());
+    let path = std::env::var_os("HARBOR_INFRA_BINARY").map_or_else(|| root.join(built), PathBuf::from);
+    assert!(path.exists(), "{} is missing: run scripts/build, or set HARBOR_INFRA_BINARY", path.display());
     path
 }
 
