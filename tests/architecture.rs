@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("harbor-api", &["harbor-control", "harbor-model"]),
     ("harbor-toolbox", &["harbor-protocol"]),
     ("harbor-infra", &["harbor-protocol"]),
-    ("harbor-git", &[]),
+    ("harbor-git", &["harbor-protocol"]),
     (
         "harbor",
         &[
