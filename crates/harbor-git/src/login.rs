@@ -6,23 +6,17 @@
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use harbor_protocol::lent::{self, Lent};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::arguments::Arguments;
 use crate::config;
 use crate::failure::{Failure, Outcome};
-
-/// Names the inherited file's descriptor; the toolbox sets it for any git.
-const VARIABLE: &str = "HARBOR_ASKPASS_FD";
-
-/// Most bytes of the inherited file.
-const MOST: usize = 64 << 10;
 
 /// What stays as it is in a stored address.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -31,11 +25,6 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 const PLAIN_HOST: &AsciiSet = &PLAIN.remove(b':').remove(b'[').remove(b']');
 
 static LENT: OnceLock<Lent> = OnceLock::new();
-
-struct Lent {
-    host: String,
-    login: Login,
-}
 
 /// A user name and its password.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,36 +35,19 @@ pub(crate) struct Login {
 
 /// Takes what the toolbox has lent, and closes the file, so that no program started from here inherits it.
 pub(crate) fn take_lent() -> Outcome {
-    let Some(number) = std::env::var(VARIABLE).ok().and_then(|number| number.parse().ok()) else { return Ok(()) };
+    let Some(number) = lent::inherited() else { return Ok(()) };
     // Other processes of the sandbox's user must not look into this one.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(io::Error::from)?;
-    let text = read(number).ok_or_else(|| Failure::fatal("unable to read askpass response"))?;
-    let mut fields = text.splitn(3, '\0').map(str::to_owned);
-    let [Some(host), Some(username), Some(password)] = std::array::from_fn(|_| fields.next()) else {
-        return Err(Failure::fatal("unable to read askpass response"));
-    };
-    LENT.get_or_init(|| Lent { host, login: Login { username, password } });
+    let lent = lent::take(number).ok_or_else(|| Failure::fatal("unable to read askpass response"))?;
+    LENT.get_or_init(|| lent);
     Ok(())
-}
-
-#[expect(unsafe_code, reason = "an inherited descriptor is known by its number alone")]
-fn read(number: RawFd) -> Option<String> {
-    if number <= 2 {
-        return None;
-    }
-    // SAFETY: nothing else in this process, which has only begun, owns a descriptor but the standard streams; if the
-    // number is of none at all, reading fails.
-    let file = unsafe { OwnedFd::from_raw_fd(number) };
-    let mut text = vec![0; MOST];
-    let length = rustix::io::pread(&file, text.as_mut_slice(), 0).ok()?;
-    text.truncate(length);
-    String::from_utf8(text).ok()
 }
 
 /// The login for a host (with its port, if its address has one); `username` restricts what is stored.
 pub(crate) fn find(scheme: &str, host: &str, username: Option<&str>) -> Option<Login> {
     if let Some(lent) = LENT.get() {
-        return lent.host.eq_ignore_ascii_case(host).then(|| lent.login.clone());
+        let Lent { host: theirs, username, password } = lent.clone();
+        return theirs.eq_ignore_ascii_case(host).then_some(Login { username, password });
     }
     let config = config::everywhere().ok()?;
     let helpers = config::values(&config, "credential.helper").ok()?;

@@ -5,5 +5,6 @@
 //! Public toolbox bodies are not here: they only stream through harbor.
 
 pub mod infra;
+pub mod lent;
 pub mod remote;
 pub mod toolbox;

@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use harbor_protocol::lent;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::time::timeout;
 
-use super::credentials::{Credentials, FD_VARIABLE};
+use super::credentials::Credentials;
 use super::{engine, failure};
 use crate::context::Context;
 use crate::error::Error;
@@ -186,7 +187,7 @@ impl<'a> Git<'a> {
         command.args(arguments);
         let secret = self.credentials.map(Credentials::lend).transpose()?;
         if let Some((secret, program)) = &secret {
-            command.env("GIT_ASKPASS", program).env(FD_VARIABLE, secret.as_raw_fd().to_string());
+            command.env("GIT_ASKPASS", program).env(lent::VARIABLE, secret.as_raw_fd().to_string());
         }
         let secret = secret.map(|(secret, _)| secret);
         Ok(Ok(Streams::start(self.context, &mut command, secret.as_ref())?))
