@@ -1,15 +1,16 @@
 //! A toolbox as a real process, and a client that sends and reads every byte itself.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::process::{self, PROGRAM, Process};
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -19,8 +20,7 @@ pub(crate) const FORM: (&str, &str) = ("content-type", "multipart/form-data; bou
 
 /// A configured toolbox; killed when dropped.
 pub(crate) struct Toolbox {
-    process: Child,
-    address: SocketAddr,
+    process: Process,
     home: TempDir,
 }
 
@@ -44,15 +44,8 @@ impl Toolbox {
     /// The same, started by another program that is given the toolbox's command line.
     pub(crate) fn start_by(program: &[&str]) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let line = [program, &[env!("CARGO_BIN_EXE_harbor-toolbox"), "--listen", "127.0.0.1:0"]].concat();
-        let mut command = Command::new(line[0]);
-        command.args(&line[1..]).current_dir(home.path()).stdout(Stdio::piped());
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home.path());
-        let mut process = command.spawn().unwrap();
-        let mut announcement = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut announcement).unwrap();
-        let address = announcement.split_whitespace().last().unwrap().parse().unwrap();
-        let toolbox = Self { process, address, home };
+        let line = [program, &[PROGRAM]].concat();
+        let toolbox = Self { process: Process::start(&mut process::command(&line, home.path())), home };
         let configured = toolbox.post("/.harbor/configure", &[], br#"{"protocol":1,"sandbox":"s","token":"T"}"#);
         assert_eq!(configured.status, 200);
         toolbox
@@ -88,7 +81,7 @@ impl Toolbox {
 
     /// Sends the head of a request that promises `length` bytes.
     pub(crate) fn begin(&self, method: &str, path: &str, headers: &[(&str, &str)], length: usize) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).unwrap();
+        let mut stream = TcpStream::connect(self.process.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let headers: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let headers = headers.concat();
@@ -102,16 +95,7 @@ impl Toolbox {
 
     /// Most memory the toolbox ever had, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
-    }
-}
-
-impl Drop for Toolbox {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.process.status("VmHWM") * 1024
     }
 }
 

@@ -6,4 +6,6 @@ mod browse;
 mod change;
 mod client;
 mod download;
+#[path = "../process/mod.rs"]
+mod process;
 mod upload;

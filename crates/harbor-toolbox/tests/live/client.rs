@@ -1,13 +1,13 @@
 //! A toolbox as a real process, and requests to it.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::process::{self, PROGRAM, Process};
 use crate::socket::Socket;
 
 /// Longest wait for anything.
@@ -18,8 +18,7 @@ pub(crate) const CURRENT: &str = "x-daytona-sdk-version: 0.190.0\r\n";
 
 /// A configured toolbox; killed when dropped.
 pub(crate) struct Toolbox {
-    process: Child,
-    address: SocketAddr,
+    process: Process,
     pub(crate) home: TempDir,
 }
 
@@ -56,14 +55,7 @@ impl Toolbox {
     /// The same, with `members` in its configuration.
     pub(crate) fn configured(members: &Value) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_harbor-toolbox"));
-        command.args(["--listen", "127.0.0.1:0"]).current_dir(home.path());
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home.path());
-        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.split_whitespace().last().unwrap().parse().unwrap();
-        let toolbox = Self { process, address, home };
+        let toolbox = Self { process: Process::start(&mut process::command(&[PROGRAM], home.path())), home };
         let mut body = json!({"protocol": 1, "sandbox": "3f0e", "token": "T"});
         body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
         assert_eq!(toolbox.post("/.harbor/configure", &body).status, 200);
@@ -102,7 +94,7 @@ impl Toolbox {
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
+        let stream = TcpStream::connect(self.process.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }
@@ -137,21 +129,8 @@ impl Toolbox {
 
     /// Open descriptors, threads, and resident memory in KiB.
     pub(crate) fn usage(&self) -> (usize, u64, u64) {
-        let process = format!("/proc/{}", self.process.id());
-        let status = std::fs::read_to_string(format!("{process}/status")).unwrap();
-        let number = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-            line.trim().trim_end_matches(" kB").parse().unwrap()
-        };
-        let descriptors = std::fs::read_dir(format!("{process}/fd")).unwrap().count();
-        (descriptors, number("Threads:"), number("VmRSS:"))
-    }
-}
-
-impl Drop for Toolbox {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.process.child.id())).unwrap().count();
+        (descriptors, self.process.status("Threads"), self.process.status("VmRSS"))
     }
 }
 

@@ -5,6 +5,8 @@
 mod client;
 mod follow;
 mod ports;
+#[path = "../process/mod.rs"]
+mod process;
 mod sessions;
 mod socket;
 mod system;

@@ -1,21 +1,21 @@
 //! A toolbox as a real process, and streams to it.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use harbor_protocol::remote::{Event, INPUT_CREDIT, PROGRAM_PATH, PROGRAM_UPGRADE, Request, Size, Start, Terminal};
 use tempfile::TempDir;
+
+use crate::process::{self, PROGRAM, Process};
 
 /// Longest wait for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A configured toolbox; killed when dropped.
 pub(crate) struct Toolbox {
-    process: Child,
-    pub(crate) address: SocketAddr,
+    pub(crate) process: Process,
     /// Its home and work directory.
     home: TempDir,
 }
@@ -23,14 +23,7 @@ pub(crate) struct Toolbox {
 impl Toolbox {
     pub(crate) fn start() -> Self {
         let home = tempfile::tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_harbor-toolbox"));
-        command.args(["--listen", "127.0.0.1:0"]).current_dir(home.path()).stdout(Stdio::piped());
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home.path());
-        let mut process = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.split_whitespace().last().unwrap().parse().unwrap();
-        let toolbox = Self { process, address, home };
+        let toolbox = Self { process: Process::start(&mut process::command(&[PROGRAM], home.path())), home };
         let body = r#"{"protocol": 1, "sandbox": "s", "token": "T", "env": {"FROM": "sandbox"}}"#;
         let head = format!("content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
         let mut stream = toolbox.send("POST /.harbor/configure", &head);
@@ -47,7 +40,7 @@ impl Toolbox {
 
     /// Sends a request's first line and the rest of it.
     fn send(&self, what: &str, rest: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).unwrap();
+        let mut stream = TcpStream::connect(self.process.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(format!("{what} HTTP/1.1\r\nhost: toolbox\r\n{rest}").as_bytes()).unwrap();
         stream
@@ -89,16 +82,7 @@ impl Toolbox {
 
     /// Most memory the toolbox ever had, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
-    }
-}
-
-impl Drop for Toolbox {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.process.status("VmHWM") * 1024
     }
 }
 

@@ -4,5 +4,7 @@
 
 mod client;
 mod packets;
+#[path = "../process/mod.rs"]
+mod process;
 mod program;
 mod sftp;

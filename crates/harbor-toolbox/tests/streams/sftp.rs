@@ -24,8 +24,8 @@ impl Pair {
         let local = tempfile::tempdir().unwrap();
         let server = local.path().join("join");
         let join = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams/join.py");
-        fs::write(&server, format!("#!/bin/sh\nexec python3 '{}' {}\n", join.display(), toolbox.address.port()))
-            .unwrap();
+        let port = toolbox.process.address.port();
+        fs::write(&server, format!("#!/bin/sh\nexec python3 '{}' {port}\n", join.display())).unwrap();
         fs::set_permissions(&server, Permissions::from_mode(0o755)).unwrap();
         Self { toolbox, local, server }
     }

@@ -1,13 +1,15 @@
 //! A toolbox as a real process on a port of its own, in a home directory of its own.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::process::{self, PROGRAM, Process};
 
 /// The token that [`Toolbox::configured`] sets.
 pub(crate) const TOKEN: &str = "the-token";
@@ -17,8 +19,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running toolbox; killed when dropped.
 pub(crate) struct Toolbox {
-    process: Child,
-    address: SocketAddr,
+    process: Process,
     /// Its home and work directory.
     pub(crate) home: TempDir,
 }
@@ -50,14 +51,8 @@ impl Toolbox {
     /// The same, with changes to how it is started.
     pub(crate) fn start_with(change: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_harbor-toolbox"));
-        command.args(["--listen", "127.0.0.1:0"]).current_dir(home.path());
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home.path());
-        let mut process = change(&mut command).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.split_whitespace().last().unwrap().parse().unwrap();
-        Self { process, address, home }
+        let mut command = process::command(&[PROGRAM], home.path());
+        Self { process: Process::start(change(&mut command)), home }
     }
 
     /// A toolbox that takes requests with [`TOKEN`].
@@ -101,7 +96,7 @@ impl Toolbox {
 
     /// Sends a request and leaves the answer to the caller.
     pub(crate) fn begin(&self, method: &str, path: &str, token: Option<&str>, body: &[u8]) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).unwrap();
+        let mut stream = TcpStream::connect(self.process.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let token = token.map(|token| format!("x-harbor-token: {token}\r\n")).unwrap_or_default();
         let length = body.len();
@@ -112,36 +107,22 @@ impl Toolbox {
         stream
     }
 
-    /// Number of the toolbox's process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.id()
-    }
-
     /// Resident memory of the toolbox's process.
     pub(crate) fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
+        self.process.status("VmRSS")
     }
 
     /// Sends SIGTERM and waits for the end.
     pub(crate) fn terminate(&mut self) -> std::process::ExitStatus {
-        rustix::process::kill_process(rustix::process::Pid::from_child(&self.process), rustix::process::Signal::TERM)
-            .unwrap();
-        self.process.wait().unwrap()
+        let child = &mut self.process.child;
+        rustix::process::kill_process(rustix::process::Pid::from_child(child), rustix::process::Signal::TERM).unwrap();
+        child.wait().unwrap()
     }
 
     /// Children of the toolbox: number and state letter.
     pub(crate) fn children(&self) -> Vec<(u32, char)> {
-        let pid = self.pid();
+        let pid = self.process.child.id();
         std::fs::read_dir("/proc").unwrap().filter_map(|entry| child_of(pid, &entry.ok()?.path())).collect()
-    }
-}
-
-impl Drop for Toolbox {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

@@ -1,23 +1,22 @@
 //! A toolbox as a real process, requests to it, and a web socket that reads every frame itself.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::process::{self, PROGRAM, Process};
+
 /// Longest wait for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_harbor-toolbox");
-
 /// A configured toolbox; killed when dropped.
 pub(crate) struct Toolbox {
-    process: Child,
-    address: SocketAddr,
+    process: Process,
     home: TempDir,
 }
 
@@ -77,14 +76,8 @@ impl Toolbox {
     }
 
     fn launch(program: &Path, path: &str, home: TempDir) -> Self {
-        let mut command = Command::new(program);
-        command.args(["--listen", "127.0.0.1:0"]).current_dir(home.path()).stdout(Stdio::piped());
-        command.env_clear().env("PATH", path).env("HOME", home.path());
-        let mut process = command.spawn().unwrap();
-        let mut announcement = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut announcement).unwrap();
-        let address = announcement.split_whitespace().last().unwrap().parse().unwrap();
-        let toolbox = Self { process, address, home };
+        let mut command = process::command(&[program.to_str().unwrap()], home.path());
+        let toolbox = Self { process: Process::start(command.env("PATH", path)), home };
         toolbox.set_environment(&json!({"PATH": path}));
         toolbox
     }
@@ -149,7 +142,7 @@ impl Toolbox {
 
     /// A connection on which this head has been sent.
     fn connect(&self, head: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).unwrap();
+        let mut stream = TcpStream::connect(self.process.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(format!("{head}host: toolbox\r\nx-harbor-token: T\r\n\r\n").as_bytes()).unwrap();
         stream
@@ -173,23 +166,14 @@ impl Toolbox {
 
     /// Most memory the toolbox ever had, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+        self.process.status("VmHWM") * 1024
     }
 
     /// Whether the toolbox has children.
     pub(crate) fn has_children(&self) -> bool {
-        let pid = self.process.id();
+        let pid = self.process.child.id();
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
         !children.trim().is_empty()
-    }
-}
-
-impl Drop for Toolbox {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

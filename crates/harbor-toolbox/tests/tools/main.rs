@@ -10,3 +10,5 @@ mod git_remote;
 mod git_transports;
 mod interpreter;
 mod lsp;
+#[path = "../process/mod.rs"]
+mod process;
