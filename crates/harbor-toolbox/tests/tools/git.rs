@@ -27,22 +27,9 @@ with_both! {
     remotes_and_settings_are_kept,
 }
 
-/// A toolbox with `remotes/x.git`: branches `main` (three commits) and `dev` (one more), and the tag `v1`.
-fn toolbox_with_remote(engine: Engine) -> Toolbox {
-    let toolbox = engine.toolbox();
-    toolbox.shell(
-        "git config --global user.name T; git config --global user.email t@e; git config --global init.defaultBranch main
-         git init -q r; cd r
-         for i in 1 2 3; do echo $i > a; git add a; git commit -qm m$i; done
-         git tag v1; git checkout -qb dev; echo dev > d; git add d; git commit -qm dev; git checkout -q main
-         mkdir ../remotes; git clone -q --bare . ../remotes/x.git; git -C ../remotes/x.git config http.receivepack true",
-    );
-    toolbox
-}
-
-/// The same with a clone of `main` in `c`.
+/// A toolbox with a remote of three commits and a clone of its `main` in `c`.
 fn toolbox_with_clone(engine: Engine) -> Toolbox {
-    let toolbox = toolbox_with_remote(engine);
+    let toolbox = engine.toolbox_with_remote(3);
     toolbox.post("/git/clone", &json!({"url": "remotes/x.git", "path": "c"})).empty(200);
     toolbox
 }
@@ -60,7 +47,7 @@ fn refused(toolbox: &Toolbox, path: &str, body: &Value, status: u16, code: &str)
 }
 
 fn a_private_remote_takes_the_login_and_nobody_else_sees_it(engine: Engine) {
-    let toolbox = toolbox_with_remote(engine);
+    let toolbox = engine.toolbox_with_remote(3);
     let remote = Remote::start(&toolbox, LOGIN);
     let url = remote.url("x.git");
     refused(&toolbox, "/git/clone", &json!({"url": url, "path": "c"}), 401, "GIT_AUTH_FAILED");
@@ -84,7 +71,7 @@ fn a_private_remote_takes_the_login_and_nobody_else_sees_it(engine: Engine) {
 }
 
 fn a_login_in_the_address_works_and_is_not_kept(engine: Engine) {
-    let toolbox = toolbox_with_remote(engine);
+    let toolbox = engine.toolbox_with_remote(3);
     let remote = Remote::start(&toolbox, LOGIN);
     let url = remote.url_with("ann:S3cretWord", "x.git");
     toolbox.post("/git/clone", &json!({"url": url, "path": "c"})).empty(200);
@@ -98,7 +85,7 @@ fn a_login_in_the_address_works_and_is_not_kept(engine: Engine) {
 }
 
 fn a_redirect_does_not_carry_the_login_to_another_host(engine: Engine) {
-    let toolbox = toolbox_with_remote(engine);
+    let toolbox = engine.toolbox_with_remote(3);
     let other = Remote::start(&toolbox, LOGIN);
     let first = Remote::redirecting(&toolbox, &other);
     let order = json!({"url": first.url("x.git"), "path": "c", "username": "ann", "password": "S3cretWord"});
@@ -107,7 +94,7 @@ fn a_redirect_does_not_carry_the_login_to_another_host(engine: Engine) {
 }
 
 fn stored_credentials_are_used_when_none_are_given(engine: Engine) {
-    let toolbox = toolbox_with_remote(engine);
+    let toolbox = engine.toolbox_with_remote(3);
     let remote = Remote::start(&toolbox, LOGIN);
     let host = remote.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
     let login = json!({"username": "ann", "password": "S3cretWord", "host": host, "protocol": "http"});
@@ -149,7 +136,7 @@ fn a_clone_can_stand_at_a_commit(engine: Engine) {
 }
 
 fn a_failed_clone_leaves_nothing_behind(engine: Engine) {
-    let toolbox = toolbox_with_remote(engine);
+    let toolbox = engine.toolbox_with_remote(3);
     toolbox.shell("mkdir empty; git init -q --bare remotes/empty.git");
     let before = toolbox.shell("find . -not -path './remotes*' | sort");
     for (url, branch, code) in [
@@ -178,7 +165,7 @@ fn a_failed_clone_leaves_nothing_behind(engine: Engine) {
 }
 
 fn a_clone_keeps_the_files_that_are_there(engine: Engine) {
-    let toolbox = toolbox_with_remote(engine);
+    let toolbox = engine.toolbox_with_remote(3);
     toolbox.write("c/k", "keep");
     toolbox.write("c/a", "mine");
     toolbox.post("/git/clone", &json!({"url": "remotes/x.git", "path": "c", "branch": "dev"})).empty(200);

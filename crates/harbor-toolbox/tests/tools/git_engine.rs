@@ -17,6 +17,22 @@ impl Engine {
         Toolbox::with_path(&self.path(None))
     }
 
+    /// The same with `remotes/x.git`: branches `main` (so many commits) and `dev` (one more), and the tag `v1`. The
+    /// commits of `main` are `m1`, `m2` and so on, and each writes its number to the file `a`.
+    pub(crate) fn toolbox_with_remote(self, commits: u32) -> Toolbox {
+        let toolbox = self.toolbox();
+        toolbox.shell(&format!(
+            "git config --global user.name T; git config --global user.email t@e
+             git config --global init.defaultBranch main
+             git init -q r; cd r
+             for i in $(seq {commits}); do echo $i > a; git add a; git commit -qm m$i; done
+             git tag v1; git checkout -qb dev; echo dev > d; git add d; git commit -qm dev; git checkout -q main
+             mkdir ../remotes; git clone -q --bare . ../remotes/x.git
+             git -C ../remotes/x.git config http.receivepack true",
+        ));
+        toolbox
+    }
+
     /// A PATH that leads to this git and, before it, to what lies in one more directory.
     pub(crate) fn path(self, more: Option<&str>) -> String {
         let machine = std::env::var("PATH").unwrap();

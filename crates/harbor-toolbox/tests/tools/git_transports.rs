@@ -18,24 +18,13 @@ with_both! {
     who_goes_away_ends_a_pull,
 }
 
-/// A toolbox with `remotes/x.git`: five commits on `main`.
-fn toolbox_with_remote(engine: Engine) -> Toolbox {
-    let toolbox = engine.toolbox();
-    toolbox.shell(
-        "git config --global user.name T; git config --global user.email t@e; git config --global init.defaultBranch main
-         git init -q r; cd r; for i in 1 2 3 4 5; do echo $i > a; git add a; git commit -qm m$i; done
-         mkdir ../remotes; git clone -q --bare . ../remotes/x.git; git -C ../remotes/x.git config http.receivepack true",
-    );
-    toolbox
-}
-
 /// How many commits the history of a clone tells.
 fn commits(toolbox: &Toolbox, path: &str) -> usize {
     toolbox.get(&format!("/git/history?path={path}")).json().as_array().unwrap().len()
 }
 
 fn certificates_are_verified(engine: Engine) {
-    let toolbox = toolbox_with_remote(engine);
+    let toolbox = engine.toolbox_with_remote(5);
     let remote = Remote::encrypted(&toolbox, "ann:S3cretWord");
     let login = json!({"url": remote.url("x.git"), "path": "c", "username": "ann", "password": "S3cretWord"});
     let refused = toolbox.post("/git/clone", &login);
@@ -64,7 +53,7 @@ fn certificates_are_verified(engine: Engine) {
 }
 
 fn ssh_is_the_images_own(engine: Engine) {
-    let toolbox = toolbox_with_remote(engine);
+    let toolbox = engine.toolbox_with_remote(5);
     let machine = std::env::var("PATH").unwrap();
     // Connects to this machine, and notes what it was told.
     let script = format!(
@@ -99,7 +88,7 @@ fn ssh_is_the_images_own(engine: Engine) {
 }
 
 fn history_can_be_cut_short(engine: Engine) {
-    let toolbox = toolbox_with_remote(engine);
+    let toolbox = engine.toolbox_with_remote(5);
     let remote = Remote::start(&toolbox, "");
     toolbox.shell("git -C remotes/x.git config uploadpack.allowReachableSHA1InWant true");
     let first = toolbox.shell("git -C r rev-parse main~3").trim().to_owned();
@@ -123,7 +112,7 @@ fn history_can_be_cut_short(engine: Engine) {
 }
 
 fn much_can_be_pushed(engine: Engine) {
-    let toolbox = toolbox_with_remote(engine);
+    let toolbox = engine.toolbox_with_remote(5);
     let remote = Remote::start(&toolbox, "ann:S3cretWord");
     let login = json!({"path": "c", "url": remote.url("x.git"), "username": "ann", "password": "S3cretWord"});
     toolbox.post("/git/clone", &login).empty(200);
@@ -134,7 +123,7 @@ fn much_can_be_pushed(engine: Engine) {
 }
 
 fn who_goes_away_ends_a_pull(engine: Engine) {
-    let toolbox = toolbox_with_remote(engine);
+    let toolbox = engine.toolbox_with_remote(5);
     toolbox.post("/git/clone", &json!({"url": "remotes/x.git", "path": "c"})).empty(200);
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     toolbox.shell(&format!("git -C c remote set-url origin http://{}/x.git", silent.local_addr().unwrap()));
