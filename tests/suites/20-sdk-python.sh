@@ -12,9 +12,6 @@ versions=("$@")
 [[ $# -gt 0 ]] || mapfile -t versions < <(tests/sdk/python/run --list)
 for version in "${versions[@]}"; do tests/sdk/python/run --python "$version" >/dev/null; done
 start_harbor
-for version in "${versions[@]}"; do
-  say "--- daytona $version"
-  count tests/sdk/python/run "$version"
-done
+count_at_once tests/sdk/python/run "${versions[@]}"
 check_within "no sandbox is left" 20 none_left
 finish

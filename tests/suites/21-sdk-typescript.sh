@@ -8,8 +8,5 @@ source tests/suites/lib/harbor.sh
 packages=("$@")
 [[ $# -gt 0 ]] || mapfile -t packages < <(tests/sdk/typescript/run --list)
 start_harbor
-for package in "${packages[@]}"; do
-  say "--- $package"
-  count tests/sdk/typescript/run "$package"
-done
+count_at_once tests/sdk/typescript/run "${packages[@]}"
 finish

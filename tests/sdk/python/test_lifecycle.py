@@ -121,10 +121,10 @@ def test_files_outlive_a_stop_and_processes_do_not(create):
 
 def test_starting_again_changes_nothing(create):
     sandbox = create()
-    sandbox.process.exec("echo here >/tmp/mark; sleep 4322 >/dev/null 2>&1 &")
+    process = sandbox.process.exec("echo here >/tmp/mark; sleep 4322 >/dev/null 2>&1 & echo $!").result.strip()
     sandbox.start()
     assert sandbox.state == "started"
-    assert sandbox.process.exec("cat /tmp/mark; pgrep -cfx 'sleep 4322'").result == "here\n1\n"
+    assert sandbox.process.exec(f"cat /tmp/mark; kill -0 {process} && echo alive").result == "here\nalive\n"
 
 
 def test_a_deleted_one_is_gone_and_its_name_is_free(create, daytona, word):

@@ -145,6 +145,29 @@ count() {
   passed=$((passed + ${totals% *})) failed=$((failed + bad))
 }
 
+# count_at_once COMMAND NAME... : counts COMMAND NAME for every name, all at the same time; each tells what it said once
+# it has ended. They mostly wait, so two processors serve several.
+count_at_once() {
+  local command=$1 name log status
+  local -A processes
+  shift
+  for name in "$@"; do
+    "$command" "$name" >"$(log_of "$name")" 2>&1 &
+    processes[$name]=$!
+  done
+  for name in "$@"; do
+    status=0
+    wait "${processes[$name]}" || status=$?
+    say "--- $name"
+    count told "$status" "$(log_of "$name")"
+  done
+}
+
+log_of() { echo "$scratch/${1//\//-}.log"; }
+
+# told STATUS LOG : a command that has ended, as it said and ended
+told() { cat "$2"; return "$1"; }
+
 # The last line and exit code of a suite.
 finish() {
   [[ $failed == 0 ]] || show_log

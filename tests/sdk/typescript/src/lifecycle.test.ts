@@ -102,10 +102,10 @@ test('files outlive a stop and processes do not', async () => {
 
 test('starting again changes nothing', async () => {
   const sandbox = await create()
-  await read(sandbox, 'echo here >/tmp/mark; sleep 4322 >/dev/null 2>&1 &')
+  const process = (await read(sandbox, 'echo here >/tmp/mark; sleep 4322 >/dev/null 2>&1 & echo $!')).trim()
   await sandbox.start()
   assert.equal(sandbox.state, 'started')
-  assert.equal(await read(sandbox, "cat /tmp/mark; pgrep -cfx 'sleep 4322'"), 'here\n1\n')
+  assert.equal(await read(sandbox, `cat /tmp/mark; kill -0 ${process} && echo alive`), 'here\nalive\n')
 })
 
 test('a deleted one is gone and its name is free', async () => {
