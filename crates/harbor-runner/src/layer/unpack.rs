@@ -7,7 +7,8 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, OFlags, RawMode, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat,
-    chownat, linkat, lsetxattr, makedev, mkdirat, mknodat, openat, openat2, statat, symlinkat, unlinkat, utimensat,
+    chownat, linkat, lsetxattr, makedev, mkdirat, mknodat, openat, openat2, statat, symlinkat, syncfs, unlinkat,
+    utimensat,
 };
 use rustix::io::Errno;
 use tar::{Archive, Entry, EntryType};
@@ -17,7 +18,8 @@ use super::ATTRIBUTE;
 /// Runs of zeros of this size become holes.
 const BLOCK: usize = 64 * 1024;
 
-/// Writes every entry of the archive below `root`, in place of what is there under the same name.
+/// Writes every entry of the archive below `root`, in place of what is there under the same name. Returns when all of
+/// it is on the disk: the caller may then remove what it is a copy of.
 pub(super) fn unpack(root: &Path, input: impl Read) -> io::Result<()> {
     let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let unpacker = Unpacker { root: openat(CWD, root, directory, Mode::empty())? };
@@ -35,7 +37,9 @@ pub(super) fn unpack(root: &Path, input: impl Read) -> io::Result<()> {
     for (path, modified) in directories {
         set_time(&unpacker.place(&path)?, modified)?;
     }
-    Ok(())
+    // a descriptor that only names a place cannot be synchronised
+    let root = openat(&unpacker.root, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(syncfs(root)?)
 }
 
 struct Unpacker {
