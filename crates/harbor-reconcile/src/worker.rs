@@ -168,16 +168,22 @@ impl Inner {
         Some(Mark { due: Instant::now() + backoff, look: true, failed: Some((count, since)) })
     }
 
-    /// Puts the sandbox in `error`, if it is wanted started: what is to stop or go is tried for ever.
+    /// Puts the sandbox in `error`, if a start can fail it: everything else is tried for ever.
     /// Answers whether it now is in `error`.
     async fn fail(&self, id: SandboxId, reason: String) -> bool {
         let failed = self.record(id, move |row| {
-            if row.desired == Desired::Started {
+            if starting(row.desired, &row.seen) {
                 row.failure = Some(Failure { reason, recoverable: false });
             }
         });
         failed.await.is_ok_and(|row| row.failure.is_some() && row.desired == Desired::Started)
     }
+}
+
+/// Whether it is on its way up. One that runs as wanted loses nothing while the engine does not answer, and what is to
+/// stop or go is never given up.
+fn starting(desired: Desired, seen: &Seen) -> bool {
+    desired == Desired::Started && next_step(desired, seen) != Step::Settled
 }
 
 /// If it ended without being asked, that is what is wanted now, or a failure.
@@ -232,4 +238,31 @@ fn configuration(sandbox: &Sandbox) -> Configuration {
         own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     env.extend(sandbox.origin.env.clone());
     Configuration { token: sandbox.toolbox_token.clone(), previous: None, env }
+}
+
+#[cfg(test)]
+mod tests {
+    use harbor_model::ids::ContainerId;
+    use harbor_model::sandboxes::Boot;
+
+    use super::*;
+
+    fn running(configured: bool) -> Seen {
+        Seen::Running { container: ContainerId::new("c"), boot: Boot("1".to_owned()), configured, connected: true }
+    }
+
+    #[track_caller]
+    fn check(desired: Desired, seen: &Seen, expected: bool) {
+        assert_eq!(starting(desired, seen), expected);
+    }
+
+    #[test]
+    fn only_a_start_under_way_can_fail() {
+        check(Desired::Started, &Seen::Absent, true);
+        check(Desired::Started, &Seen::Made { container: ContainerId::new("c") }, true);
+        check(Desired::Started, &running(false), true);
+        check(Desired::Started, &running(true), false);
+        check(Desired::Stopped, &running(true), false);
+        check(Desired::Destroyed, &running(true), false);
+    }
 }
