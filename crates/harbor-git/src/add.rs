@@ -6,7 +6,7 @@ use git2::{Index, Repository, Status, StatusEntry, StatusOptions};
 
 use crate::arguments::Arguments;
 use crate::failure::{Failure, Outcome};
-use crate::paths::{covers, normalized};
+use crate::paths::{self, covers, normalized};
 use crate::repository;
 
 pub(crate) fn add(arguments: &Arguments) -> Outcome {
@@ -34,9 +34,8 @@ pub(crate) fn add(arguments: &Arguments) -> Outcome {
 
 /// Makes the index have what the work tree has at a path.
 fn stage(index: &mut Index, root: &Path, entry: &StatusEntry<'_>) -> Outcome {
-    let path = String::from_utf8_lossy(entry.path_bytes()).into_owned();
     // A repository in the work tree is told as a directory.
-    let path = Path::new(path.trim_end_matches('/'));
+    let path = paths::path(without_slash(entry.path_bytes()));
     let changed =
         Status::WT_NEW | Status::WT_MODIFIED | Status::WT_TYPECHANGE | Status::WT_DELETED | Status::CONFLICTED;
     if !entry.status().intersects(changed) {
@@ -45,6 +44,10 @@ fn stage(index: &mut Index, root: &Path, entry: &StatusEntry<'_>) -> Outcome {
     let there = root.join(path).symlink_metadata().is_ok();
     let staged = if there { index.add_path(path) } else { index.remove_path(path) };
     Ok(staged?)
+}
+
+fn without_slash(path: &[u8]) -> &[u8] {
+    path.strip_suffix(b"/").unwrap_or(path)
 }
 
 /// Refuses a path at which there is nothing to stage.
@@ -56,7 +59,7 @@ fn check(repository: &Repository, index: &Index, root: &Path, path: &str, given:
     if Path::new(path).ancestors().skip(1).any(is_link) {
         return Err(Failure::fatal(&format!("pathspec '{given}' is beyond a symbolic link")));
     }
-    if index.iter().any(|entry| covers(path, &String::from_utf8_lossy(&entry.path))) {
+    if index.iter().any(|entry| covers(path, &entry.path)) {
         return Ok(());
     }
     if root.join(path).symlink_metadata().is_err() {

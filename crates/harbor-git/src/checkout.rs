@@ -5,6 +5,7 @@ use git2::{BranchType, Commit, Repository};
 
 use crate::arguments::Arguments;
 use crate::failure::{Failure, Outcome};
+use crate::links;
 use crate::refs::check_branch_name;
 use crate::repository::{self, head_branch, head_commit};
 
@@ -52,7 +53,7 @@ pub(crate) fn checkout(arguments: &Arguments) -> Outcome {
 
 /// Makes index and work tree those of a commit, as far as nothing is in the way.
 pub(crate) fn write_files(repository: &Repository, commit: &Commit<'_>) -> Outcome {
-    Ok(repository.checkout_tree(commit.as_object(), Some(CheckoutBuilder::new().safe()))?)
+    links::aside(repository, || Ok(repository.checkout_tree(commit.as_object(), Some(CheckoutBuilder::new().safe()))?))
 }
 
 fn attach(repository: &Repository, branch: &str, why: &str) -> Outcome {

@@ -16,6 +16,7 @@ mod config;
 mod failure;
 mod fetch;
 mod hooks;
+mod links;
 mod local;
 mod log;
 mod login;

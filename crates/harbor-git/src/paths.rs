@@ -1,14 +1,22 @@
-//! Paths of a repository, meant literally: a file, or all that lies below a directory.
+//! Paths of a repository, meant literally: a file, or all that lies below a directory. Those of callers are text, those
+//! of trees and indexes any bytes.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use git2::{Index, IndexEntry, IndexTime, Oid, Tree, TreeWalkMode, TreeWalkResult};
+use git2::{Index, IndexEntry, IndexTime, Oid, Tree};
 
 use crate::failure::Failure;
 
 /// What a tree or an index has at a path: kind of file, and contents.
 pub(crate) type Contents = (u32, Oid);
+
+/// A path as git keeps it.
+pub(crate) fn path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
 
 /// Paths without `.` and `..`; the empty one is everything.
 pub(crate) fn normalized(paths: &[String], root: &Path) -> Result<Vec<String>, Failure> {
@@ -35,37 +43,27 @@ fn normal(path: &str, root: &Path) -> Result<String, Failure> {
 }
 
 /// Whether `path` is `wanted` or lies below it.
-pub(crate) fn covers(wanted: &str, path: &str) -> bool {
-    wanted.is_empty() || path.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+pub(crate) fn covers(wanted: &str, path: &[u8]) -> bool {
+    let below = |rest: &[u8]| rest.is_empty() || rest.starts_with(b"/");
+    wanted.is_empty() || path.strip_prefix(wanted.as_bytes()).is_some_and(below)
 }
 
 /// Whether one of these paths covers `path`; no paths at all cover everything.
-pub(crate) fn cover(wanted: &[String], path: &str) -> bool {
+pub(crate) fn cover(wanted: &[String], path: &[u8]) -> bool {
     wanted.is_empty() || wanted.iter().any(|wanted| covers(wanted, path))
 }
 
 /// What a tree has at the covered paths.
-pub(crate) fn of_tree(tree: &Tree<'_>, wanted: &[String]) -> Result<BTreeMap<String, Contents>, Failure> {
-    let mut found = BTreeMap::new();
-    tree.walk(TreeWalkMode::PreOrder, |directory, entry| {
-        let name = String::from_utf8_lossy(entry.name_bytes());
-        let path = format!("{directory}{name}");
-        let kind = u32::try_from(entry.filemode()).unwrap_or_default();
-        if entry.kind() != Some(git2::ObjectType::Tree) && cover(wanted, &path) {
-            found.insert(path, (kind, entry.id()));
-        }
-        TreeWalkResult::Ok
-    })?;
-    Ok(found)
+pub(crate) fn of_tree(tree: &Tree<'_>, wanted: &[String]) -> Result<BTreeMap<Vec<u8>, Contents>, Failure> {
+    let mut index = Index::new()?;
+    index.read_tree(tree)?;
+    Ok(of_index(&index, wanted))
 }
 
 /// What an index has at the covered paths, conflicts left out.
-pub(crate) fn of_index(index: &Index, wanted: &[String]) -> BTreeMap<String, Contents> {
-    let merged = index.iter().filter(|entry| stage(entry) == 0);
-    merged
-        .map(|entry| (String::from_utf8_lossy(&entry.path).into_owned(), (entry.mode, entry.id)))
-        .filter(|(path, _)| cover(wanted, path))
-        .collect()
+pub(crate) fn of_index(index: &Index, wanted: &[String]) -> BTreeMap<Vec<u8>, Contents> {
+    let covered = index.iter().filter(|entry| stage(entry) == 0 && cover(wanted, &entry.path));
+    covered.map(|entry| (entry.path, (entry.mode, entry.id))).collect()
 }
 
 /// 0, or which side of a conflict an entry is.
@@ -76,25 +74,23 @@ pub(crate) fn stage(entry: &IndexEntry) -> u16 {
 /// Makes the index the same as the tree at the covered paths. Without a tree nothing stays there.
 pub(crate) fn read_into(index: &mut Index, tree: Option<&Tree<'_>>, wanted: &[String]) -> Result<(), Failure> {
     let target = tree.map(|tree| of_tree(tree, wanted)).transpose()?.unwrap_or_default();
-    let covered = |entry: &IndexEntry| cover(wanted, &String::from_utf8_lossy(&entry.path));
-    let old: Vec<_> = index.iter().filter(covered).collect();
+    let old: Vec<_> = index.iter().filter(|entry| cover(wanted, &entry.path)).collect();
     for entry in old {
-        let path = String::from_utf8_lossy(&entry.path);
-        let same = stage(&entry) == 0 && target.get(path.as_ref()) == Some(&(entry.mode, entry.id));
+        let same = stage(&entry) == 0 && target.get(&entry.path) == Some(&(entry.mode, entry.id));
         if !same {
-            index.remove(Path::new(path.as_ref()), i32::from(stage(&entry)))?;
+            index.remove(path(&entry.path), i32::from(stage(&entry)))?;
         }
     }
-    for (path, (mode, id)) in target {
-        if index.get_path(Path::new(&path), 0).is_none() {
-            index.add(&entry(path, mode, id))?;
+    for (bytes, (mode, id)) in target {
+        if index.get_path(path(&bytes), 0).is_none() {
+            index.add(&entry(bytes, mode, id))?;
         }
     }
     Ok(())
 }
 
 /// An entry that says nothing about the file in the work tree, so that it is looked at the next time.
-fn entry(path: String, mode: u32, id: Oid) -> IndexEntry {
+fn entry(path: Vec<u8>, mode: u32, id: Oid) -> IndexEntry {
     let never = IndexTime::new(0, 0);
     IndexEntry {
         ctime: never,
@@ -108,7 +104,7 @@ fn entry(path: String, mode: u32, id: Oid) -> IndexEntry {
         id,
         flags: 0,
         flags_extended: 0,
-        path: path.into_bytes(),
+        path,
     }
 }
 
@@ -129,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_directory_covers_what_is_below_it() {
-        assert!(covers("", "a") && covers("a", "a") && covers("a", "a/b"));
-        assert!(!covers("a", "ab") && !covers("a/b", "a"));
+        assert!(covers("", b"a") && covers("a", b"a") && covers("a", b"a/\xe9"));
+        assert!(!covers("a", b"ab") && !covers("a/b", b"a"));
     }
 }

@@ -8,6 +8,7 @@ use git2::{Commit, Repository, ResetType, Status, StatusOptions};
 
 use crate::arguments::Arguments;
 use crate::failure::{Failure, Outcome};
+use crate::links;
 use crate::paths::{self, Contents};
 use crate::repository::{self, head_commit, move_head};
 
@@ -36,7 +37,7 @@ pub(crate) fn reset(arguments: &Arguments) -> Outcome {
     match *mode {
         "--soft" => whole(ResetType::Soft),
         "--mixed" => whole(ResetType::Mixed),
-        "--hard" => whole(ResetType::Hard),
+        "--hard" => links::aside(&repository, || whole(ResetType::Hard)),
         mode => reset_around_changes(&repository, &commit, mode == "--keep"),
     }
 }
@@ -63,8 +64,8 @@ fn reset_around_changes(repository: &Repository, commit: &Commit<'_>, keep: bool
     let in_the_way = if keep { unstaged | staged } else { unstaged };
     let statuses = repository.statuses(Some(StatusOptions::new().include_untracked(false)))?;
     for entry in statuses.iter().filter(|entry| entry.status().intersects(in_the_way)) {
-        let path = String::from_utf8_lossy(entry.path_bytes());
-        if moving.contains(path.as_ref()) {
+        if moving.contains(entry.path_bytes()) {
+            let path = String::from_utf8_lossy(entry.path_bytes());
             return Err(Failure::error(&format!("Entry '{path}' not uptodate. Cannot merge.")));
         }
     }
@@ -72,7 +73,7 @@ fn reset_around_changes(repository: &Repository, commit: &Commit<'_>, keep: bool
         let mut options = CheckoutBuilder::new();
         options.force().disable_pathspec_match(true);
         for path in &moving {
-            options.path(path.as_str());
+            options.path(path.as_slice());
         }
         repository.checkout_tree(target.as_object(), Some(&mut options))?;
         index.read(true)?;
@@ -83,7 +84,7 @@ fn reset_around_changes(repository: &Repository, commit: &Commit<'_>, keep: bool
 }
 
 /// The paths at which two trees differ.
-fn differing(one: &BTreeMap<String, Contents>, other: &BTreeMap<String, Contents>) -> BTreeSet<String> {
+fn differing(one: &BTreeMap<Vec<u8>, Contents>, other: &BTreeMap<Vec<u8>, Contents>) -> BTreeSet<Vec<u8>> {
     let paths = one.keys().chain(other.keys());
     paths.filter(|path| one.get(*path) != other.get(*path)).cloned().collect()
 }

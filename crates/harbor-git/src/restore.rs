@@ -25,8 +25,8 @@ pub(crate) fn restore(arguments: &Arguments) -> Outcome {
     };
     let tree = source.map(|commit| commit.tree()).transpose()?;
     let mut index = repository.index()?;
-    let tracked: BTreeSet<String> = paths::of_index(&index, &wanted).into_keys().collect();
-    let restored: BTreeSet<String> = match &tree {
+    let tracked: BTreeSet<Vec<u8>> = paths::of_index(&index, &wanted).into_keys().collect();
+    let restored: BTreeSet<Vec<u8>> = match &tree {
         Some(tree) => paths::of_tree(tree, &wanted)?.into_keys().collect(),
         None => tracked.clone(),
     };
@@ -41,9 +41,9 @@ pub(crate) fn restore(arguments: &Arguments) -> Outcome {
     }
     if worktree {
         let source = tree.as_ref().filter(|_| !staged);
-        write_files(&repository, source, &wanted)?;
+        write_files(&repository, source, &restored)?;
         for gone in tracked.difference(&restored) {
-            remove(&root, gone);
+            remove(&root, paths::path(gone));
         }
     }
     Ok(())
@@ -53,14 +53,16 @@ fn unknown_source(name: &str) -> Failure {
     Failure::fatal(&format!("could not resolve {name}"))
 }
 
-/// Writes the covered files of a tree, which leaves the index alone, or of the index.
-fn write_files(repository: &Repository, tree: Option<&Tree<'_>>, wanted: &[String]) -> Outcome {
+/// Writes these files as they are in a tree, which leaves the index alone, or in the index. No other path is named to
+/// libgit2, which would remove what is not there, even beyond a symbolic link.
+fn write_files(repository: &Repository, tree: Option<&Tree<'_>>, files: &BTreeSet<Vec<u8>>) -> Outcome {
+    if files.is_empty() {
+        return Ok(());
+    }
     let mut options = CheckoutBuilder::new();
     options.force().disable_pathspec_match(true);
-    if !wanted.iter().any(String::is_empty) {
-        for path in wanted {
-            options.path(path.as_str());
-        }
+    for path in files {
+        options.path(path.as_slice());
     }
     match tree {
         Some(tree) => repository.checkout_tree(tree.as_object(), Some(options.update_index(false)))?,
@@ -69,10 +71,15 @@ fn write_files(repository: &Repository, tree: Option<&Tree<'_>>, wanted: &[Strin
     Ok(())
 }
 
-/// Removes a file, and the directories that it leaves empty. What is gone already is fine.
-fn remove(root: &Path, path: &str) {
+/// Removes a file, and the directories that it leaves empty. What is gone already is fine, and so is what lies beyond a
+/// symbolic link: that is no file of the repository.
+fn remove(root: &Path, path: &Path) {
+    let parents = || path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
+    let is_link = |parent: &Path| root.join(parent).symlink_metadata().is_ok_and(|found| found.is_symlink());
+    if parents().any(is_link) {
+        return;
+    }
     let _ = std::fs::remove_file(root.join(path));
-    let parents = Path::new(path).ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
     // Ends at the first that is not empty.
-    let _ = parents.map(|parent| root.join(parent)).try_for_each(std::fs::remove_dir);
+    let _ = parents().map(|parent| root.join(parent)).try_for_each(std::fs::remove_dir);
 }

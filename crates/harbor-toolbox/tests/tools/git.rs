@@ -23,7 +23,9 @@ with_both! {
     branches_come_and_go,
     a_repository_begins_empty,
     paths_are_taken_literally_and_missing_ones_told,
+    names_are_any_bytes,
     changes_can_be_taken_back,
+    nothing_beyond_a_link_is_taken_back,
     remotes_and_settings_are_kept,
 }
 
@@ -283,6 +285,45 @@ fn paths_are_taken_literally_and_missing_ones_told(engine: Engine) {
     refused(&toolbox, "/git/add", &json!({"path": "c", "files": ["/etc/passwd"]}), 400, "BAD_REQUEST");
     refused(&toolbox, "/git/add", &json!({"path": "c", "files": ["../r/a"]}), 400, "BAD_REQUEST");
     refused(&toolbox, "/git/add", &json!({"path": "c", "files": ["z.log"]}), 400, "BAD_REQUEST");
+}
+
+fn names_are_any_bytes(engine: Engine) {
+    let toolbox = toolbox_with_clone(engine);
+    let staged = || toolbox.shell("git -C c diff --cached --name-status");
+    toolbox.shell("cd c; mkdir \"$(printf 'd\\351')\"; echo x > \"$(printf 'd\\351/caf\\351')\"");
+    toolbox.post("/git/add", &json!({"path": "c", "files": ["."]})).empty(200);
+    assert_eq!(staged(), "A\t\"d\\351/caf\\351\"\n");
+    toolbox.post("/git/reset", &json!({"path": "c", "files": ["."]})).empty(200);
+    assert_eq!(staged(), "");
+    toolbox.shell("cd c; git add .; git commit -qm bytes; echo y > \"$(printf 'd\\351/caf\\351')\"");
+    toolbox.post("/git/restore", &json!({"path": "c", "files": ["."]})).empty(200);
+    assert_eq!(toolbox.shell("cd c; cat d*/caf*; git status --short"), "x\n");
+    toolbox.shell("cd c; rm d*/caf*");
+    toolbox.post("/git/add", &json!({"path": "c", "files": ["."]})).empty(200);
+    assert_eq!(staged(), "D\t\"d\\351/caf\\351\"\n");
+    toolbox.post("/git/reset", &json!({"path": "c", "mode": "hard", "target": "HEAD~1"})).empty(200);
+    assert_eq!(toolbox.shell("cd c; git status --short; git ls-files"), "a\n");
+}
+
+fn nothing_beyond_a_link_is_taken_back(engine: Engine) {
+    let toolbox = toolbox_with_clone(engine);
+    toolbox.shell("cd c; mkdir e; echo x > e/f; git add e; git commit -qm e; git branch old HEAD~1");
+    toolbox.shell("mkdir other; echo mine > other/f");
+    let restore = |more: Value| {
+        let mut order = json!({"path": "c", "files": ["e"], "source": "old"});
+        order.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        ("/git/restore", order)
+    };
+    for (route, order) in [
+        restore(json!({})),
+        restore(json!({"staged": true, "worktree": true})),
+        ("/git/reset", json!({"path": "c", "mode": "hard", "target": "old"})),
+    ] {
+        toolbox.shell("cd c; git checkout -q main; rm -rf e; ln -s ../other e");
+        toolbox.post(route, &order).empty(200);
+        let left = toolbox.shell("cat other/f c/e/f 2>&1; readlink c/e");
+        assert_eq!(left, "mine\nmine\n../other\n", "{route} {order}");
+    }
 }
 
 fn changes_can_be_taken_back(engine: Engine) {
