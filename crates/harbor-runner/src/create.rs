@@ -87,7 +87,7 @@ impl Runner {
             Err(conflict @ RunnerError::Conflict { .. }) => conflict,
             outcome => return outcome,
         };
-        let found = match self.inspect_own(name, &spec.id).await {
+        let found = match self.inspect_own(name, &spec.id, Role::Sandbox).await {
             // the engine is still making it, for a harbor that has died since
             Err(RunnerError::NotFound { .. }) => return Err(conflict),
             outcome => outcome?,
@@ -124,16 +124,17 @@ impl Runner {
         }
     }
 
-    /// Inspects a sandbox container by name; it must be ours.
+    /// Inspects a container by name or id; it must be ours.
     pub(crate) async fn inspect_own(
         &self,
         name: &str,
         id: &SandboxId,
+        role: Role,
     ) -> Result<ContainerInspectResponse, RunnerError> {
         let call = self.engine().docker().inspect_container(name, None::<InspectContainerOptions>);
         let found = self.engine().call(&format!("inspect container {name}"), QUICK, call).await?;
         let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
-        if naming::carries(labels, &naming::sandbox_labels(self.instance(), id, Role::Sandbox)) {
+        if naming::carries(labels, &naming::sandbox_labels(self.instance(), id, role)) {
             Ok(found)
         } else {
             Err(RunnerError::Foreign { what: "a container", name: name.to_owned() })

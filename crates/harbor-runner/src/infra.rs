@@ -106,7 +106,7 @@ impl Runner {
                 }
                 Ok(made.id)
             }
-            Err(conflict @ RunnerError::Conflict { .. }) => match self.own(&name, id, Role::Infra).await {
+            Err(conflict @ RunnerError::Conflict { .. }) => match self.adopt_infra(&name, id).await {
                 // the engine is still making it, for a harbor that has died since
                 Err(RunnerError::NotFound { .. }) => Err(conflict),
                 outcome => outcome,
@@ -115,15 +115,15 @@ impl Runner {
         }
     }
 
-    /// The id of the container of this name, which must be ours.
-    pub(crate) async fn own(&self, name: &str, id: &SandboxId, role: Role) -> Result<String, RunnerError> {
-        let call = self.engine().docker().inspect_container(name, None::<InspectContainerOptions>);
-        let found = self.engine().call(&format!("inspect container {name}"), QUICK, call).await?;
-        let labels = found.config.and_then(|config| config.labels);
-        if !naming::carries(labels.as_ref(), &naming::sandbox_labels(self.instance(), id, role)) {
-            return Err(RunnerError::Foreign { what: "a container", name: name.to_owned() });
+    /// The id of an infra container that is there already, complete.
+    async fn adopt_infra(&self, name: &str, id: &SandboxId) -> Result<String, RunnerError> {
+        let found = self.inspect_own(name, id, Role::Infra).await?;
+        let infra = found.id.unwrap_or_default();
+        // harbor may have died before it gave the token; one that runs has read its own, which may be another
+        if self.form() == Form::Streaming && found.state.and_then(|state| state.running) != Some(true) {
+            self.give_token(id, &infra).await?;
         }
-        Ok(found.id.unwrap_or_default())
+        Ok(infra)
     }
 
     /// Starts the infra container unless it is known to run.

@@ -38,7 +38,7 @@ impl Runner {
 
     /// Starts the infra container that the sandbox container is bound to.
     async fn start_known_infra(&self, id: &SandboxId, container: &ContainerId) -> Result<(), RunnerError> {
-        let found = self.inspect_own(container.as_str(), id).await?;
+        let found = self.inspect_own(container.as_str(), id, Role::Sandbox).await?;
         let infra = crate::create::bound_infra(&found).unwrap_or_default().to_owned();
         match self.infra_started(id, &infra).await {
             Err(RunnerError::NotFound { source, .. }) => Err(RunnerError::InfraGone { sandbox: *id, source }),
@@ -80,8 +80,8 @@ impl Runner {
     /// Ends infra, which has nothing to lose.
     async fn stop_infra(&self, id: &SandboxId) -> Result<(), RunnerError> {
         self.known().note(id, |entry| (entry.infra_runs, entry.dialer) = (false, None));
-        let infra = match self.own(&naming::infra(id), id, Role::Infra).await {
-            Ok(infra) => infra,
+        let infra = match self.inspect_own(&naming::infra(id), id, Role::Infra).await {
+            Ok(infra) => infra.id.unwrap_or_default(),
             Err(RunnerError::NotFound { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };

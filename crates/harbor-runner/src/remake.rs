@@ -21,7 +21,7 @@ impl Runner {
     pub async fn remake(&self, spec: &SandboxSpec, container: &ContainerId) -> Result<ContainerId, RunnerError> {
         let id = &spec.id;
         let name = naming::sandbox(id);
-        let old = self.inspect_own(container.as_str(), id).await?;
+        let old = self.inspect_own(container.as_str(), id, Role::Sandbox).await?;
         refuse_running(&name, &old)?;
         // an attempt that did not come to its end
         if self.find_own(&naming::successor(id), id, Role::Sandbox).await?.is_some() {

@@ -135,6 +135,25 @@ async fn a_reserved_infra_that_died_is_started_again() {
 }
 
 #[tokio::test]
+async fn a_reserved_infra_that_a_crash_left_without_token_is_given_one() {
+    let fixture = Fixture::with(Transport::Streaming).await;
+    fixture.runner.prepare().await.unwrap();
+    let id = fixture.spec().id;
+    fixture.runner.reserve(&id).await.unwrap();
+    let infra = format!("harbor-infra-{id}");
+    docker(&["kill", &infra]);
+    std::fs::remove_file(fixture.run_directory().join(id.to_string()).join("token")).unwrap();
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    docker(&["cp", empty.path().to_str().unwrap(), &format!("{infra}:/harbor-token")]);
+
+    fixture.runner.reserve(&id).await.unwrap();
+    // one that runs keeps the token that it has read
+    std::fs::remove_file(fixture.run_directory().join(id.to_string()).join("token")).unwrap();
+    fixture.runner.reserve(&id).await.unwrap();
+    fixture.finish().await;
+}
+
+#[tokio::test]
 async fn a_made_sandbox_whose_infra_was_removed_is_made_again() {
     let fixture = Fixture::prepared().await;
     let spec = fixture.spec();
