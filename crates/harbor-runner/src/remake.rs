@@ -27,6 +27,11 @@ impl Runner {
         if self.find_own(&naming::successor(id), id, Role::Sandbox).await?.is_some() {
             self.remove_container(&naming::successor(id)).await?;
         }
+        // one that did, but for removing its predecessor: whoever has the sandbox's name is complete
+        let complete = old.name.as_deref().is_some_and(|found| found.trim_start_matches('/') == name);
+        if complete && self.find_own(&naming::predecessor(id), id, Role::Sandbox).await?.is_some() {
+            self.remove_container(&naming::predecessor(id)).await?;
+        }
         self.doubt_infra(id);
         let infra = self.infra_made(id).await?;
         let facts = self.facts(id, container).await?;

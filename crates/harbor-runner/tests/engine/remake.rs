@@ -99,27 +99,46 @@ async fn a_crash_while_containers_are_exchanged_loses_nothing() {
     let spec = SandboxSpec { id, ..fixture.spec() };
     let container = fixture.again().await.remake(&spec, &started.container).await.unwrap();
     docker(&["rename", &name, &format!("{name}-new")]);
-    let labels: Vec<String> = ["instance", "sandbox", "role"]
-        .iter()
-        .map(|label| {
-            let format = format!("harbor.{label}={{{{index .Config.Labels \"harbor.{label}\"}}}}");
-            docker(&["inspect", "--format", &format, container.as_str()])
-        })
-        .collect();
-    let mut create = vec!["create", "--name"];
     let old = format!("{name}-old");
-    create.push(&old);
-    for label in &labels {
-        create.extend(["--label", label]);
-    }
-    create.push(&fixture.image);
-    docker(&create);
+    make_alike(&fixture, &old, container.as_str());
     let found = fixture.again().await.find(&id).await.unwrap().sandbox;
     assert_eq!(found, Some(FoundSandbox::Made(container.clone())));
     assert_eq!(docker(&["ps", "-aq", "--filter", &format!("name={old}")]), "");
     fixture.runner.start(&id, &container).await.unwrap();
     assert_eq!(Fixture::shell(&id, "busybox cat /file"), "kept");
     fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_predecessor_that_a_crash_left_is_in_nobodys_way() {
+    let fixture = Fixture::prepared().await;
+    let started = fixture.started().await;
+    let id = started.id;
+    Fixture::shell(&id, "echo kept > /file");
+    let spec = lose_infra(&fixture, &started).await;
+    fixture.runner.stop(&id, &started.container, Duration::from_secs(5)).await.unwrap();
+
+    let old = format!("harbor-{id}-old");
+    make_alike(&fixture, &old, started.container.as_str());
+    let container = fixture.again().await.remake(&spec, &started.container).await.unwrap();
+    assert_eq!(docker(&["ps", "-aq", "--filter", &format!("name={old}")]), "");
+    fixture.runner.start(&id, &container).await.unwrap();
+    assert_eq!(Fixture::shell(&id, "busybox cat /file"), "kept");
+    fixture.finish().await;
+}
+
+/// Makes a container under a name of its own that has the sandbox's labels.
+fn make_alike(fixture: &Fixture, name: &str, container: &str) {
+    let labels = ["instance", "sandbox", "role"].map(|label| {
+        let format = format!("harbor.{label}={{{{index .Config.Labels \"harbor.{label}\"}}}}");
+        docker(&["inspect", "--format", &format, container])
+    });
+    let mut create = vec!["create", "--name", name];
+    for label in &labels {
+        create.extend(["--label", label]);
+    }
+    create.push(&fixture.image);
+    docker(&create);
 }
 
 /// Removes the infra container and makes sure that it is noticed.
