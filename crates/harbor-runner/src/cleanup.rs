@@ -15,7 +15,7 @@ use harbor_model::ids::SandboxId;
 use crate::engine::{QUICK, SLOW};
 use crate::error::RunnerError;
 use crate::find::sandbox_of;
-use crate::naming;
+use crate::naming::{self, Role};
 use crate::runner::Runner;
 
 /// How long a removal that somebody else began may take.
@@ -26,11 +26,14 @@ impl Runner {
     pub async fn remove(&self, id: &SandboxId) -> Result<(), RunnerError> {
         let labels = [(naming::INSTANCE, self.instance().to_string()), (naming::SANDBOX, id.to_string())];
         let held = self.containers(&labels).await?;
-        let remade =
-            held.iter().any(|found| found.labels.as_ref().is_some_and(|labels| labels.contains_key(naming::REMADE)));
+        let of_role =
+            |labels: &&HashMap<_, _>| labels.get(naming::ROLE).is_some_and(|role| role == Role::Sandbox.word());
+        let sandboxes: Vec<_> = held.iter().filter_map(|found| found.labels.as_ref()).filter(of_role).collect();
+        // without a sandbox container nobody knows: a removal before this one may have died behind it
+        let kept = sandboxes.is_empty() || sandboxes.iter().any(|labels| labels.contains_key(naming::REMADE));
         let ids = held.iter().filter_map(|found| found.id.as_deref());
         try_join_all(ids.map(|container| self.remove_container(container))).await?;
-        if remade {
+        if kept {
             self.remove_kept_image(id).await?;
         }
         self.known().forget(id);

@@ -37,6 +37,22 @@ async fn files_survive_where_the_layer_cannot_be_reached() {
     fixture.finish().await;
 }
 
+#[tokio::test]
+async fn a_removal_that_died_half_way_leaves_no_kept_image() {
+    let fixture = Fixture::prepared().await;
+    let keep = |id: &SandboxId| docker(&["tag", &fixture.image, &format!("harbor/kept:{id}")]);
+    // its sandbox container was removed, then also its infra
+    let id = fixture.spec().id;
+    fixture.runner.reserve(&id).await.unwrap();
+    for _ in 0..2 {
+        keep(&id);
+        assert_ne!(kept(&id), "");
+        fixture.runner.remove(&id).await.unwrap();
+        assert_eq!(kept(&id), "");
+    }
+    fixture.finish().await;
+}
+
 /// The image that keeps a sandbox's files, if there is one.
 fn kept(id: &SandboxId) -> String {
     docker(&["images", "-q", &format!("harbor/kept:{id}")])
