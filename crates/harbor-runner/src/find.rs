@@ -143,10 +143,16 @@ fn judge(sandbox: &ContainerInspectResponse, infra: Option<&ContainerInspectResp
 }
 
 /// Whether infra runs and has since before the sandbox: an infra started later has another network namespace.
+///
+/// The engine's times are those of a clock that may be set back, and infra may be in stock for long before its sandbox
+/// starts. So an infra in its first run is not asked for the time: no sandbox can have joined an earlier one. Later
+/// runs begin right before the sandbox's.
 fn joined(infra: &ContainerState, sandbox: &ContainerState) -> bool {
-    let started = |state: &ContainerState| OffsetDateTime::parse(state.started_at.as_deref()?, &Rfc3339).ok();
-    let before = started(infra).zip(started(sandbox)).is_some_and(|(infra, sandbox)| infra <= sandbox);
-    infra.running == Some(true) && before
+    let moment = |text: &Option<String>| OffsetDateTime::parse(text.as_deref()?, &Rfc3339).ok();
+    // of a container that has never ended the engine says year 1
+    let first_run = moment(&infra.finished_at).is_some_and(|finished| finished.year() == 1);
+    let before = || moment(&infra.started_at).zip(moment(&sandbox.started_at)).is_some_and(|(infra, own)| infra <= own);
+    infra.running == Some(true) && (first_run || before())
 }
 
 #[cfg(test)]
@@ -161,6 +167,7 @@ mod tests {
             status: Some(status),
             running: Some(status == ContainerStateStatusEnum::RUNNING),
             started_at: Some(format!("2026-01-01T00:00:{second:02}.123456789Z")),
+            finished_at: Some("2026-01-01T00:00:01.123456789Z".to_owned()),
             exit_code: Some(3),
             ..ContainerState::default()
         }
@@ -204,6 +211,18 @@ mod tests {
         check(&found, Some(&infra("other", at(S::RUNNING, 9))), Some(&running(10, false)));
         check(&found, Some(&infra("i", at(S::EXITED, 9))), Some(&running(10, false)));
         check(&found, None, Some(&running(10, false)));
+    }
+
+    #[test]
+    fn a_clock_set_back_disconnects_nobody_from_an_infra_that_never_ended() {
+        use ContainerStateStatusEnum as S;
+        let found = sandbox(at(S::RUNNING, 10), false);
+        let never_ended = |status| {
+            let finished_at = Some("0001-01-01T00:00:00Z".to_owned());
+            infra("i", ContainerState { finished_at, ..at(status, 50) })
+        };
+        check(&found, Some(&never_ended(S::RUNNING)), Some(&running(10, true)));
+        check(&found, Some(&never_ended(S::DEAD)), Some(&running(10, false)));
     }
 
     #[test]
