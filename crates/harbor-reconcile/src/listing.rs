@@ -111,7 +111,9 @@ impl Inner {
     /// Compares every row with what the engine holds and marks those that differ; removes what is nobody's and holds
     /// no files.
     async fn list(&self) -> Result<(), String> {
-        // rows after the listing: a sandbox made in between is known, never an orphan
+        // stock before the listing: what is ready before it is in it. Rows after: a sandbox made in between is known,
+        // never an orphan
+        let stock = self.store.infra_stock().await.map_err(|error| chain(&error))?;
         let held = self.runner.list().await.map_err(|error| chain(&error))?;
         let rows = self.store.all_live_sandboxes().await.map_err(|error| chain(&error))?;
         let found: HashMap<SandboxId, &Found> = held.iter().map(|held| (held.sandbox, &held.found)).collect();
@@ -122,7 +124,7 @@ impl Inner {
                 self.dirty.mark(row.id, true);
             }
         }
-        self.check_stock(&held).await.map_err(|error| chain(&error))?;
+        self.check_stock(&stock, &held).await;
         let known = self.known().await.map_err(|error| chain(&error))?;
         for orphan in unknown(&held, &known) {
             if orphan.files {

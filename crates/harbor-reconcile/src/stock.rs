@@ -44,7 +44,7 @@ impl Inner {
         }
     }
 
-    /// Row, container, row: a crash in between leaves a row that [`Inner::check_stock`] finds unready.
+    /// Row, container, row: a crash in between leaves a row that [`Inner::drop_unfinished`] finds.
     async fn make_one(&self) -> Result<(), String> {
         let id = SandboxId::random();
         self.store.add_infra(id, now()).await.map_err(|error| chain(&error))?;
@@ -58,19 +58,19 @@ impl Inner {
         }
     }
 
-    /// Takes out of the stock what a crash left unfinished and what somebody stopped or removed.
-    pub(crate) async fn check_stock(&self, held: &[Held]) -> Result<(), StoreError> {
+    /// Takes out of the stock what somebody stopped or removed. `stock` is as it was before `held` was listed: what is
+    /// made after the listing is not in it.
+    pub(crate) async fn check_stock(&self, stock: &[(SandboxId, bool)], held: &[Held]) {
         let running: HashSet<SandboxId> = held
             .iter()
             .filter(|held| held.infra.as_ref().is_some_and(|infra| infra.running))
             .map(|held| held.sandbox)
             .collect();
-        for (id, ready) in self.store.infra_stock().await? {
-            if ready && !running.contains(&id) {
-                self.discard(id).await;
+        for (id, ready) in stock {
+            if *ready && !running.contains(id) {
+                self.discard(*id).await;
             }
         }
-        Ok(())
     }
 
     /// Removes one from the stock. What is claimed at this moment is not touched; a row whose removal did not come to
