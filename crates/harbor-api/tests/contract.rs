@@ -124,6 +124,9 @@ async fn permission_comes_before_lookup_and_validation() {
     check("POST", "/api/sandbox/nobody/stop?force=maybe", json!({}), 403).await;
     check("PUT", "/api/sandbox/nobody/labels", json!({}), 403).await;
     check("POST", "/api/api-keys", json!({"name": "more", "permissions": ["write:sandboxes"]}), 403).await;
+    let strong = json!({"name": "strong", "permissions": ["write:sandboxes"]});
+    assert_eq!(place.call("POST", "/api/api-keys", Some(strong)).await.status, 201);
+    check("DELETE", "/api/api-keys/strong", json!({}), 403).await;
     check("GET", "/api/sandbox", json!({}), 200).await;
     check("GET", "/api/snapshots", json!({}), 200).await;
     check("DELETE", "/api/api-keys/reader", json!({}), 204).await;

@@ -70,15 +70,23 @@ impl Control {
         found.ok_or_else(|| Error::not_found(format!("API key {name} not found")))
     }
 
-    /// Deletes a key: one's own, or as an owner anybody's. It opens nothing from then on.
+    /// Deletes a key: one's own, or as an owner anybody's. It opens nothing from then on. No key deletes one that allows
+    /// more than itself.
     pub async fn delete_key(&self, caller: &Caller, user: Option<UserId>, name: &str) -> Result<(), Error> {
         let user = user.unwrap_or_else(|| caller.user.id.clone());
         if user != caller.user.id && caller.role != MemberRole::Owner {
             return Err(Error::new(Kind::Forbidden, "Access denied: only an owner deletes the keys of others"));
         }
+        let not_found = || Error::not_found(format!("API key {name} not found"));
+        let found = self.store().api_key(caller.organization, user.clone(), name.to_owned()).await?;
+        let key = found.ok_or_else(not_found)?;
+        if let Some(missing) = key.permissions.iter().find(|permission| !caller.may(**permission)) {
+            let message = format!("Access denied: the key {name} has the permission {missing}, which yours lacks");
+            return Err(Error::new(Kind::Forbidden, message));
+        }
         if self.store().delete_api_key(caller.organization, user, name.to_owned()).await? {
             return Ok(());
         }
-        Err(Error::not_found(format!("API key {name} not found")))
+        Err(not_found())
     }
 }
