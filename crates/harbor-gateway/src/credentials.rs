@@ -91,23 +91,24 @@ impl Credentials {
         format!("authentication failed: {}", complaints.join(", "))
     }
 
-    /// What of the query travels on, now that the credential at `index` has opened the door: nothing of a token or a
-    /// signature that was spent.
+    /// What of the query travels on, now that the credential at `index` has opened the door: nothing of a token, nor of
+    /// a signature that was spent.
     pub(crate) fn onward<'a>(&self, index: usize, query: Option<&'a str>) -> Option<Cow<'a, str>> {
-        match (self.places.get(index), self.list.get(index)) {
-            (Some(Place::Query), _) => query.and_then(without_token).map(Cow::Owned),
-            (_, Some(Credential::SignedFile(file))) => Some(Cow::Owned(signed_url::query(file))),
-            _ => query.map(Cow::Borrowed),
+        match self.list.get(index) {
+            Some(Credential::SignedFile(file)) => Some(Cow::Owned(signed_url::query(file))),
+            _ => query.and_then(without_token),
         }
     }
 
     /// Takes off what the sandbox must not see: the preview token always, `Authorization` when the credential at
-    /// `index`, which opened the door, is that one; an application's own stays.
+    /// `index`, which opened the door, is that one; an application's own stays, which is the first.
     pub(crate) fn strip(&self, index: usize, headers: &mut HeaderMap) {
         if self.places.get(index) == Some(&Place::Authorization) {
-            strip_key(headers);
-        } else {
-            headers.remove(PREVIEW_TOKEN);
+            return strip_key(headers);
+        }
+        headers.remove(PREVIEW_TOKEN);
+        if let Some(first) = headers.remove(header::AUTHORIZATION) {
+            headers.insert(header::AUTHORIZATION, first);
         }
     }
 }
@@ -138,9 +139,12 @@ fn is_token(pair: &str) -> bool {
 }
 
 /// `query` without the token, every other parameter byte by byte as it was; none when nothing is left.
-fn without_token(query: &str) -> Option<String> {
+pub(crate) fn without_token(query: &str) -> Option<Cow<'_, str>> {
+    if !query.split('&').any(is_token) {
+        return Some(Cow::Borrowed(query));
+    }
     let rest: Vec<&str> = query.split('&').filter(|pair| !is_token(pair)).collect();
-    (!rest.is_empty()).then(|| rest.join("&"))
+    (!rest.is_empty()).then(|| Cow::Owned(rest.join("&")))
 }
 
 #[cfg(test)]
@@ -155,6 +159,19 @@ mod tests {
         assert_eq!(token("DAYTONA_SANDBOX_AUTH_KEYS=x&q=DAYTONA_SANDBOX_AUTH_KEY"), None);
         assert_eq!(without_token("a=1&DAYTONA_SANDBOX_AUTH_KEY=x&b=%40(c)").as_deref(), Some("a=1&b=%40(c)"));
         assert_eq!(without_token("DAYTONA_SANDBOX_AUTH_KEY=x"), None);
+        assert_eq!(without_token("a=1&&b").as_deref(), Some("a=1&&b"));
+    }
+
+    #[test]
+    fn of_several_authorizations_no_other_travels_than_was_looked_at() {
+        let mut headers = HeaderMap::new();
+        for value in ["Bearer of-the-application", "Bearer a-key"] {
+            headers.append(header::AUTHORIZATION, http::HeaderValue::from_static(value));
+        }
+        let by_token = Credentials { places: vec![Place::Header], ..Credentials::default() };
+        by_token.strip(0, &mut headers);
+        let left: Vec<_> = headers.get_all(header::AUTHORIZATION).iter().collect();
+        assert_eq!(left, ["Bearer of-the-application"]);
     }
 
     #[test]

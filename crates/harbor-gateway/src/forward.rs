@@ -47,6 +47,8 @@ pub(crate) async fn to_toolbox(inner: &Inner, passage: Passage, mut request: Req
         Ok(answered) => answered,
         Err(failure) => return unanswered(&admission, &failure),
     };
+    // that of a server in the sandbox, which may be older, is not this one's
+    *response.version_mut() = Version::HTTP_11;
     let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let protocol = headers::upgrade(response.headers());
     headers::remove_hop_by_hop(response.headers_mut());

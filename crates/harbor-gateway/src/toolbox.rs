@@ -80,7 +80,8 @@ async fn enter(inner: &Inner, target: &Target, request: &mut Request) -> Result<
         Dialect::Proxy => admit(inner, target, request).await?,
         Dialect::Api => {
             let admission = admit_key(inner, target, request).await?;
-            (admission, request.uri().query().map(str::to_owned))
+            let query = request.uri().query().and_then(credentials::without_token);
+            (admission, query.map(Cow::into_owned))
         }
     };
     let uri = remainder(request.uri().path(), query.as_deref(), target)?;

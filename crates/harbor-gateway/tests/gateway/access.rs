@@ -42,7 +42,7 @@ async fn every_credential_opens_and_is_taken_off_when_spent() {
 }
 
 #[tokio::test]
-async fn what_opened_nothing_stays_but_for_the_preview_token() {
+async fn what_opened_nothing_stays_but_for_preview_tokens() {
     let started = Started::with_mirror().await;
     let path = started.path("/x?DAYTONA_SANDBOX_AUTH_KEY=wrong");
     let own = ("authorization", "Bearer the-applications-own");
@@ -50,7 +50,7 @@ async fn what_opened_nothing_stays_but_for_the_preview_token() {
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.seen("authorization"), [own.1]);
     assert_eq!(answer.seen("x-daytona-preview-token"), Vec::<String>::new());
-    assert_eq!(answer.target(), "/x?DAYTONA_SANDBOX_AUTH_KEY=wrong");
+    assert_eq!(answer.target(), "/x");
 
     // the first success wins: a wrong header before a right query
     let path = started.path(&format!("/x?DAYTONA_SANDBOX_AUTH_KEY={PREVIEW_TOKEN}"));
@@ -63,6 +63,14 @@ async fn what_opened_nothing_stays_but_for_the_preview_token() {
     let both = [("authorization", &*bearer(KEY)), ("x-daytona-preview-token", "wrong")];
     let answer = ask(started.proxy, "GET", &started.path("/x"), &both, "").await;
     assert_eq!((answer.seen("authorization").len(), answer.seen("x-daytona-preview-token").len()), (0, 0));
+
+    // a key that opened the door before the token in the query was looked at, on either path
+    let older = format!("/api/toolbox/{}/toolbox/x", started.sandbox.id);
+    for (door, path) in [(started.proxy, started.path("/x")), (started.api, older)] {
+        let query = format!("{path}?a=1&DAYTONA_SANDBOX_AUTH_KEY={PREVIEW_TOKEN}");
+        let answer = ask(door, "GET", &query, &[("authorization", &*bearer(KEY))], "").await;
+        assert_eq!((answer.status, answer.target().as_str()), (StatusCode::OK, "/x?a=1"), "{path}");
+    }
 }
 
 #[tokio::test]
