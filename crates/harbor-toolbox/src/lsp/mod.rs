@@ -4,6 +4,7 @@
 //! for it and nothing else.
 //! Leaves out: servers of its own. Where the image lacks one, the answer names it and how to install it.
 
+mod dialogue;
 mod framing;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
@@ -29,6 +30,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::context::Context;
 use crate::error::Error;
 use crate::json::{Body, Json};
+use dialogue::Failure;
 use language::Language;
 use project::{path_of, read, sources, uri_of};
 use servers::{Key, Running, Servers};
@@ -149,7 +151,7 @@ async fn open(running: &Running, language: Language, path: &Path) -> Result<(), 
 }
 
 /// Takes a file from a server. The caller has the turn.
-async fn close(running: &Running, path: &Path) -> Result<(), server::Failure> {
+async fn close(running: &Running, path: &Path) -> Result<(), Failure> {
     if running.note_closed(path) {
         running.server.tell("textDocument/didClose", json!({"textDocument": {"uri": uri_of(path)}})).await?;
     }
@@ -201,7 +203,7 @@ async fn document_symbols(
     Ok(Json(symbols_of(&running, &path).await?))
 }
 
-async fn symbols_of(running: &Running, path: &Path) -> Result<Vec<Symbol>, server::Failure> {
+async fn symbols_of(running: &Running, path: &Path) -> Result<Vec<Symbol>, Failure> {
     let uri = uri_of(path);
     let params = json!({"textDocument": {"uri": uri}});
     let answer = running.server.request("textDocument/documentSymbol", params).await?;
@@ -222,7 +224,7 @@ async fn workspace_symbols(
     if running.server.can("workspaceSymbolProvider") {
         match ask_for(&running, &key, &order.query).await? {
             Ok(answer) => return Ok(Json(shapes::symbols(&answer, &uri_of(&key.project)))),
-            Err(server::Failure::Refused(_)) => {}
+            Err(Failure::Refused(_)) => {}
             Err(failure) => return Err(failure.into()),
         }
     }
@@ -231,7 +233,7 @@ async fn workspace_symbols(
 
 /// Asks the server for symbols of the project. There are servers that know of a project only through its open files:
 /// where none is open, a source is for as long as that takes.
-async fn ask_for(running: &Running, key: &Key, query: &str) -> Result<Result<Value, server::Failure>, Error> {
+async fn ask_for(running: &Running, key: &Key, query: &str) -> Result<Result<Value, Failure>, Error> {
     let ask = async || running.server.request("workspace/symbol", json!({"query": query})).await;
     if !running.open().is_empty() {
         return Ok(ask().await);
@@ -268,7 +270,7 @@ async fn search(running: &Running, key: &Key, query: &str) -> Result<Vec<Symbol>
             Ok(Ok(symbols)) => {
                 found.extend(symbols.into_iter().filter(|symbol| symbol.name.to_lowercase().contains(&query)));
             }
-            Ok(Err(server::Failure::Refused(_))) => {} // a file that the server cannot read
+            Ok(Err(Failure::Refused(_))) => {} // a file that the server cannot read
             Ok(Err(failure)) => return Err(failure.into()),
             Err(_) => break,
         }

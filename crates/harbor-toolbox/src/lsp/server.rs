@@ -3,14 +3,12 @@
 //! Guarantees: every request has a deadline and every buffer a bound; a server that ends, or sends what is no message,
 //! fails all that wait for it at once; it ends with the value that stands for it.
 
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use bytes::{Buf as _, BytesMut};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -20,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::framing::{first_body, framed};
+use super::dialogue::{Dialogue, Failure, Order};
 use super::language::Language;
 use crate::context::Context;
 use crate::error::Error;
@@ -42,17 +40,6 @@ const QUEUE: usize = 8;
 /// No further message is taken while more bytes than this wait for the server to read them.
 const UNREAD: usize = 4 << 20;
 
-/// Why a request has no result.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    #[error("the language server has ended")]
-    Ended,
-    #[error("the language server did not answer in time")]
-    Late,
-    #[error("the language server says: {0}")]
-    Refused(String),
-}
-
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -60,13 +47,6 @@ impl From<Failure> for Error {
             Failure::Ended | Failure::Refused(_) => Self::internal(failure.to_string()),
         }
     }
-}
-
-/// A message to the server, and where its answer goes if it has one.
-struct Order {
-    method: &'static str,
-    params: Value,
-    answer: Option<oneshot::Sender<Result<Value, Failure>>>,
 }
 
 /// A running server. Dropping it ends the process.
@@ -87,7 +67,8 @@ impl Server {
         context.processes().chores().spawn(task);
         let mut server = Self { orders, stop, capabilities: Value::Null };
         let mut ready = server.ask("initialize", introduction(language, project, uri), START).await?;
-        server.capabilities = ready["capabilities"].take();
+        // Whatever it answered: one that does not say what it can do is asked for nothing special.
+        server.capabilities = ready.get_mut("capabilities").map(Value::take).unwrap_or_default();
         server.tell("initialized", json!({})).await?;
         Ok(server)
     }
@@ -166,10 +147,7 @@ struct Conversation {
     child: Child,
     input: Sender,
     output: Receiver,
-    unread: BytesMut,
-    received: BytesMut,
-    waiting: HashMap<u64, oneshot::Sender<Result<Value, Failure>>>,
-    sent: u64,
+    dialogue: Dialogue,
 }
 
 impl Conversation {
@@ -198,30 +176,29 @@ impl Conversation {
             child,
             input: Sender::from_owned_fd_unchecked(input)?,
             output: Receiver::from_owned_fd_unchecked(output)?,
-            unread: BytesMut::new(),
-            received: BytesMut::new(),
-            waiting: HashMap::new(),
-            sent: 0,
+            dialogue: Dialogue::default(),
         })
     }
 
     /// Carries messages both ways until either side has enough; then the process is killed.
     async fn hold(mut self, mut orders: mpsc::Receiver<Order>, stop: CancellationToken) {
+        let dialogue = &mut self.dialogue;
         loop {
-            self.received.reserve(16 << 10);
+            let (unread, received) = dialogue.buffers();
+            received.reserve(16 << 10);
             tokio::select! {
                 () = stop.cancelled() => break,
                 _ = self.child.wait() => break,
-                order = orders.recv(), if self.unread.len() < UNREAD => match order {
-                    Some(order) => self.accept(order),
+                order = orders.recv(), if unread.len() < UNREAD => match order {
+                    Some(order) => dialogue.accept(order),
                     None => break,
                 },
-                written = self.input.write(&self.unread), if !self.unread.is_empty() => match written {
-                    Ok(length) => self.unread.advance(length),
+                written = self.input.write(unread), if !unread.is_empty() => match written {
+                    Ok(length) => dialogue.was_read(length),
                     Err(_) => break,
                 },
-                read = self.output.read_buf(&mut self.received) => {
-                    if !matches!(read, Ok(1..)) || self.take_messages().is_err() {
+                read = self.output.read_buf(received) => {
+                    if !matches!(read, Ok(1..)) || dialogue.take_messages().is_err() {
                         break;
                     }
                 }
@@ -229,62 +206,5 @@ impl Conversation {
         }
         self.child.group().signal(Signal::KILL);
         // Who waits for an answer learns of the end when the list of those waiting is dropped with this.
-    }
-
-    fn accept(&mut self, order: Order) {
-        let Order { method, params, answer } = order;
-        let mut message = json!({"jsonrpc": "2.0", "method": method});
-        if !params.is_null() {
-            message["params"] = params;
-        }
-        if let Some(answer) = answer {
-            self.give_up_on_the_late();
-            self.sent += 1;
-            message["id"] = self.sent.into();
-            self.waiting.insert(self.sent, answer);
-        }
-        self.write(&message);
-    }
-
-    /// Tells the server which answers nobody waits for any more.
-    fn give_up_on_the_late(&mut self) {
-        let late: Vec<_> = self.waiting.iter().filter(|(_, answer)| answer.is_closed()).map(|(&id, _)| id).collect();
-        for id in late {
-            self.waiting.remove(&id);
-            self.write(&json!({"jsonrpc": "2.0", "method": "$/cancelRequest", "params": {"id": id}}));
-        }
-    }
-
-    fn write(&mut self, message: &Value) {
-        self.unread.extend_from_slice(&framed(message.to_string().as_bytes()));
-    }
-
-    fn take_messages(&mut self) -> Result<(), super::framing::Malformed> {
-        while let Some(body) = first_body(&self.received)? {
-            let message = self.received.split_to(body.end);
-            // What is not JSON is of no use to anybody here.
-            if let Ok(message) = serde_json::from_slice(&message[body]) {
-                self.handle(message);
-            }
-        }
-        Ok(())
-    }
-
-    fn handle(&mut self, mut message: Value) {
-        let id = message["id"].take();
-        if message.get("method").is_some() {
-            // A question of the server's; nothing that it may ask has an answer here.
-            if !id.is_null() {
-                self.write(&json!({"jsonrpc": "2.0", "id": id, "result": null}));
-            }
-            return;
-        }
-        let Some(answer) = id.as_u64().and_then(|id| self.waiting.remove(&id)) else { return };
-        let result = match message.get("error").filter(|error| !error.is_null()) {
-            Some(error) => Err(Failure::Refused(error["message"].as_str().unwrap_or("unknown error").to_owned())),
-            None => Ok(message["result"].take()),
-        };
-        // Whoever asked may have gone.
-        let _ = answer.send(result);
     }
 }

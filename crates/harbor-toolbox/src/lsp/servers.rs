@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use super::dialogue::Failure;
 use super::language::Language;
 use super::project::{tidy, uri_of};
-use super::server::{Failure, Server};
+use super::server::Server;
 use crate::context::Context;
 use crate::error::Error;
 

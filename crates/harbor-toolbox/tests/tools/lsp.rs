@@ -76,6 +76,16 @@ fn a_server_that_ends_fails_its_requests_and_can_be_started_again() {
 }
 
 #[test]
+fn json_that_is_no_message_and_odd_capabilities_are_borne() {
+    let toolbox = toolbox();
+    toolbox.write("p/odd", "");
+    toolbox.post("/lsp/start", &order(&json!({}))).empty(200);
+    assert_eq!(complete(&toolbox, 0).status, 200);
+    let found = toolbox.get("/lsp/workspacesymbols?languageId=python&pathToProject=p&query=Widget").json();
+    assert_eq!(found[0]["name"], "Widget", "{found}");
+}
+
+#[test]
 fn an_answer_is_not_waited_for_for_ever() {
     let toolbox = toolbox();
     toolbox.post("/lsp/start", &order(&json!({}))).empty(200);

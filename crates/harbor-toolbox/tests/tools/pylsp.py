@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # A language server for tests. The line of a completion says how it behaves: 0 answers, 1 ends, 2 sends what is no
-# message, 3 never answers, 4 refuses.
+# message, 3 never answers, 4 refuses. In a project with a file `odd` it says odd things before it answers at all.
 import json
 import os
 import re
@@ -19,7 +19,11 @@ def read():
 
 
 def write(message):
-    body = json.dumps(dict(message, jsonrpc="2.0")).encode()
+    say(dict(message, jsonrpc="2.0"))
+
+
+def say(anything):
+    body = json.dumps(anything).encode()
     data = b"Content-Type: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     for part in (data[:7], data[7:]):  # in pieces, as a pipe may deliver it
         sys.stdout.buffer.write(part)
@@ -47,7 +51,11 @@ while True:
     uri = params.get("textDocument", {}).get("uri")
     if method == "initialize":
         assert params["rootUri"] == "file://" + params["rootPath"] == "file://" + os.getcwd(), params
-        write({"id": number, "result": {"capabilities": {"completionProvider": {}, "workspaceSymbolProvider": False}}})
+        odd = os.path.exists("odd")
+        for nonsense in ([], 1, "x", None, [{"id": number, "result": {}}]) if odd else ():
+            say(nonsense)
+        capabilities = {"completionProvider": {}, "workspaceSymbolProvider": False}
+        write({"id": number, "result": True if odd else {"capabilities": capabilities}})
     elif method == "initialized":
         pass
     elif method == "textDocument/didOpen":
