@@ -1,6 +1,7 @@
 //! What is said between the toolbox and a language server: requests under way, and bytes not yet written or understood.
 //!
-//! Knows neither processes nor pipes. Guarantees: whatever the server sends is either understood or of no effect.
+//! Knows neither processes nor pipes. Guarantees: whatever the server sends is understood, of no effect, or its end;
+//! answers that it asks for and does not read are bounded.
 
 use std::collections::HashMap;
 
@@ -9,6 +10,18 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::framing::{Malformed, first_body, framed};
+
+/// Most bytes of answers to the server's own questions that it has not read.
+const OWED: usize = 4 << 20;
+
+/// Why no more is taken from a server.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unbearable {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error("the language server asks and does not read the answers")]
+    Deaf,
+}
 
 /// Why a request has no result.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +45,8 @@ pub(super) struct Order {
 #[derive(Default)]
 pub(super) struct Dialogue {
     unread: BytesMut,
+    /// At least as many bytes of `unread` as are answers to the server's questions.
+    owed: usize,
     received: BytesMut,
     waiting: HashMap<u64, oneshot::Sender<Result<Value, Failure>>>,
     sent: u64,
@@ -47,6 +62,7 @@ impl Dialogue {
     /// The server has taken the first `length` bytes of what it had not been given.
     pub(super) fn was_read(&mut self, length: usize) {
         self.unread.advance(length);
+        self.owed = self.owed.min(self.unread.len());
     }
 
     /// Says something to the server.
@@ -79,12 +95,15 @@ impl Dialogue {
     }
 
     /// Takes every whole message out of what was received.
-    pub(super) fn take_messages(&mut self) -> Result<(), Malformed> {
+    pub(super) fn take_messages(&mut self) -> Result<(), Unbearable> {
         while let Some(body) = first_body(&self.received)? {
             let message = self.received.split_to(body.end);
             // What is not JSON is of no use to anybody here.
             if let Ok(message) = serde_json::from_slice(&message[body]) {
                 self.handle(message);
+            }
+            if self.owed > OWED {
+                return Err(Unbearable::Deaf);
             }
         }
         Ok(())
@@ -97,7 +116,9 @@ impl Dialogue {
         if message.contains_key("method") {
             // A question of the server's; nothing that it may ask has an answer here.
             if !id.is_null() {
+                let before = self.unread.len();
                 self.write(&json!({"jsonrpc": "2.0", "id": id, "result": null}));
+                self.owed += self.unread.len() - before;
             }
             return;
         }
@@ -141,5 +162,26 @@ mod tests {
         let (given, answer) = say(&["{\"id\":\"q\",\"method\":\"m\"}", "{\"method\":\"n\"}"]);
         assert!(given.contains("\"id\":\"q\"") && given.matches("Content-Length").count() == 1, "{given}");
         assert!(matches!(answer, Err(Failure::Late)), "{answer:?}");
+    }
+
+    #[test]
+    fn a_server_that_asks_and_does_not_read_is_given_up() {
+        let question = framed(format!("{{\"id\":\"{}\",\"method\":\"m\"}}", "x".repeat(1 << 20)).as_bytes());
+        let ask = |dialogue: &mut Dialogue| {
+            dialogue.received.extend_from_slice(&question);
+            dialogue.take_messages()
+        };
+        let mut reads = Dialogue::default();
+        for _ in 0..20 {
+            ask(&mut reads).unwrap();
+            reads.was_read(reads.unread.len());
+        }
+        let mut deaf = Dialogue::default();
+        // A document that waits to be read is no answer.
+        deaf.accept(Order { method: "open", params: "x".repeat(2 * OWED).into(), answer: None });
+        for _ in 0..3 {
+            ask(&mut deaf).unwrap();
+        }
+        assert!(matches!(ask(&mut deaf), Err(Unbearable::Deaf)));
     }
 }
