@@ -1,6 +1,6 @@
 //! Runs a command to its end with a text on its standard input, and keeps everything it writes.
 //!
-//! Guarantees: output is kept in the order written, up to [`MAX_OUTPUT`]; a command that is over its limits, or whose
+//! Guarantees: output is kept in the order written, up to [`most_output`]; a command that is over its limits, or whose
 //! caller went away, is killed with its process group; a background job that still writes after the command has ended
 //! is never hurt: its pipe is read to the end and forgotten.
 
@@ -20,9 +20,17 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::reaper::{Child, KILLED, Processes};
 use crate::error::Error;
+use crate::system::memory_limit;
 
-/// Most output kept of one command, in bytes; it is answered in one piece.
+/// Most output kept of one command, in bytes, however much memory there is; it is answered in one piece.
 const MAX_OUTPUT: usize = 256 << 20;
+
+/// The part of the sandbox's memory that this may be. The answer takes up to seven times as much while it is made: a
+/// byte that is no text becomes three, a control character six, and what it is made of is still there.
+const SHARE: u64 = 16;
+
+/// Output up to this size, in bytes, is kept without a look at the memory.
+const SMALL: usize = 4 << 20;
 
 /// How long the answer waits for background jobs that hold the output open, once the command itself has ended.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(3);
@@ -88,7 +96,8 @@ fn start(processes: &Processes, command: &mut Command, input: &[u8]) -> io::Resu
     let feed = Feed::begin(to_child, input)?;
     command.stdin(stdin).stderr(stdout.try_clone()?).stdout(stdout);
     let child = processes.start(command)?;
-    let output = Output { pipe: Some(Receiver::from_owned_fd_unchecked(from_child)?), processes: processes.clone() };
+    let pipe = Some(Receiver::from_owned_fd_unchecked(from_child)?);
+    let output = Output { pipe, most: None, processes: processes.clone() };
     Ok((Running { child, output }, feed))
 }
 
@@ -172,6 +181,8 @@ impl Drop for Running {
 /// The reading end of a command's output. Dropped before its end, it is read on in the background.
 struct Output {
     pipe: Option<Receiver>,
+    /// Most bytes that are kept, once that matters.
+    most: Option<usize>,
     processes: Processes,
 }
 
@@ -185,18 +196,29 @@ impl Output {
             }
             match pipe.read_buf(output).await {
                 Ok(0) | Err(_) => self.pipe = None,
-                Ok(_) if output.len() > MAX_OUTPUT => return Err(too_much_output()),
-                Ok(_) => {}
+                Ok(_) if output.len() <= SMALL => {}
+                Ok(_) => {
+                    let most = *self.most.get_or_insert_with(|| most_output(memory_limit()));
+                    if output.len() > most {
+                        return Err(too_much_output(most));
+                    }
+                }
             }
         }
         Ok(())
     }
 }
 
-fn too_much_output() -> Error {
+/// Most output kept of one command, in bytes, in a sandbox that may use this much memory.
+fn most_output(memory: Option<u64>) -> usize {
+    let share = memory.and_then(|memory| usize::try_from(memory / SHARE).ok());
+    share.unwrap_or(MAX_OUTPUT).clamp(SMALL, MAX_OUTPUT)
+}
+
+fn too_much_output(most: usize) -> Error {
     Error::unprocessable(format!(
         "the command wrote more than {} MiB and was killed; redirect its output to a file and download that",
-        MAX_OUTPUT >> 20
+        most >> 20
     ))
 }
 
@@ -207,5 +229,18 @@ impl Drop for Output {
             let mut ignored = vec![0; 4 << 10];
             while !matches!(pipe.read(&mut ignored).await, Ok(0) | Err(_)) {}
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_leaves_room_for_its_answer() {
+        let sandbox = |gib: u64| most_output(Some(gib << 30)) >> 20;
+        assert_eq!([sandbox(1), sandbox(2), sandbox(4), sandbox(64)], [64, 128, 256, 256]);
+        assert_eq!((most_output(None), most_output(Some(6 << 20))), (MAX_OUTPUT, SMALL));
+        assert!(too_much_output(most_output(Some(1 << 30))).to_string().contains("more than 64 MiB"));
     }
 }

@@ -35,6 +35,11 @@ pub(super) fn memory() -> Memory {
     memory_in(Path::new(ROOT), machine.total).unwrap_or(machine)
 }
 
+/// Most memory that the sandbox may use, in bytes; none when it cannot be known.
+pub(crate) fn memory_limit() -> Option<u64> {
+    Some(memory().total).filter(|&total| total > 0)
+}
+
 fn cpu_time_in(root: &Path) -> Option<Duration> {
     let second = || member(&text(&root.join("cpu.stat"))?, "usage_usec").map(Duration::from_micros);
     let first = || Some(Duration::from_nanos(text(&root.join("cpuacct/cpuacct.usage"))?.trim().parse().ok()?));

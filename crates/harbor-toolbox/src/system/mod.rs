@@ -9,6 +9,7 @@ use axum::routing::{get, post};
 
 use crate::context::Context;
 
+pub(crate) use cgroup::memory_limit;
 pub(crate) use metrics::Meter;
 
 /// The routes of this module.
