@@ -1,5 +1,7 @@
 //! What an execution produces, on its way from the worker to the client.
 
+use std::collections::VecDeque;
+
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -83,14 +85,14 @@ impl Chunk {
 /// Collects neighbouring pieces of one stream.
 pub(super) struct Output<'a> {
     texts: &'a mpsc::Sender<Text>,
-    stream: Stream,
-    pending: Vec<u8>,
+    /// What is not handed on yet, no two neighbours of one stream; more than one only while the client is waited for.
+    pending: VecDeque<(Stream, Vec<u8>)>,
     waits: bool,
 }
 
 impl<'a> Output<'a> {
     pub(super) fn new(texts: &'a mpsc::Sender<Text>) -> Self {
-        Self { texts, stream: Stream::Output, pending: Vec::new(), waits: true }
+        Self { texts, pending: VecDeque::new(), waits: true }
     }
 
     /// From now on a text that the client has no room for is dropped.
@@ -100,31 +102,44 @@ impl<'a> Output<'a> {
 
     /// Adds text. Waits for the client while there is enough to hand on; text is never lost by dropping the future.
     pub(super) async fn append(&mut self, stream: Stream, text: &[u8]) {
-        if stream != self.stream {
-            self.hand_over(self.pending.len()).await;
-            self.stream = stream;
+        match self.pending.back_mut() {
+            Some((last, pending)) if *last == stream => pending.extend_from_slice(text),
+            _ => self.pending.push_back((stream, text.to_vec())),
         }
-        self.pending.extend_from_slice(text);
-        if self.pending.len() >= TEXT / 2 {
+        self.hand_over_earlier().await;
+        if self.pending.back().is_some_and(|(_, pending)| pending.len() >= TEXT / 2) {
             self.flush().await;
         }
     }
 
     /// Hands on what is there, but for a character whose rest is still to come.
     pub(super) async fn flush(&mut self) {
-        self.hand_over(complete(&self.pending)).await;
+        self.hand_over_earlier().await;
+        let length = self.pending.front().map_or(0, |(_, pending)| complete(pending));
+        self.hand_over(length).await;
     }
 
+    /// Hands on everything before the last stream's text.
+    async fn hand_over_earlier(&mut self) {
+        while self.pending.len() > 1 {
+            let length = self.pending.front().map_or(0, |(_, pending)| pending.len());
+            self.hand_over(length).await;
+            self.pending.pop_front();
+        }
+    }
+
+    /// Hands on the first `length` bytes.
     async fn hand_over(&mut self, length: usize) {
         if length == 0 {
             return;
         }
         let permit = if self.waits { self.texts.reserve().await.ok() } else { self.texts.try_reserve().ok() };
-        let text = String::from_utf8_lossy(&self.pending[..length]).into_owned();
-        self.pending.drain(..length);
+        let Some((stream, pending)) = self.pending.front_mut() else { return };
+        let text = String::from_utf8_lossy(&pending[..length]).into_owned();
+        pending.drain(..length);
         // Without a permit the client is gone, or time is up; the code's output goes nowhere.
         if let Some(permit) = permit {
-            permit.send(Text { stream: self.stream, text });
+            permit.send(Text { stream: *stream, text });
         }
     }
 }
@@ -147,6 +162,8 @@ fn complete(text: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -159,6 +176,25 @@ mod tests {
         }
         assert_eq!(complete(b"\x80\x80\x80\x80"), 4, "no text at all is not kept for ever");
         assert_eq!(complete(b""), 0);
+    }
+
+    #[tokio::test]
+    async fn text_is_not_lost_with_a_dropped_future() {
+        let (texts, mut written) = mpsc::channel(1);
+        let mut output = Output::new(&texts);
+        output.append(Stream::Output, b"a").await;
+        output.flush().await;
+        for (stream, text) in [(Stream::Output, b"b"), (Stream::Error, b"c"), (Stream::Output, b"d")] {
+            assert!(output.append(stream, text).now_or_never().is_none() || text == b"b", "there is no room");
+        }
+        let reading = async {
+            let mut all = String::new();
+            while all.len() < 4 {
+                all += &written.recv().await.unwrap().text;
+            }
+            all
+        };
+        assert_eq!(tokio::join!(output.flush(), reading).1, "abcd");
     }
 
     #[test]

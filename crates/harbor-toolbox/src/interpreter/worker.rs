@@ -46,7 +46,7 @@ pub(super) struct Worker {
 pub(super) enum Ending {
     /// The code came to its end, by an exception or without.
     Completed(Option<Exception>),
-    /// It took longer than allowed and was interrupted; the state is kept.
+    /// It took longer than allowed and was interrupted, or its client did; the state is kept.
     Interrupted,
     /// It took longer than allowed and did not react; the worker is gone.
     Killed,
@@ -97,6 +97,10 @@ impl Worker {
         if let Ok(ending) = timeout_at(Instant::now() + limit, run.reach_end()).await {
             return ending;
         }
+        if run.done {
+            // It is the client that takes longer. The worker is idle again and must not be interrupted.
+            return timeout(GRACE, run.reach_end()).await.unwrap_or(Ending::Interrupted);
+        }
         // From here on a client that does not read must not hold up the code's reaction.
         run.output.stop_waiting();
         run.worker.child.group().signal_leader(Signal::INT);
@@ -131,20 +135,23 @@ struct Execution<'a> {
     worker: &'a mut Worker,
     unsent: &'a [u8],
     all_sent: bool,
+    /// The worker has said that the code came to its end.
+    done: bool,
     output: Output<'a>,
     exception: Exception,
 }
 
 impl<'a> Execution<'a> {
     fn new(worker: &'a mut Worker, request: &'a [u8], texts: &'a mpsc::Sender<Text>) -> Self {
-        Self { worker, unsent: request, all_sent: false, output: Output::new(texts), exception: Exception::default() }
+        let (output, exception) = (Output::new(texts), Exception::default());
+        Self { worker, unsent: request, all_sent: false, done: false, output, exception }
     }
 
     async fn reach_end(&mut self) -> Ending {
         if !self.all_sent && self.send().await.is_err() {
             return Ending::Died;
         }
-        loop {
+        while !self.done {
             let Some(length) = self.next_packet().await else {
                 self.output.flush().await;
                 return Ending::Died;
@@ -153,14 +160,13 @@ impl<'a> Execution<'a> {
             match kind {
                 b'o' => self.output.append(Stream::Output, payload).await,
                 b'e' => self.output.append(Stream::Error, payload).await,
-                b'd' => {
-                    self.output.flush().await;
-                    let exception = std::mem::take(&mut self.exception);
-                    return Ending::Completed(Some(exception).filter(Exception::is_one));
-                }
+                b'd' => self.done = true,
                 field => self.exception.append(field, payload),
             }
         }
+        self.output.flush().await;
+        let exception = std::mem::take(&mut self.exception);
+        Ending::Completed(Some(exception).filter(Exception::is_one))
     }
 
     async fn send(&mut self) -> io::Result<()> {
@@ -188,5 +194,31 @@ impl<'a> Execution<'a> {
             _ = child.wait() => channel.receive_now(buffer).unwrap_or(0),
         };
         Some(length).filter(|&length| length > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::{SendFlags, send};
+
+    use super::*;
+    use crate::process::Processes;
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_costs_no_state() {
+        let (channel, theirs) = Channel::pair().unwrap();
+        // In the place of a worker: what dies of an interrupt.
+        let child = Processes::default().start(std::process::Command::new("sleep").arg("600")).unwrap();
+        let mut worker = Worker { channel, child, buffer: vec![0; PIECE + 1] };
+        let (texts, _unread) = mpsc::channel(1);
+        texts.try_send(Text { stream: Stream::Output, text: "before".to_owned() }).ok().unwrap();
+        for packet in [b"oend", &b"d"[..]] {
+            send(&theirs, packet, SendFlags::empty()).unwrap();
+        }
+        let ending = worker.execute(b"", Some(Duration::from_millis(100)), &texts).await;
+        let pid = worker.child.group().pid();
+        let alive = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::NOHANG).unwrap().is_none();
+        worker.child.group().signal(Signal::KILL);
+        assert!(matches!(ending, Ending::Interrupted) && alive);
     }
 }
