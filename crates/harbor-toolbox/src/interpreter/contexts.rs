@@ -1,7 +1,8 @@
 //! Contexts: each a queue of executions and a task that works it off on a worker (contract, toolbox §9.1).
 //!
 //! Guarantees: executions of a context run one after the other in the order they came; a worker that ends frees the
-//! queue at once, and the next execution starts a fresh one; deleting a context ends its worker and whoever waits.
+//! queue at once, and the next execution starts a fresh one; deleting a context ends its worker and whoever waits; the
+//! number of contexts is bounded.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,17 +10,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::output::Text;
 use super::worker::{Ending, Worker};
 use crate::context::Context;
-use crate::error::timestamp;
+use crate::error::{Error, timestamp};
 
 /// Id of the context that is used when a client names none.
 pub(super) const DEFAULT: &str = "default";
+
+/// Most contexts that clients have made at a time; each is a Python process.
+const CONTEXTS: usize = 50;
 
 /// Most executions that wait on one context.
 const QUEUE: usize = 128;
@@ -84,8 +88,13 @@ pub(super) struct Interpreter {
 }
 
 impl Interpreter {
-    /// Starts a worker in `directory`, and the task that feeds it.
-    async fn start(context: &Context, id: String, directory: &Path) -> std::io::Result<Self> {
+    /// Starts a worker in `directory`, and the task that feeds it and gives up `place` when it ends.
+    async fn start(
+        context: &Context,
+        id: String,
+        directory: &Path,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> std::io::Result<Self> {
         let worker = Worker::start(context, directory).await?;
         let active = Arc::new(AtomicBool::new(true));
         let (jobs, queue) = mpsc::channel(QUEUE);
@@ -95,6 +104,7 @@ impl Interpreter {
             directory: directory.to_owned(),
             active: active.clone(),
             worker: Some(worker),
+            _place: place,
         };
         context.processes().chores().spawn(attendant.attend(queue, stop.clone()));
         Ok(Self { id, directory: directory.to_owned(), created_at: timestamp(), active, jobs, stop })
@@ -128,6 +138,8 @@ struct Attendant {
     directory: PathBuf,
     active: Arc<AtomicBool>,
     worker: Option<Worker>,
+    /// Its place among the bounded ones; the default context needs none.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Attendant {
@@ -192,17 +204,29 @@ impl Attendant {
 }
 
 /// All contexts of the sandbox. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Interpreters {
     contexts: Arc<Mutex<Vec<Arc<Interpreter>>>>,
+    /// Room for further contexts.
+    places: Arc<Semaphore>,
     /// Held while the default context is started, so that there is one.
     starting: Arc<tokio::sync::Mutex<()>>,
 }
 
+impl Default for Interpreters {
+    fn default() -> Self {
+        Self { contexts: Arc::default(), places: Arc::new(Semaphore::new(CONTEXTS)), starting: Arc::default() }
+    }
+}
+
 impl Interpreters {
-    /// A new context in `directory`.
-    pub(super) async fn create(&self, context: &Context, directory: &Path) -> std::io::Result<Arc<Interpreter>> {
-        self.add(context, Uuid::new_v4().to_string(), directory).await
+    /// A new context in `directory`; 429 when there are too many.
+    pub(super) async fn create(&self, context: &Context, directory: &Path) -> Result<Arc<Interpreter>, Error> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let place =
+            place.map_err(|_| Error::too_many(format!("there are {CONTEXTS} contexts already; delete one first")))?;
+        let made = self.add(context, Uuid::new_v4().to_string(), directory, Some(place)).await;
+        made.map_err(|error| Error::internal(format!("cannot start an interpreter: {error}")))
     }
 
     /// The context that is used when a client names none; it is started when it is first needed.
@@ -210,12 +234,18 @@ impl Interpreters {
         let _starting = self.starting.lock().await;
         match self.find(DEFAULT) {
             Some(found) => Ok(found),
-            None => self.add(context, DEFAULT.to_owned(), &context.work_dir()).await,
+            None => self.add(context, DEFAULT.to_owned(), &context.work_dir(), None).await,
         }
     }
 
-    async fn add(&self, context: &Context, id: String, directory: &Path) -> std::io::Result<Arc<Interpreter>> {
-        let made = Arc::new(Interpreter::start(context, id, directory).await?);
+    async fn add(
+        &self,
+        context: &Context,
+        id: String,
+        directory: &Path,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> std::io::Result<Arc<Interpreter>> {
+        let made = Arc::new(Interpreter::start(context, id, directory, place).await?);
         self.list_mut().push(made.clone());
         Ok(made)
     }

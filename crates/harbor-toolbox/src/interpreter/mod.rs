@@ -11,8 +11,6 @@ pub(crate) mod fuzzing;
 mod output;
 mod worker;
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use axum::routing::{delete, get};
 use axum::{Extension, Router};
@@ -53,10 +51,7 @@ async fn create(
     // Not the request's own task: a client that goes away now must not leave a worker that nobody knows of.
     let (owner, starting) = (context.clone(), interpreters.clone());
     let made = context.processes().chores().spawn(async move { starting.create(&owner, &directory).await });
-    let made: Arc<_> = made
-        .await
-        .map_err(|error| Error::internal(error.to_string()))?
-        .map_err(|error| Error::internal(format!("cannot start an interpreter: {error}")))?;
+    let made = made.await.map_err(|error| Error::internal(error.to_string()))??;
     Ok(Json(made.describe()))
 }
 

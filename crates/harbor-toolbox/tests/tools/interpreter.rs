@@ -249,6 +249,19 @@ fn deleting_a_context_ends_its_worker_and_whoever_waits() {
 }
 
 #[test]
+fn contexts_are_bounded_and_failed_ones_take_no_place() {
+    let toolbox = Toolbox::start();
+    assert_eq!(toolbox.post(CONTEXT, &json!({"cwd": "nowhere"})).status, 500);
+    let contexts: Vec<_> = (0..50).map(|_| create(&toolbox)).collect();
+    let refused = || toolbox.post(CONTEXT, &json!({})).refusal();
+    assert_eq!(refused(), (429, "TOO_MANY_REQUESTS".to_owned()));
+    assert_eq!(print(&toolbox, "print(1)"), "1\n", "the default context is not among them");
+    assert_eq!(toolbox.delete(&format!("{CONTEXT}/{}", contexts[7]), &json!({})).status, 200);
+    create(&toolbox);
+    assert_eq!(refused().0, 429);
+}
+
+#[test]
 fn an_execution_goes_on_without_its_client() {
     let toolbox = Toolbox::start();
     let code =
