@@ -25,7 +25,13 @@ const LONGEST_PATH: usize = 8192;
 /// All destinations of a form together, in bytes.
 const ALL_PATHS: usize = 16 << 20;
 
-/// Stores any number of files; each `files[k].path` comes before its `files[k].file`.
+/// Most paths and files of a form, of which a pair makes one stored file.
+const PARTS: usize = 200_000;
+
+/// Most bytes of names and reasons in the answer, but for the last one.
+const REPORT: usize = 16 << 20;
+
+/// Stores any number of files, within reason; each `files[k].path` comes before its `files[k].file`.
 pub(super) async fn bulk_upload(State(context): State<Context>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let mut form = match Form::new(&head.headers, body) {
@@ -35,9 +41,9 @@ pub(super) async fn bulk_upload(State(context): State<Context>, request: Request
             return refused(&["invalid multipart form".to_owned()], None, head.uri.path());
         }
     };
-    let mut upload = Upload { context, paths: HashMap::new(), length: 0, files: Vec::new(), errors: Vec::new() };
+    let mut upload = Upload::new(context);
     if let Err(error) = upload.take(&mut form).await {
-        upload.errors.push(format!("reading part: {error}"));
+        upload.fail(format!("reading part: {error}"));
     }
     form.drain().await;
     if upload.errors.is_empty() {
@@ -67,14 +73,36 @@ struct Upload {
     paths: HashMap<String, Vec<u8>>,
     /// Bytes in `paths`.
     length: usize,
+    /// How many paths and files there were.
+    parts: usize,
     files: Vec<Stored>,
     errors: Vec<String>,
+    /// Bytes in `files` and `errors`.
+    report: usize,
 }
 
 impl Upload {
+    fn new(context: Context) -> Self {
+        Self { context, paths: HashMap::new(), length: 0, parts: 0, files: Vec::new(), errors: Vec::new(), report: 0 }
+    }
+
+    fn fail(&mut self, reason: String) {
+        self.report += reason.len();
+        self.errors.push(reason);
+    }
+
+    fn succeed(&mut self, path: String, bytes: u64) {
+        self.report += path.len();
+        self.files.push(Stored { path, bytes });
+    }
+
     /// Takes all parts; what fails for one file is noted, an error is the form's own.
     async fn take(&mut self, form: &mut Form) -> Result<(), multer::Error> {
         while let Some(mut part) = form.next().await? {
+            if self.parts >= PARTS || self.report > REPORT {
+                self.fail("too many parts: the rest is ignored; use several requests".to_owned());
+                break;
+            }
             if let Some(key) = key(part.name(), "].path") {
                 self.take_path(key, &mut part).await?;
             } else if let Some(key) = key(part.name(), "].file") {
@@ -86,39 +114,41 @@ impl Upload {
     }
 
     async fn take_path(&mut self, key: String, part: &mut Part) -> Result<(), multer::Error> {
+        self.parts += 1;
         let text = part.small(LONGEST_PATH).await?;
         let path = text.as_deref().map(<[u8]>::trim_ascii);
         match path {
-            Some([]) => self.errors.push(format!("path[{key}]: empty path")),
+            Some([]) => self.fail(format!("path[{key}]: empty path")),
             Some(path) if self.length + key.len() + path.len() <= ALL_PATHS => {
                 self.length += key.len() + path.len();
                 self.paths.insert(key, path.to_owned());
             }
-            _ => self.errors.push(format!("path[{key}]: path too long")),
+            _ => self.fail(format!("path[{key}]: path too long")),
         }
         Ok(())
     }
 
     async fn take_file(&mut self, key: &str, part: &mut Part) -> Result<(), multer::Error> {
+        self.parts += 1;
         let Some(given) = self.paths.get(key) else {
-            self.errors.push(format!("file[{key}]: missing .path metadata"));
+            self.fail(format!("file[{key}]: missing .path metadata"));
             return Ok(());
         };
         let path = paths::text(given);
         let target = match Target::new(&self.context, given) {
             Ok(target) => target,
             Err(error) => {
-                self.errors.push(format!("{path}: create: {}", error.without_prefix()));
+                self.fail(format!("{path}: create: {}", error.without_prefix()));
                 return Ok(());
             }
         };
         match store(target.full, PARENTS, part).await {
-            Ok(bytes) => self.files.push(Stored { path, bytes }),
+            Ok(bytes) => self.succeed(path, bytes),
             Err(Incomplete::Sink(error)) => {
-                self.errors.push(format!("{path}: {error}: {}", failure::reason(error.cause())));
+                self.fail(format!("{path}: {error}: {}", failure::reason(error.cause())));
             }
             Err(Incomplete::Content(error)) => {
-                self.errors.push(format!("{path}: write: {error}"));
+                self.fail(format!("{path}: write: {error}"));
                 return Err(error);
             }
         }

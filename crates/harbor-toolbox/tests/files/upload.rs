@@ -100,6 +100,24 @@ fn a_form_without_pairs_is_fine_and_no_form_is_not() {
 }
 
 #[test]
+fn what_a_form_may_hold_and_be_answered_is_bounded() {
+    let toolbox = Toolbox::start();
+    let ignored = "too many parts: the rest is ignored; use several requests";
+    // Each path alone is fine, and so is each failure.
+    let part = |name: &str| format!("--FORM\r\ncontent-disposition: form-data; name=\"files[{name}\"\r\n\r\nx\r\n");
+    let many = part("k].path").repeat(200_001) + "--FORM--\r\n";
+    let answer = toolbox.post("/files/bulk-upload", &[FORM], many.as_bytes());
+    assert_eq!((answer.status, answer.json()["errors"].clone()), (400, json!([ignored])));
+
+    let long = part(&format!("{}].file", "k".repeat(100_000))).repeat(300) + "--FORM--\r\n";
+    let answer = toolbox.post("/files/bulk-upload", &[FORM], long.as_bytes());
+    let answer = answer.json();
+    let errors = answer["errors"].as_array().unwrap();
+    assert!((160..200).contains(&errors.len()), "{}", errors.len());
+    assert_eq!(errors.last().unwrap(), ignored);
+}
+
+#[test]
 fn files_are_written_in_place_and_through_links() {
     let toolbox = Toolbox::start();
     fs::write(toolbox.at("old"), "much older content").unwrap();
