@@ -4,7 +4,7 @@
 //! member starts while the tree is being ended belong to it too. Leaves out: daemons that had detached themselves
 //! before (another parent, another process group): they meant to stay.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
@@ -54,6 +54,7 @@ impl Tree {
 
     /// Asks every process to end, and kills what is left after `grace`.
     pub(crate) async fn end(mut self, grace: Duration) {
+        self.forget_the_dead(&living());
         self.signal(Signal::TERM);
         // A stopped process takes a signal only once it goes on.
         self.signal(Signal::CONT);
@@ -64,6 +65,7 @@ impl Tree {
 
     /// Kills every process and waits, within reason, until they are gone.
     pub(crate) async fn kill(mut self) {
+        self.forget_the_dead(&living());
         self.freeze();
         let deadline = Instant::now() + VANISH;
         loop {
@@ -107,15 +109,23 @@ impl Tree {
     /// Forgets the dead and adds what the living have started.
     fn look(&mut self) {
         let rows = living();
-        let alive: HashSet<Process> = rows.iter().map(|row| row.process).collect();
         // Children first: a member that has just died may have left some.
         self.grow(&rows);
+        self.forget_the_dead(&rows);
+    }
+
+    /// Forgets the dead. To be done first when a tree has not been looked at for a while: their numbers may belong to
+    /// others now, and so would the children of these numbers.
+    fn forget_the_dead(&mut self, rows: &[Row]) {
+        let alive: HashSet<Process> = rows.iter().map(|row| row.process).collect();
         self.members.retain(|process| alive.contains(process));
     }
 
     fn grow(&mut self, rows: &[Row]) {
+        let named: HashMap<i32, Process> = rows.iter().map(|row| (row.process.pid, row.process)).collect();
         loop {
-            let parents: HashSet<i32> = self.members.iter().map(|process| process.pid).collect();
+            let own = self.members.iter().filter(|member| named.get(&member.pid).is_none_or(|named| named == *member));
+            let parents: HashSet<i32> = own.map(|process| process.pid).collect();
             let before = self.members.len();
             let children = rows.iter().filter(|row| parents.contains(&row.parent));
             self.members.extend(children.map(|row| row.process));
@@ -192,6 +202,38 @@ mod tests {
         {
             assert_eq!(parse(line.as_bytes()), None, "{line}");
         }
+    }
+
+    #[test]
+    fn children_of_a_number_that_belongs_to_another_now_are_no_members() {
+        let process = |pid, started| Process { pid, started };
+        let row = |pid, started, parent| Row { process: process(pid, started), parent, group: pid };
+        let mut tree = Tree { members: [process(5, 10), process(6, 10), process(7, 10)].into() };
+        // 5 is another process by now, 6 lives, 7 died while the table was read.
+        tree.grow(&[
+            row(5, 99, 1),
+            row(50, 100, 5),
+            row(6, 10, 1),
+            row(60, 100, 6),
+            row(600, 100, 60),
+            row(70, 100, 7),
+        ]);
+        let mut numbers: Vec<i32> = tree.members.iter().map(|member| member.pid).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, [5, 6, 7, 60, 70, 600]);
+    }
+
+    /// The members of a tree that nobody has looked at for a while.
+    #[tokio::test]
+    async fn a_stranger_with_a_members_number_keeps_its_children() {
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let stale = || Tree { members: [Process { pid, started: 1 }].into() };
+        stale().end(Duration::ZERO).await;
+        stale().kill().await;
+        let ended = child.try_wait().unwrap();
+        child.kill().unwrap();
+        assert_eq!(ended, None);
     }
 
     #[test]
