@@ -1,7 +1,9 @@
 //! Accepts and serves connections.
 //!
-//! Guarantees: a connection that says nothing is closed, their number is bounded, and ending waits for requests under
-//! way, but not longer than [`DRAIN`].
+//! Guarantees: a connection that says nothing is closed, their number is bounded, whatever they have been upgraded to,
+//! and ending waits for requests under way, but not longer than [`DRAIN`].
+
+mod held;
 
 use std::io;
 use std::sync::Arc;
@@ -15,10 +17,12 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
+
+use held::Held;
 
 /// Longest wait for the head of a request, an idle connection's time included.
 const SILENCE: Duration = Duration::from_secs(70);
@@ -39,12 +43,8 @@ pub(crate) async fn serve(listeners: Vec<TcpListener>, application: Router, stop
         tokio::select! {
             () = &mut stop => break,
             Some(_) = connections.join_next() => {}
-            (stream, permit) = accept(&listeners, &permits) => {
-                let connection = connection(stream, application.clone(), stopped.clone());
-                connections.spawn(async move {
-                    connection.await;
-                    drop(permit);
-                });
+            stream = accept(&listeners, &permits) => {
+                connections.spawn(connection(stream, application.clone(), stopped.clone()));
             }
         }
     }
@@ -55,10 +55,14 @@ pub(crate) async fn serve(listeners: Vec<TcpListener>, application: Router, stop
 }
 
 /// The next connection on any listener.
-async fn accept(listeners: &[TcpListener], permits: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+async fn accept(listeners: &[TcpListener], permits: &Arc<Semaphore>) -> Held {
     loop {
         let accepted = match Arc::clone(permits).acquire_owned().await {
-            Ok(permit) => accept_any(listeners).await.map(|stream| (stream, permit)),
+            Ok(permit) => accept_any(listeners).await.map(|stream| {
+                // Answers are written whole; waiting for more to send only costs time.
+                let _ = stream.set_nodelay(true);
+                Held::new(stream, permit)
+            }),
             Err(closed) => Err(io::Error::other(closed)),
         };
         match accepted {
@@ -82,9 +86,7 @@ async fn accept_any(listeners: &[TcpListener]) -> io::Result<TcpStream> {
 }
 
 /// One connection, to its end; after `stopping` has closed, to the end of its request.
-async fn connection(stream: TcpStream, application: Router, mut stopping: watch::Receiver<()>) {
-    // Answers are written whole; waiting for more to send only costs time.
-    let _ = stream.set_nodelay(true);
+async fn connection(stream: Held, application: Router, mut stopping: watch::Receiver<()>) {
     let application = application.map_request(|request: Request<Incoming>| request.map(Body::new));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -99,5 +101,50 @@ async fn connection(stream: TcpStream, application: Router, mut stopping: watch:
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use axum::routing::get;
+    use hyper::upgrade::{OnUpgrade, on};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_keeps_its_place_after_an_upgrade() {
+        const PATIENCE: Duration = Duration::from_mins(1);
+        let listeners = [TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap()];
+        let address = listeners[0].local_addr().unwrap();
+        let permits = Arc::new(Semaphore::new(1));
+        let client = TcpStream::connect(address);
+        let (held, client) = tokio::join!(accept(&listeners, &permits), client);
+        let mut client = client.unwrap();
+
+        let (taken, upgrading) = tokio::sync::oneshot::channel::<OnUpgrade>();
+        let taken = Arc::new(std::sync::Mutex::new(Some(taken)));
+        let switch = async move |mut request: axum::extract::Request| {
+            let taken = taken.lock().unwrap().take().unwrap();
+            taken.send(on(&mut request)).unwrap();
+            let headers = [(http::header::CONNECTION, "upgrade"), (http::header::UPGRADE, "x")];
+            (http::StatusCode::SWITCHING_PROTOCOLS, headers)
+        };
+        let (_stopping, stopped) = watch::channel(());
+        let serving = tokio::spawn(connection(held, Router::new().route("/", get(switch)), stopped));
+        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n").await.unwrap();
+        let mut upgraded = TokioIo::new(upgrading.await.unwrap().await.unwrap());
+        timeout(PATIENCE, serving).await.unwrap().unwrap();
+
+        upgraded.write_all(b"hello").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"hello") {
+            assert!(client.read_buf(&mut answer).await.unwrap() > 0);
+        }
+        assert_eq!(permits.available_permits(), 0, "the connection is there, so it counts");
+        drop(upgraded);
+        assert_eq!(permits.available_permits(), 1);
     }
 }
