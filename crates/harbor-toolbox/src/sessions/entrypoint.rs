@@ -13,6 +13,7 @@ use rustix::process::Signal;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::command::Description;
 use super::demux::Stream;
@@ -33,6 +34,9 @@ pub(super) const LOG: &str = "output.log";
 
 /// How long the entrypoint may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long the exit code waits for processes that hold the entrypoint's output open.
+const BACKGROUND_GRACE: Duration = Duration::from_secs(1);
 
 /// The exit code of an entrypoint that cannot be started, as a shell would give it.
 const NOT_STARTED: i32 = 127;
@@ -115,20 +119,31 @@ fn launch(context: &Context, arguments: &[String]) -> io::Result<Launched> {
     Ok(Launched { child, streams: [receiver(stdout)?, receiver(stderr)?], stdin: to_child })
 }
 
-/// Records what the entrypoint writes until it has ended and both streams are at their end.
+/// Records what the entrypoint writes until it has ended and both streams are at their end. What it has left behind may
+/// write on for as long as the sandbox lives; its exit code does not wait for that.
 async fn attend(launched: Launched, log: Option<Arc<Log>>, exit: watch::Sender<Option<i32>>) {
     let Launched { mut child, streams: [stdout, stderr], stdin } = launched;
-    let code = match &log {
-        Some(log) => {
-            tokio::join!(child.wait(), log.record(Stream::Output, stdout), log.record(Stream::Error, stderr)).0
+    let recorded = CancellationToken::new();
+    let record = async {
+        match &log {
+            Some(log) => {
+                tokio::join!(biased; log.record(Stream::Output, stdout), log.record(Stream::Error, stderr));
+                log.close();
+            }
+            None => {
+                tokio::join!(discard(stdout), discard(stderr));
+            }
         }
-        None => tokio::join!(child.wait(), discard(stdout), discard(stderr)).0,
+        recorded.cancel();
     };
+    let end = async {
+        let code = child.wait().await;
+        // Its own last words come before its end.
+        let _ = timeout(BACKGROUND_GRACE, recorded.cancelled()).await;
+        exit.send_replace(Some(code));
+    };
+    tokio::join!(record, end);
     drop(stdin);
-    exit.send_replace(Some(code));
-    if let Some(log) = log {
-        log.close();
-    }
 }
 
 async fn discard(mut from: Receiver) {

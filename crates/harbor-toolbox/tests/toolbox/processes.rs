@@ -202,6 +202,21 @@ fn an_entrypoint_that_ends_tells_how() {
     assert!(toolbox.get("/process/session/entrypoint/logs").text().contains("/no/such/program"));
 }
 
+/// As a server does that goes into the background with the streams it was started with.
+#[test]
+fn an_entrypoint_that_leaves_a_daemon_behind_has_ended() {
+    let mut toolbox = Toolbox::start();
+    let script = "(until test -e go; do sleep 0.05; done; echo later; sleep 1000) & echo begun; exit 4";
+    toolbox.configure(None, &json!({"entrypoint": ["sh", "-c", script]}));
+    let exit_code = || toolbox.get("/process/session/entrypoint").json()["commands"][0]["exitCode"].clone();
+    let log = || toolbox.get("/process/session/entrypoint/logs").text();
+    eventually("it has ended", || exit_code() == 4);
+    assert!(log().contains("begun"), "{}", log());
+    std::fs::write(toolbox.home.path().join("go"), "").unwrap();
+    eventually("the daemon's output is kept too", || log().contains("later"));
+    assert!(toolbox.terminate().success());
+}
+
 #[test]
 fn without_an_entrypoint_there_is_no_session() {
     let toolbox = Toolbox::configured();
