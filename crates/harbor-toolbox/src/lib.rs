@@ -1,6 +1,6 @@
 //! The in-sandbox daemon: process 1 of a sandbox, the toolbox API (contract, toolbox).
 //!
-//! Runs as the image's user on one thread. It listens before it does anything else, answers nothing but `configure`
+//! Runs as the image's user, on one thread but for blocking work. It listens before it does anything else, answers nothing but `configure`
 //! until that has come, starts the snapshot's entrypoint, and reaps whatever dies. It needs nothing of the image: no
 //! shell, no `/etc/passwd`, no `/tmp`.
 //!
@@ -40,9 +40,11 @@ use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use harbor_protocol::toolbox::{COMMAND, PORT};
 use rustix::process::DumpableBehavior;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::auth::Gate;
@@ -141,8 +143,28 @@ fn listen(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     Ok(listeners)
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn run(listeners: Vec<TcpListener>) -> io::Result<()> {
+/// Most threads for blocking work; each step of it is short, and what finds none waits.
+const THREADS: usize = 64;
+
+/// How long a thread for blocking work waits for more of it: longer than any sandbox lives.
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+fn run(listeners: Vec<TcpListener>) -> io::Result<()> {
+    runtime()?.block_on(attend(listeners))
+}
+
+/// One thread for everything, and others for blocking work, of which one is there from the beginning and all stay.
+///
+/// A sandbox that is full of processes has no room for a further thread. Work waits for a thread that is there, but
+/// where none is, asking for one would end this process, and with it the sandbox.
+fn runtime() -> io::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().max_blocking_threads(THREADS).thread_keep_alive(FOR_EVER).build()?;
+    runtime.spawn_blocking(|| ());
+    Ok(runtime)
+}
+
+async fn attend(listeners: Vec<TcpListener>) -> io::Result<()> {
     // Handlers first: no child may die, and no signal come, before somebody listens.
     let (children, stop) = (signal(SignalKind::child())?, stop_signals()?);
     become_process_one()?;

@@ -234,3 +234,16 @@ fn ending_lets_a_request_under_way_finish() {
     std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
     assert!(answer.contains(r#""result":"done\n""#), "{answer}");
 }
+
+/// As in a sandbox that a fork bomb holds at its limit of processes.
+#[test]
+fn files_are_served_where_no_thread_can_be_started() {
+    let toolbox = Toolbox::configured();
+    std::fs::write(toolbox.home.path().join("f"), "content").unwrap();
+    toolbox.leave_no_room_for_threads();
+    // Idle threads end after ten seconds unless they are told to stay.
+    std::thread::sleep(Duration::from_secs(12));
+    assert!(toolbox.threads() > 1, "a thread for files is there");
+    assert_eq!(toolbox.get("/files/download?path=f").text(), "content");
+    assert_eq!(toolbox.get("/version").status, 200);
+}

@@ -112,6 +112,20 @@ impl Toolbox {
         self.process.status("VmRSS")
     }
 
+    /// How many threads it has.
+    pub(crate) fn threads(&self) -> u64 {
+        self.process.status("Threads")
+    }
+
+    /// From now on no thread can be started: there is no room for its stack.
+    pub(crate) fn leave_no_room_for_threads(&self) {
+        use rustix::process::{Pid, Resource, Rlimit, prlimit};
+        const ROOM: u64 = 1 << 20;
+        let most = Some((self.process.status("VmSize") << 10) + ROOM);
+        let pid = Pid::from_child(&self.process.child);
+        prlimit(Some(pid), Resource::As, Rlimit { current: most, maximum: most }).unwrap();
+    }
+
     /// Sends SIGTERM and waits for the end.
     pub(crate) fn terminate(&mut self) -> std::process::ExitStatus {
         let child = &mut self.process.child;
