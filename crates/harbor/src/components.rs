@@ -43,6 +43,9 @@ pub(crate) enum Service {
 }
 
 impl Service {
+    /// Those that listen, in the order in which they open their ports; the others are not built yet.
+    pub(crate) const BUILT: [Self; 2] = [Self::Api, Self::Proxy];
+
     /// The configuration key of its port.
     pub(crate) fn port_key(self) -> &'static str {
         match self {

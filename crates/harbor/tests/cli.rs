@@ -277,6 +277,20 @@ fn a_port_in_use_names_its_holder_and_the_key() {
     }
 }
 
+#[test]
+fn two_equal_ports_name_both_keys() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    drop(taken);
+    let words = [format!("daytona.host_port and daytona.proxy_host_port are both {port}")];
+    let case = Case::new();
+    for start in STARTS {
+        let flags = [format!("--host-port={port}"), format!("--proxy-host-port={port}")];
+        check_refused(&case, start, &flags.each_ref().map(String::as_str), &words.each_ref().map(String::as_str));
+        check_nothing_left(&case.data());
+    }
+}
+
 /// After a failed start the lock is free and the keys that were made stay.
 #[track_caller]
 fn check_nothing_left(data: &Path) {

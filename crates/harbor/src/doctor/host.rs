@@ -8,15 +8,12 @@ use super::{Finding, gibibytes};
 use crate::components::Service;
 use crate::config::directories::Directories;
 use crate::config::{Config, wellknown};
-use crate::process::listen::{listen_on, port_of};
+use crate::process::listen::{listen_on, port_of, same_port};
 use crate::process::state::Running;
 use crate::secrets::authority;
 
 /// Free space under which the database soon cannot grow, in bytes.
 const LITTLE: u64 = 1 << 30;
-
-/// Services that are built; the others do not listen and need no port.
-const BUILT: [Service; 2] = [Service::Api, Service::Proxy];
 
 pub(super) fn data_directory(directories: &Directories) -> Finding {
     let root = directories.root();
@@ -69,7 +66,7 @@ pub(super) fn disk(check: &'static str, path: &Path) -> Finding {
 /// Each port is free, or held by the harbor that runs here.
 pub(super) async fn ports(config: &Config, running: &Running) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for service in BUILT {
+    for service in Service::BUILT {
         let port = port_of(config, service);
         let check = match service {
             Service::Api => "API port",
@@ -77,7 +74,10 @@ pub(super) async fn ports(config: &Config, running: &Running) -> Vec<Finding> {
         };
         let ours = matches!(running, Running::Yes { .. })
             && running.ready().is_none_or(|ready| ready.port(service) == Some(port));
-        findings.push(if ours {
+        let remedy = || format!("harbor config set {} PORT", service.port_key());
+        findings.push(if let Some(other) = same_port(config, service) {
+            Finding::failed(check, format!("{port} is {} too", other.port_key()), remedy())
+        } else if ours {
             Finding::fine(check, format!("{port}, in use by this harbor"))
         } else {
             match listen_on(config.bind, port, service).await {
@@ -85,7 +85,7 @@ pub(super) async fn ports(config: &Config, running: &Running) -> Vec<Finding> {
                 Err(error) => {
                     let text = format!("{error:#}");
                     let found = text.split_once(": ").map_or(text.as_str(), |(found, _)| found).to_owned();
-                    Finding::failed(check, found, format!("harbor config set {} PORT", service.port_key()))
+                    Finding::failed(check, found, remedy())
                 }
             }
         });

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use tokio::net::TcpListener;
 
 use super::port_holder;
@@ -15,7 +15,18 @@ use crate::config::{Bind, Config};
 ///
 /// The error names the key to change, and who holds the port where that can be seen. Must be called in a runtime.
 pub(crate) async fn listen(config: &Config, service: Service) -> anyhow::Result<(Vec<TcpListener>, Listening)> {
+    if let Some(other) = same_port(config, service) {
+        let (key, other, port) = (service.port_key(), other.port_key(), port_of(config, service));
+        bail!("{other} and {key} are both {port}: choose another with `harbor config set {key} PORT`");
+    }
     listen_on(config.bind, port_of(config, service), service).await
+}
+
+/// The service that opens its port before `service` and is configured to the same one.
+pub(crate) fn same_port(config: &Config, service: Service) -> Option<Service> {
+    let port = port_of(config, service);
+    let mut earlier = Service::BUILT.into_iter().take_while(|other| *other != service);
+    earlier.find(|other| port != 0 && port_of(config, *other) == port)
 }
 
 /// The configured port of `service`.
