@@ -291,6 +291,16 @@ fn two_equal_ports_name_both_keys() {
     }
 }
 
+#[test]
+fn a_colon_in_the_data_directory_is_named() {
+    let case = Case::new();
+    let data = case.home.path().join("co:lon");
+    for start in STARTS {
+        check_refused(&case, start, &["--data-dir", data.to_str().unwrap()], &["has a colon", "--data-dir"]);
+    }
+    assert!(!data.exists());
+}
+
 /// After a failed start the lock is free and the keys that were made stay.
 #[track_caller]
 fn check_nothing_left(data: &Path) {

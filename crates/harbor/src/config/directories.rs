@@ -49,6 +49,11 @@ impl Directories {
         &self.root
     }
 
+    /// Whether the engine would cut the path of the data directory in two, where sandboxes get sockets out of it.
+    pub(crate) fn has_colon(&self) -> bool {
+        self.root.as_os_str().as_encoded_bytes().contains(&b':')
+    }
+
     /// The SQLite database.
     pub(crate) fn database(&self) -> PathBuf {
         match &self.workspace {
@@ -133,6 +138,9 @@ impl Directories {
     pub(crate) fn create_root(&self) -> anyhow::Result<()> {
         let shown = self.root.display();
         let remedy = "name a directory of yours with --data-dir or HARBOR_DATA_DIR";
+        if self.has_colon() {
+            bail!("the data directory {shown} has a colon in it, which ends a path for the engine: {remedy}");
+        }
         if !self.root.is_dir() {
             make(&self.root).with_context(|| format!("cannot make the data directory {shown} ({remedy})"))?;
         }
@@ -194,6 +202,15 @@ mod tests {
         assert!(refusal.contains("thesis.txt") && refusal.contains("--data-dir"), "{refusal}");
         assert_eq!(fs::metadata(root.path()).unwrap().permissions().mode() & 0o777, 0o755);
         assert!(!root.path().join("keys").exists());
+    }
+
+    #[test]
+    fn a_path_that_the_engine_would_cut_is_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        let root = parent.path().join("co:lon/data");
+        let refusal = Directories::new(&root, None).create().unwrap_err().to_string();
+        assert!(refusal.contains("has a colon") && refusal.contains("--data-dir"), "{refusal}");
+        assert!(!root.exists());
     }
 
     #[test]

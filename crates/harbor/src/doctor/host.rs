@@ -19,6 +19,13 @@ pub(super) fn data_directory(directories: &Directories) -> Finding {
     let root = directories.root();
     let shown = root.display();
     let check = "data directory";
+    if directories.has_colon() {
+        return Finding::failed(
+            check,
+            format!("{shown} has a colon in it, which ends a path for the engine"),
+            OWN_DIRECTORY,
+        );
+    }
     let Ok(metadata) = fs::metadata(root) else {
         return match nearest(root).filter(|parent| is_writable(parent)) {
             Some(_) => Finding::fine(check, format!("{shown}, made at the first start")),
@@ -144,6 +151,7 @@ mod tests {
         assert_eq!(judge(&root), Verdict::Warning);
         fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
         assert_eq!(judge(&root), Verdict::Fine);
+        assert_eq!(judge(&parent.path().join("co:lon")), Verdict::Failed);
         fs::write(parent.path().join("file"), "").unwrap();
         assert_eq!(judge(&parent.path().join("file")), Verdict::Failed);
     }
