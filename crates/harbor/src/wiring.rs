@@ -8,7 +8,7 @@ mod joins;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use axum::Router;
 use harbor_control::Control;
 use harbor_gateway::Gateway;
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::components::Service;
 use crate::config::Config;
 use crate::default_image;
+use crate::doctor;
 use crate::process::state::Listening;
 use crate::process::supervisor::Supervisor;
 use crate::process::{Progress, Ready, listen};
@@ -66,6 +67,9 @@ pub(crate) async fn serve(
     let (about, prepared) = tokio::join!(runner.about(), runner.prepare());
     let about = about?;
     prepared?;
+    if let Some(found) = doctor::unknown_runtime(config, &about.runtimes) {
+        bail!("{found}: `{}` is for the engine's own", doctor::DEFAULT_RUNTIME);
+    }
     let dial = Arc::new(joins::Dialer::new(runner.clone()));
     let control = Control::new(store.clone(), control_config(config, secrets, &about), dial).await?;
     let reconciler = Reconciler::new(store, runner.clone(), reconcile_config(config, &about));

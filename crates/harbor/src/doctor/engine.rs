@@ -76,18 +76,23 @@ fn version(about: &About) -> Finding {
     }
 }
 
+/// What is wrong with the configured runtime, given the names that the engine knows.
+pub(crate) fn unknown_runtime(config: &Config, known: &[String]) -> Option<String> {
+    let name = config.runtime.as_ref()?;
+    // newer engines also take a containerd shim by its dotted name or path, without listing it
+    let is_shim = name.contains(['.', '/']);
+    let unknown = !is_shim && !known.contains(name);
+    unknown.then(|| format!("{name} is not registered with the engine ({})", known.join(", ")))
+}
+
+/// What to do about an unknown runtime.
+pub(crate) const DEFAULT_RUNTIME: &str = "harbor config set runtime \"\"";
+
 fn runtime(config: &Config, about: &About) -> Finding {
-    match &config.runtime {
-        Some(name) if !about.runtimes.contains(name) => {
-            let known = about.runtimes.join(", ");
-            Finding::failed(
-                "runtime",
-                format!("{name} is not registered with the engine ({known})"),
-                "harbor config set runtime \"\"",
-            )
-        }
-        Some(name) => Finding::fine("runtime", name.clone()),
-        None => Finding::fine("runtime", "the engine's default"),
+    match (unknown_runtime(config, &about.runtimes), &config.runtime) {
+        (Some(found), _) => Finding::failed("runtime", found, DEFAULT_RUNTIME),
+        (None, Some(name)) => Finding::fine("runtime", name.clone()),
+        (None, None) => Finding::fine("runtime", "the engine's default"),
     }
 }
 
@@ -132,5 +137,27 @@ async fn image(runner: &Runner, reference: &str) -> Finding {
             Finding::warning("image", format!("{reference} is not there yet; `harbor up` gets it"), "harbor pull")
         }
         Err(error) => Finding::failed("image", format!("{:#}", anyhow::Error::new(error)), "harbor pull"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::config::load::{Said, load};
+
+    #[test]
+    fn a_runtime_that_the_engine_does_not_know_is_told() {
+        let unknown = |runtime: &str| {
+            let variables = [("HARBOR_DATA_DIR", "/nonexistent"), ("HARBOR_RUNTIME", runtime)];
+            let environment = BTreeMap::from(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            let config = load(&Said { environment, ..Said::default() }).unwrap().config;
+            unknown_runtime(&config, &["runc".to_owned(), "runsc".to_owned()])
+        };
+        assert_eq!(unknown("nosuch").as_deref(), Some("nosuch is not registered with the engine (runc, runsc)"));
+        for name in ["", "runsc", "io.containerd.kata.v2", "/usr/bin/containerd-shim-kata-v2"] {
+            assert_eq!(unknown(name), None, "{name}");
+        }
     }
 }

@@ -5,6 +5,8 @@
 mod engine;
 mod host;
 
+pub(crate) use engine::{DEFAULT_RUNTIME, unknown_runtime};
+
 use crate::config::Config;
 use crate::process::state::Running;
 
