@@ -2,7 +2,8 @@
 //!
 //! In this order: a local image of that name, a pull, a build from the embedded Dockerfile on a Debian base that is
 //! local or can be pulled, and last on a base that debootstrap makes. Says what it is doing all the way; looks at the
-//! disk first; when nothing works, the error lists what would.
+//! disk first; when nothing works, the error lists what would. Only an image with a name of harbor's own is built: under
+//! another name it would pass for what somebody else publishes.
 //! Leaves out: rebuilding a local image whose Dockerfile has changed since (`scripts/default-image` does).
 
 mod base;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use harbor_runner::{Build, Image, Runner};
 
+use crate::config::keys;
 use crate::process::Progress;
 
 /// Stages, base and image together at their peak, in bytes.
@@ -22,6 +24,9 @@ const ROOM: u64 = 4 << 30;
 
 /// How long a registry may take to say its first word; the one that nobody can reach says nothing at all.
 const FIRST_WORD: Duration = Duration::from_secs(30);
+
+/// The name that `scripts/default-image` builds under, beside the configured one.
+const OWN: &str = "harbor/sandbox:slim";
 
 /// Which stage of the Dockerfile is the default image.
 const TARGET: &str = "slim";
@@ -36,9 +41,18 @@ pub(crate) async fn ensure(runner: &Runner, reference: &str, progress: &Progress
         Ok(image) => return Ok(image),
         Err(error) => error,
     };
+    if !is_own(reference) {
+        bail!("{}", foreign(reference, &not_pulled));
+    }
     tracing::info!(reason = format!("{not_pulled:#}"), "the default image cannot be pulled: building it");
     let built = build(runner, reference, progress).await;
     built.map_err(|error| anyhow::anyhow!(remedies(reference, &not_pulled, &error)))
+}
+
+/// Whether the embedded Dockerfile is what `reference` names.
+fn is_own(reference: &str) -> bool {
+    let default = keys::find("daytona.default_snapshot").map(|key| key.default);
+    reference == OWN || matches!(default, Some(keys::Default::Is(name)) if name == reference)
 }
 
 async fn check_room(runner: &Runner) -> anyhow::Result<()> {
@@ -116,6 +130,15 @@ fn gibibytes(bytes: u64) -> String {
     format!("{}.{} GiB", bytes >> 30, ((bytes & ((1 << 30) - 1)) * 10) >> 30)
 }
 
+fn foreign(reference: &str, not_pulled: &anyhow::Error) -> String {
+    format!(
+        "the default image {reference} is not on the engine and cannot be had from a registry: {not_pulled:#}. Any one of these helps:\n  \
+         - check the name: `harbor config get daytona.default_snapshot`, or the variable HARBOR_DAYTONA_DEFAULT_SNAPSHOT\n  \
+         - get it, with your login to its registry: docker pull {reference}\n  \
+         - go back to harbor's own image: unset that variable, and `harbor config set daytona.default_snapshot \"\"`"
+    )
+}
+
 fn remedies(reference: &str, not_pulled: &anyhow::Error, not_built: &anyhow::Error) -> String {
     format!(
         "there is no way to the default image {reference} from here. Any one of these helps, then run `harbor up` again:\n  \
@@ -134,6 +157,23 @@ mod tests {
     fn sizes_are_for_people() {
         assert_eq!(gibibytes(4 << 30), "4.0 GiB");
         assert_eq!(gibibytes((1 << 30) + (1 << 29)), "1.5 GiB");
+    }
+
+    #[test]
+    fn only_an_image_of_our_own_is_built() {
+        for name in ["daytonaio/sandbox:v0.185.0-amd64", "harbor/sandbox:slim"] {
+            assert!(is_own(name), "{name}");
+        }
+        for name in ["no/such:img", "daytonaio/sandbox:v0.185.0", "debian:bookworm", ""] {
+            assert!(!is_own(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn another_image_that_cannot_be_had_says_why() {
+        let text = foreign("a/b:1", &anyhow::anyhow!("no such manifest"));
+        assert!(text.contains("a/b:1") && text.contains("no such manifest") && text.contains("docker pull a/b:1"));
+        assert_eq!(crate::process::announce::one_line(&anyhow::anyhow!(text.clone())).lines().count(), 4, "{text}");
     }
 
     #[test]
