@@ -157,6 +157,30 @@ fn a_wrong_value_is_refused_and_a_wrong_file_can_be_put_right() {
 }
 
 #[test]
+fn a_wrong_file_disables_no_command_that_does_not_need_it() {
+    for (text, reason) in [("nonsense = 1\n", "unknown key `nonsense`"), ("bind = \"\"\n[daytona\n", ", line 2: ")] {
+        let case = Case::new();
+        fs::create_dir(case.data()).unwrap();
+        let file = case.data().join("config.toml");
+        fs::write(&file, text).unwrap();
+        let path = case.run(&["config", "path"]);
+        assert_eq!((path.code, path.out.trim_end()), (0, file.to_str().unwrap()), "{}", path.err);
+        assert_eq!(case.run(&["down"]).out, "harbor is not running\n");
+        assert_eq!(case.run(&["ps"]).code, 0);
+        assert!(case.run(&["logs"]).err.contains("no logs yet"));
+        let status = case.run(&["status"]);
+        assert_eq!(status.out, "harbor is stopped\n");
+        let list = case.run(&["config", "ls"]);
+        assert!(list.code == 1 && list.out.contains("daytona.host_port"), "{}", list.out);
+        let start = case.run(&["up"]);
+        assert_eq!(start.code, 1);
+        for err in [status.err, list.err, start.err] {
+            assert!(err.contains(file.to_str().unwrap()) && err.contains(reason), "{err}");
+        }
+    }
+}
+
+#[test]
 fn lists_hide_secrets() {
     let case = Case::new().with("HARBOR_DAYTONA_ADMIN_PASSWORD", "hunter2");
     for arguments in [&["config", "ls"][..], &["config", "list"], &["config", "ls", "--json"]] {

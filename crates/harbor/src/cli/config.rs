@@ -12,6 +12,7 @@ use crate::config::directories::Directories;
 use crate::config::keys::{self, Default, KEYS, Key, Kind, Standing};
 use crate::config::load::{self, Loaded, Said};
 use crate::config::{file, reference};
+use crate::process::announce::one_line;
 use crate::process::state::Running;
 use crate::screen::{self, Colour, paint};
 use crate::secrets;
@@ -20,8 +21,8 @@ pub(super) fn run(command: &Command, said: &Said) -> anyhow::Result<ExitCode> {
     match command {
         Command::Get { key } => get(&load::load(said)?, find(key)?)?,
         Command::Set { key, value } => set(said, find(key)?, value)?,
-        Command::Ls { json, all } => list(&load::load(said)?, *json, *all)?,
-        Command::Path => screen::line(&load::load(said)?.file.to_string_lossy())?,
+        Command::Ls { json, all } => return list_even_if_wrong(said, *json, *all),
+        Command::Path => screen::line(&load::file_of(said)?.to_string_lossy())?,
         Command::Markdown => screen::raw(&reference::markdown())?,
     }
     Ok(ExitCode::SUCCESS)
@@ -109,6 +110,19 @@ fn forget_host_key(path: &std::path::Path) -> anyhow::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("cannot remove the SSH host key"),
         _ => Ok(()),
+    }
+}
+
+/// Lists the keys, which is what a refused key in the file sends people here for: then without the file's values.
+fn list_even_if_wrong(said: &Said, as_json: bool, all: bool) -> anyhow::Result<ExitCode> {
+    match load::load(said) {
+        Ok(loaded) => list(&loaded, as_json, all).map(|()| ExitCode::SUCCESS),
+        Err(error) => {
+            let Ok(loaded) = load::load_without_file(said) else { return Err(error) };
+            screen::failure(&one_line(&error));
+            screen::note("the values of that file are left out here");
+            list(&loaded, as_json, all).map(|()| ExitCode::FAILURE)
+        }
     }
 }
 

@@ -11,20 +11,20 @@ use rustix::process::{Signal, kill_process};
 use super::arguments::Down;
 use super::note_foreign;
 use crate::components::HANDLE;
-use crate::config::load::Loaded;
+use crate::config::directories::Directories;
 use crate::process::lock::{self, Holder};
 use crate::screen;
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-pub(super) fn run(loaded: &Loaded, options: &Down) -> anyhow::Result<ExitCode> {
+pub(super) fn run(directories: &Directories, options: &Down) -> anyhow::Result<ExitCode> {
     if let Some(named) = options.handles.first()
         && !options.handles.iter().any(|handle| handle == HANDLE)
     {
         bail!("{named} is not something to stop alone: `harbor down` stops all of it");
     }
     note_foreign(&options.handles);
-    let path = loaded.config.directories().lock();
+    let path = directories.lock();
     let pid = match lock::holder(&path)? {
         Holder::Nobody => {
             screen::line("harbor is not running")?;

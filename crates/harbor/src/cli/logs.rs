@@ -14,16 +14,16 @@ use serde_json::{Map, Value};
 
 use super::arguments::Logs;
 use crate::components::{self, COMPONENTS, Component, HANDLE};
-use crate::config::load::Loaded;
+use crate::config::directories::Directories;
 use crate::process::log_file::aside;
 use crate::screen::{self, Colour, paint};
 
 /// How often the file is looked at while following.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-pub(super) fn run(loaded: &Loaded, options: &Logs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(directories: &Directories, options: &Logs) -> anyhow::Result<ExitCode> {
     let wanted = Wanted::parse(&options.names)?;
-    let path = loaded.config.directories().log();
+    let path = directories.log();
     let mut tail = Tail::new(path.clone());
     let mut last = VecDeque::new();
     // enough of the past for `tail` lines even when most belong to other components, and never more than is kept

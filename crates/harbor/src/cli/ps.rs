@@ -6,13 +6,13 @@ use serde_json::json;
 
 use super::note_foreign;
 use crate::components::{COMPONENTS, Component, HANDLE, Place};
-use crate::config::load::Loaded;
+use crate::config::directories::Directories;
 use crate::process::state::{Phase, Running, State};
 use crate::screen::{self, Colour, paint};
 
-pub(super) fn run(loaded: &Loaded, as_json: bool, handles: &[String]) -> anyhow::Result<ExitCode> {
+pub(super) fn run(directories: &Directories, as_json: bool, handles: &[String]) -> anyhow::Result<ExitCode> {
     note_foreign(handles);
-    let running = Running::find(&loaded.config.directories())?;
+    let running = Running::find(directories)?;
     let asked = |component: &&Component| {
         handles.is_empty() || handles.iter().any(|handle| handle == HANDLE || handle == component.name)
     };

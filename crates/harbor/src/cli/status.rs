@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use serde_json::json;
 
 use super::{env, note_foreign};
-use crate::components::Service;
-use crate::config::load::Loaded;
+use crate::config::load::{self, Said};
+use crate::process::announce::one_line;
 use crate::process::http;
 use crate::process::state::{Phase, Ready, Running, State};
 use crate::screen::{self, Colour, paint};
@@ -15,9 +16,17 @@ use crate::screen::{self, Colour, paint};
 /// How long the API may take to say how it is; it gives its components five seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) fn run(loaded: &Loaded, as_json: bool, handles: &[String]) -> anyhow::Result<ExitCode> {
+pub(super) fn run(said: &Said, as_json: bool, handles: &[String]) -> anyhow::Result<ExitCode> {
     note_foreign(handles);
-    let running = Running::find(&loaded.config.directories())?;
+    let running = Running::find(&load::directories_of(said)?)?;
+    let loaded = load::load(said);
+    if let Err(error) = &loaded {
+        screen::note(&one_line(error)); // a harbor that runs is as well as it was
+    }
+    let url = running.ready().and_then(|ready| match &loaded {
+        Ok(loaded) => Some(env::api_url(&loaded.config, Some(ready))),
+        Err(_) => ready.api_address().map(|address| format!("http://{address}")),
+    });
     let (word, detail) = judge(&running);
     let state = match &running {
         Running::Yes { state } => state.as_ref(),
@@ -30,15 +39,13 @@ pub(super) fn run(loaded: &Loaded, as_json: bool, handles: &[String]) -> anyhow:
             "detail": detail,
             "pid": state.map(|state| state.pid),
             "version": state.map(|state| state.version.as_str()),
-            "url": running.ready().map(|ready| env::api_url(&loaded.config, Some(ready))),
+            "url": url,
             "engine": running.ready().map(|ready| ready.engine.as_str()),
             "services": running.ready().map(|ready| &ready.services),
         }))?)?;
     } else {
         let colour = if word == "ready" { Colour::Green } else { Colour::Yellow };
-        let at = running
-            .ready()
-            .map_or_else(String::new, |ready| format!(" at {}", env::api_url(&loaded.config, Some(ready))));
+        let at = url.map_or_else(String::new, |url| format!(" at {url}"));
         let detail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
         screen::line(&format!("harbor is {}{at}{detail}", paint(word, colour)))?;
     }
@@ -62,15 +69,7 @@ fn judge(running: &Running) -> (&'static str, Option<String>) {
 }
 
 fn ask(ready: &Ready) -> anyhow::Result<()> {
-    let listening = ready.listening(Service::Api).and_then(|listening| listening.addresses.first().copied());
-    let mut address = listening.ok_or_else(|| anyhow::anyhow!("the API does not listen"))?;
-    if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() {
-            std::net::Ipv4Addr::LOCALHOST.into()
-        } else {
-            std::net::Ipv6Addr::LOCALHOST.into()
-        });
-    }
+    let address = ready.api_address().context("the API does not listen")?;
     let (status, body) = http::answer(address, "/api/harbor/ready", PATIENCE)?;
     anyhow::ensure!(status.is_success(), "{}", missing(&body).unwrap_or_else(|| format!("its API answers {status}")));
     Ok(())

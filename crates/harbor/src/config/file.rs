@@ -34,13 +34,38 @@ pub(crate) fn set(path: &Path, key: &Key, text: &str) -> anyhow::Result<()> {
     files::replace(path, document.to_string().as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn parse(path: &Path) -> anyhow::Result<DocumentMut> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => String::new(),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+/// `data_dir` of a file that may be wrong in every other respect.
+pub(crate) fn data_dir(path: &Path) -> anyhow::Result<Option<String>> {
+    let text = text(path)?;
+    let of = |document: DocumentMut| document.get("data_dir")?.as_str().map(str::to_owned);
+    let found = match text.parse::<DocumentMut>() {
+        Ok(document) => of(document),
+        // it stands before the first section, on a line that is right by itself
+        Err(_) => text
+            .lines()
+            .take_while(|line| !line.trim_start().starts_with('['))
+            .find_map(|line| of(line.parse().ok()?)),
     };
-    text.parse().map_err(|error: toml_edit::TomlError| anyhow!("{}: {}", path.display(), error.message()))
+    Ok(found.filter(|directory| !directory.trim().is_empty()))
+}
+
+fn text(path: &Path) -> anyhow::Result<String> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {
+            Ok(String::new())
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+fn parse(path: &Path) -> anyhow::Result<DocumentMut> {
+    let text = text(path)?;
+    text.parse().map_err(|error: toml_edit::TomlError| {
+        let before = error.span().map_or(0, |span| span.start);
+        let line = text.bytes().take(before).filter(|byte| *byte == b'\n').count() + 1;
+        anyhow!("{}, line {line}: {}", path.display(), error.message())
+    })
 }
 
 fn flatten(table: &dyn TableLike, prefix: &str, values: &mut BTreeMap<String, String>) -> anyhow::Result<()> {
@@ -151,6 +176,34 @@ mod tests {
             "[daytona]\nminio_bucket = \"b\"\n",
         );
         check("", "daytona.host_port", "", "");
+    }
+
+    #[test]
+    fn the_data_directory_is_found_in_a_wrong_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.toml");
+        assert_eq!(data_dir(&path).unwrap(), None);
+        for (text, found) in [
+            ("nonsense = 1\ndata_dir = \"/data\" # big disk\n", Some("/data")),
+            ("bind = \ndata_dir = \"/data\"\n[daytona\n", Some("/data")),
+            ("[daytona\ndata_dir = \"/section\"\n", None),
+            ("data_dir = 7\n", None),
+            ("data_dir = \"\"\n", None),
+        ] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(data_dir(&path).unwrap().as_deref(), found, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_line_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.toml");
+        for (text, line) in [("[daytona\n", 1), ("# mine\n\nbind = \n", 3), ("a = 1\n[b]\nc = \"d\n\n", 3)] {
+            fs::write(&path, text).unwrap();
+            let refusal = read(&path).unwrap_err().to_string();
+            assert!(refusal.contains(&format!("config.toml, line {line}: ")), "{refusal}");
+        }
     }
 
     #[test]

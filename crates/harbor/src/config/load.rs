@@ -11,8 +11,9 @@ use anyhow::{Context as _, anyhow};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
+use super::directories::{self, Directories};
 use super::keys::{self, Default, KEYS, Key, Kind, Standing};
-use super::{Config, directories, file};
+use super::{Config, file};
 
 /// What was said outside of `config.toml`.
 #[derive(Clone, Debug, std::default::Default)]
@@ -47,8 +48,20 @@ impl Loaded {
 /// Merges everything.
 pub(crate) fn load(said: &Said) -> anyhow::Result<Loaded> {
     let place = Place::find(said)?;
+    let written = Layer::file(&place.file)?;
+    merge(said, place, written)
+}
+
+/// Merges everything but `config.toml`, for showing what there is while that is wrong.
+pub(crate) fn load_without_file(said: &Said) -> anyhow::Result<Loaded> {
+    let root = directories_of(said)?.root().to_owned();
+    let place = Place { root, ..Place::find(said)? };
+    merge(said, place, Layer { name: String::new(), values: Dict::new() })
+}
+
+fn merge(said: &Said, place: Place, written: Layer) -> anyhow::Result<Loaded> {
     let all = Figment::from(Layer::defaults(&place.root)?)
-        .merge(Layer::file(&place.file)?)
+        .merge(written)
         .merge(Layer::environment(&said.environment)?)
         .merge(Layer::flags(&said.flags)?);
     let used = Layer::named("configuration", |key| {
@@ -60,6 +73,16 @@ pub(crate) fn load(said: &Said) -> anyhow::Result<Loaded> {
     Ok(Loaded { config, file: place.file, all })
 }
 
+/// Where logs, lock and state lie, for commands that look at a harbor or stop it: these work whatever else is wrong
+/// with the configuration. `config.toml` is read for `data_dir` alone, where neither flag nor environment says that;
+/// what `daytona.workspace` would move is not where it says.
+pub(crate) fn directories_of(said: &Said) -> anyhow::Result<Directories> {
+    let place = Place::find(said)?;
+    let written = if place.told { None } else { file::data_dir(&place.file)? };
+    let root = written.map_or(Ok(place.root), |written| absolute(Path::new(written.trim())))?;
+    Ok(Directories::new(&root, None))
+}
+
 /// The `config.toml` in force, without reading it.
 pub(crate) fn file_of(said: &Said) -> anyhow::Result<PathBuf> {
     Ok(Place::find(said)?.file)
@@ -68,21 +91,24 @@ pub(crate) fn file_of(said: &Said) -> anyhow::Result<PathBuf> {
 /// Where `config.toml` is: as told, else in the data directory that flag, environment or default name.
 struct Place {
     root: PathBuf,
+    /// Whether flag or environment names `root`.
+    told: bool,
     file: PathBuf,
 }
 
 impl Place {
     fn find(said: &Said) -> anyhow::Result<Self> {
         let variable = |name: &str| said.environment.get(name).filter(|value| !value.is_empty()).cloned();
-        let root = match said.flags.get("data_dir").cloned().or_else(|| variable("HARBOR_DATA_DIR")) {
-            Some(root) => absolute(Path::new(&root))?,
+        let told = said.flags.get("data_dir").cloned().or_else(|| variable("HARBOR_DATA_DIR"));
+        let root = match &told {
+            Some(root) => absolute(Path::new(root))?,
             None => directories::default_root()?,
         };
         let file = match said.file.clone().or_else(|| variable("HARBOR_CONFIG").map(PathBuf::from)) {
             Some(file) => absolute(&file)?,
             None => root.join("config.toml"),
         };
-        Ok(Self { root, file })
+        Ok(Self { root, told: told.is_some(), file })
     }
 }
 
@@ -323,7 +349,7 @@ mod tests {
         let refusal = Case::new().flag("bind", "everywhere").refusal();
         assert!(refusal.starts_with("--bind: bind must be localhost or an IP address"), "{refusal}");
         let refusal = Case::new().file("[daytona\n").refusal();
-        assert!(refusal.contains("config.toml"), "{refusal}");
+        assert!(refusal.contains("config.toml, line 1: "), "{refusal}");
     }
 
     #[test]
@@ -333,6 +359,8 @@ mod tests {
         said.environment.clear();
         said.file = Some(case.directory.path().join("config.toml"));
         assert_eq!(load(&said).unwrap().config.data_dir, Path::new("/elsewhere"));
+        assert_eq!(directories_of(&said).unwrap().root(), Path::new("/elsewhere"));
+        assert_eq!(directories_of(&case.said).unwrap().root(), case.directory.path());
         assert_eq!(case.load().config.data_dir, case.directory.path());
     }
 }

@@ -3,7 +3,7 @@
 //! Guarantees: the file is whole or absent; it is believed only while the lock is held. It holds no secret.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,15 @@ impl Ready {
     /// The port a service listens on.
     pub(crate) fn port(&self, service: Service) -> Option<u16> {
         self.listening(service)?.addresses.first().map(SocketAddr::port)
+    }
+
+    /// Where this machine reaches the API.
+    pub(crate) fn api_address(&self) -> Option<SocketAddr> {
+        let mut address = self.listening(Service::Api)?.addresses.first().copied()?;
+        if address.ip().is_unspecified() {
+            address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+        }
+        Some(address)
     }
 
     /// Where a service listens.
