@@ -181,6 +181,20 @@ fn a_wrong_file_disables_no_command_that_does_not_need_it() {
 }
 
 #[test]
+fn an_admin_key_that_can_never_log_in_is_refused() {
+    for key in ["a b", " lead", "ünï"] {
+        let set = Case::new().run(&["config", "set", "daytona.admin_api_key", key]);
+        assert_eq!((set.code, set.out.as_str(), set.err.lines().count()), (1, "", 1), "{}", set.err);
+        assert!(set.err.contains("daytona.admin_api_key must be printable ASCII without blanks"), "{}", set.err);
+        let case = Case::new().with("HARBOR_DAYTONA_ADMIN_API_KEY", key);
+        for start in STARTS {
+            check_refused(&case, start, &[], &["daytona.admin_api_key must be printable ASCII without blanks"]);
+        }
+        assert!(!case.data().exists());
+    }
+}
+
+#[test]
 fn lists_hide_secrets() {
     let case = Case::new().with("HARBOR_DAYTONA_ADMIN_PASSWORD", "hunter2");
     for arguments in [&["config", "ls"][..], &["config", "list"], &["config", "ls", "--json"]] {

@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     Text,
     /// Any text that must not be shown unasked.
     Secret,
+    /// Printable ASCII without blanks, as an `Authorization` header carries it, that must not be shown unasked.
+    Token,
     /// A file system path.
     Path,
     /// An URL with a host.
@@ -77,21 +79,25 @@ impl Key {
     /// The flag of `harbor up`, without dashes; keys that do nothing and secrets (visible to every user of the
     /// machine in the process list) have none.
     pub(crate) fn flag(&self) -> Option<String> {
-        let offered = self.standing == Standing::Used && self.kind != Kind::Secret;
+        let offered = self.standing == Standing::Used && !self.is_secret();
         offered.then(|| self.name.trim_start_matches("daytona.").replace(['.', '_'], "-"))
     }
 
     /// Whether its value is hidden in lists.
     pub(crate) fn is_secret(&self) -> bool {
-        self.kind == Kind::Secret
+        matches!(self.kind, Kind::Secret | Kind::Token)
     }
 }
 
 impl Kind {
     /// `text` as a value of this kind; the error completes the sentence "KEY must be …".
     pub(crate) fn parse(self, text: &str) -> Result<Value, String> {
+        let whole = text;
         let text = text.trim();
         match self {
+            // what surrounds it is refused rather than dropped: clients would send it
+            Self::Token if whole.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Value::from(whole)),
+            Self::Token => Err("printable ASCII without blanks".to_owned()),
             Self::Text | Self::Secret | Self::Path => Ok(Value::from(text)),
             Self::Url => match text.split_once("://") {
                 Some((scheme, rest)) if !scheme.is_empty() && !rest.is_empty() => {
@@ -223,7 +229,7 @@ pub(crate) const KEYS: &[Key] = &[
     used("daytona.registry_host_port", Kind::Port, Is("35009"), "Container registry."),
     used("daytona.minio_host_port", Kind::Port, Is("35011"), "S3 endpoint."),
     used("daytona.admin_email", Kind::Text, Is("dev@daytona.io"), "E-mail address of the one user."),
-    used("daytona.admin_api_key", Kind::Secret, Generated("admin_api_key"), "API key of the one user."),
+    used("daytona.admin_api_key", Kind::Token, Generated("admin_api_key"), "API key of the one user."),
     used("daytona.admin_password", Kind::Secret, Generated("admin_password"), "Dashboard password of the one user."),
     used(
         "daytona.default_snapshot",

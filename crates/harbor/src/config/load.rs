@@ -216,7 +216,7 @@ fn text_of(value: &Value) -> Option<String> {
 pub(crate) fn placeholder(kind: Kind) -> &'static str {
     match kind {
         Kind::Text => "TEXT",
-        Kind::Secret => "SECRET",
+        Kind::Secret | Kind::Token => "SECRET",
         Kind::Path => "PATH",
         Kind::Url => "URL",
         Kind::Port => "PORT",
@@ -318,7 +318,7 @@ mod tests {
                 Kind::Choice(words) => words[0],
                 Kind::Url => "https://example.org/",
                 Kind::Path => "/some/where",
-                Kind::Text | Kind::Secret => "eight-is-text",
+                Kind::Text | Kind::Secret | Kind::Token => "eight-is-text",
             };
             case = case.variable(&key.env(), value);
         }
@@ -350,6 +350,17 @@ mod tests {
         assert!(refusal.starts_with("--bind: bind must be localhost or an IP address"), "{refusal}");
         let refusal = Case::new().file("[daytona\n").refusal();
         assert!(refusal.contains("config.toml, line 1: "), "{refusal}");
+    }
+
+    #[test]
+    fn an_admin_key_that_no_header_can_carry_is_refused() {
+        for key in ["a b", " lead", "trail ", "ünï", "tab\there"] {
+            let refusal = Case::new().variable("HARBOR_DAYTONA_ADMIN_API_KEY", key).refusal();
+            let says = "HARBOR_DAYTONA_ADMIN_API_KEY: daytona.admin_api_key must be printable ASCII";
+            assert!(refusal.starts_with(says) && !refusal.contains(key), "{refusal}");
+            let refusal = Case::new().file(&format!("[daytona]\nadmin_api_key = '{key}'\n")).refusal();
+            assert!(refusal.contains("daytona.admin_api_key must be printable ASCII without blanks"), "{refusal}");
+        }
     }
 
     #[test]
