@@ -40,7 +40,11 @@ pub(super) fn run(loaded: &Loaded, said: &Said, options: &Up) -> anyhow::Result<
             if said.flags.keys().any(|name| *name != "data_dir") {
                 screen::note("harbor is already running: other flags apply after `harbor down`");
             }
-            background::wait(&directories, limit, &mut |doing| waiting.show(doing))?
+            let started = background::wait(&directories, limit, &mut |doing| waiting.show(doing))?;
+            if let Some(key) = env::api_key(config)? {
+                env::note_refused(&started.ready, &key);
+            }
+            started
         }
     };
     drop(waiting);

@@ -13,21 +13,34 @@ use http_body_util::{BodyExt as _, Empty};
 
 /// What `GET path` is answered with, within `limit`.
 pub(crate) fn answer(address: SocketAddr, path: &str, limit: Duration) -> anyhow::Result<(StatusCode, Bytes)> {
+    answer_to(None, address, path, limit)
+}
+
+/// The same for the bearer of `key`.
+pub(crate) fn answer_to(
+    key: Option<&str>,
+    address: SocketAddr,
+    path: &str,
+    limit: Duration,
+) -> anyhow::Result<(StatusCode, Bytes)> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(async {
-        match tokio::time::timeout(limit, get(address, path)).await {
+        match tokio::time::timeout(limit, get(key, address, path)).await {
             Ok(answer) => answer,
             Err(_) => bail!("{address} did not answer within {limit:?}"),
         }
     })
 }
 
-async fn get(address: SocketAddr, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
+async fn get(key: Option<&str>, address: SocketAddr, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
     let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request =
-        hyper::Request::get(path).header(hyper::header::HOST, address.to_string()).body(Empty::<Bytes>::new())?;
+    let mut request = hyper::Request::get(path).header(hyper::header::HOST, address.to_string());
+    if let Some(key) = key {
+        request = request.header(hyper::header::AUTHORIZATION, format!("Bearer {key}"));
+    }
+    let request = request.body(Empty::<Bytes>::new())?;
     let answer = async {
         let answer = sender.send_request(request).await?;
         let status = answer.status();
