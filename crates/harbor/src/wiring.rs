@@ -68,7 +68,7 @@ pub(crate) async fn serve(
     let about = about?;
     prepared?;
     if let Some(found) = doctor::unknown_runtime(config, &about.runtimes) {
-        bail!("{found}: `{}` is for the engine's own", doctor::DEFAULT_RUNTIME);
+        bail!("{found}: run `{}`, or unset HARBOR_RUNTIME, for the engine's default", doctor::DEFAULT_RUNTIME);
     }
     let dial = Arc::new(joins::Dialer::new(runner.clone()));
     let control = Control::new(store.clone(), control_config(config, secrets, &about), dial).await?;

@@ -74,8 +74,8 @@ fn merge(said: &Said, place: Place, written: Layer) -> anyhow::Result<Loaded> {
 }
 
 /// Where logs, lock and state lie, for commands that look at a harbor or stop it: these work whatever else is wrong
-/// with the configuration. `config.toml` is read for `data_dir` alone, where neither flag nor environment says that;
-/// what `daytona.workspace` would move is not where it says.
+/// with the configuration. `config.toml` is read for `data_dir` alone, where neither flag nor environment says that.
+/// Not for what `daytona.workspace` moves: database, objects and registry.
 pub(crate) fn directories_of(said: &Said) -> anyhow::Result<Directories> {
     let place = Place::find(said)?;
     let written = if place.told { None } else { file::data_dir(&place.file)? };
