@@ -51,6 +51,8 @@ impl Runner {
         let status = info.driver_status.unwrap_or_default();
         let root = info.docker_root_dir.unwrap_or_default();
         let local = self.shares_kernel(info.kernel_version.as_deref());
+        let mut runtimes: Vec<String> = info.runtimes.unwrap_or_default().into_keys().collect();
+        runtimes.sort();
         Ok(About {
             id: info.id.unwrap_or_default(),
             version: version.version.unwrap_or_default(),
@@ -65,7 +67,7 @@ impl Runner {
             rootless: info.security_options.unwrap_or_default().iter().any(|option| option.contains("rootless")),
             architecture: version.arch.unwrap_or_default(),
             kernel: info.kernel_version.unwrap_or_default(),
-            runtimes: info.runtimes.unwrap_or_default().into_keys().collect(),
+            runtimes,
         })
     }
 
