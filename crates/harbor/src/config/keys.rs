@@ -183,7 +183,12 @@ pub(crate) const KEYS: &[Key] = &[
         "OCI runtime of sandboxes, as registered with the engine. Unset: the engine's default.",
     ),
     used("bind", Kind::Bind, Is("localhost"), "Address to listen on. localhost is 127.0.0.1 and ::1."),
-    used("allow_lan", Kind::Switch, Is("false"), "Whether sandboxes may reach the host's local network."),
+    used(
+        "allow_lan",
+        Kind::Switch,
+        Is("false"),
+        "Whether sandboxes may reach the host's local network. Without effect until there are network policies: they can.",
+    ),
     used(
         "grace_seconds",
         Kind::Count(0, 3600),
@@ -237,8 +242,18 @@ pub(crate) const KEYS: &[Key] = &[
         Is("daytonaio/sandbox:v0.185.0-amd64"),
         "Name of the default snapshot and of its image.",
     ),
-    used("daytona.encryption_key", Kind::Secret, Generated("encryption_key"), "Encrypts secrets at rest."),
-    used("daytona.encryption_salt", Kind::Secret, Generated("encryption_salt"), "Salt to the encryption key."),
+    used(
+        "daytona.encryption_key",
+        Kind::Secret,
+        Generated("encryption_key"),
+        "Encrypts secrets at rest. Without effect so far: the database is readable by its owner only, and not encrypted.",
+    ),
+    used(
+        "daytona.encryption_salt",
+        Kind::Secret,
+        Generated("encryption_salt"),
+        "Salt to the encryption key. Without effect so far.",
+    ),
     used("daytona.minio_root_user", Kind::Text, Is("minioadmin"), "Access key id of the S3 endpoint's owner."),
     used(
         "daytona.minio_root_password",
