@@ -1,8 +1,8 @@
 //! The in-sandbox daemon: process 1 of a sandbox, the toolbox API (contract, toolbox).
 //!
-//! Runs as the image's user, on one thread but for blocking work. It listens before it does anything else, answers nothing but `configure`
-//! until that has come, starts the snapshot's entrypoint, and reaps whatever dies. It needs nothing of the image: no
-//! shell, no `/etc/passwd`, no `/tmp`.
+//! Runs as the image's user, on one thread but for blocking work. It listens before it does anything else, answers
+//! nothing but `configure` until that has come, starts the snapshot's entrypoint, and reaps whatever dies. It needs
+//! nothing of the image: no shell, no `/etc/passwd`, no `/tmp`.
 //!
 //! As `daytona entrypoint logs` it shows the entrypoint's output instead.
 //!
