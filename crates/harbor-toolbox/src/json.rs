@@ -9,7 +9,7 @@ use std::fmt;
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
@@ -21,19 +21,27 @@ use crate::error::Error;
 /// Largest JSON request body, in bytes.
 pub(crate) const MAX_BODY: usize = 64 << 20;
 
+/// What JSON answers say they are.
+pub(crate) const KIND: &str = "application/json; charset=utf-8";
+
 /// A JSON answer with the content type of the contract.
 pub(crate) struct Json<T>(pub(crate) T);
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         match serde_json::to_vec(&self.0) {
-            Ok(text) => {
-                let kind = HeaderValue::from_static("application/json; charset=utf-8");
-                (StatusCode::OK, [(header::CONTENT_TYPE, kind)], text).into_response()
-            }
+            Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, KIND)], text).into_response(),
             Err(error) => Error::internal(error.to_string()).into_response(),
         }
     }
+}
+
+/// `text` as the inside of a JSON string.
+pub(crate) fn escaped(text: &str) -> serde_json::Result<String> {
+    let mut quoted = serde_json::to_string(text)?;
+    quoted.pop();
+    quoted.remove(0);
+    Ok(quoted)
 }
 
 /// Why a body is not what the endpoint takes.

@@ -22,12 +22,8 @@ use super::reaper::{Child, KILLED, Processes};
 use crate::error::Error;
 use crate::system::memory_limit;
 
-/// Most output kept of one command, in bytes, however much memory there is; it is answered in one piece.
+/// Most output kept of one command, in bytes, however much memory there is.
 const MAX_OUTPUT: usize = 256 << 20;
-
-/// The part of the sandbox's memory that this may be. The answer takes up to seven times as much while it is made: a
-/// byte that is no text becomes three, a control character six, and what it is made of is still there.
-const SHARE: u64 = 16;
 
 /// Output up to this size, in bytes, is kept without a look at the memory.
 const SMALL: usize = 4 << 20;
@@ -43,7 +39,8 @@ pub(super) struct Finished {
     pub(super) output: Vec<u8>,
 }
 
-/// Runs `command` in `directory`, which it is already set to, with `input` on its standard input.
+/// Runs `command` in `directory`, which it is already set to, with `input` on its standard input, and keeps output up to
+/// one part in `share` of the sandbox's memory.
 ///
 /// A command that cannot be started is a [`Finished`] with exit code -1 and the reason as output (§6.4); one that
 /// exceeds `limit` is killed and answered 408.
@@ -53,9 +50,10 @@ pub(super) async fn run(
     directory: &Path,
     input: &[u8],
     limit: Option<Duration>,
+    share: u64,
 ) -> Result<Finished, Error> {
     let deadline = limit.map(|limit| Instant::now() + limit);
-    let started = start(processes, &mut command, input);
+    let started = start(processes, &mut command, input, share);
     let (mut running, feed) = match started {
         Ok(started) => started,
         Err(error) => return Ok(not_started(&command, directory, &error)),
@@ -88,7 +86,7 @@ fn time_is_up() -> Error {
 }
 
 /// A started command and what is still to be written to it.
-fn start(processes: &Processes, command: &mut Command, input: &[u8]) -> io::Result<(Running, Feed)> {
+fn start(processes: &Processes, command: &mut Command, input: &[u8], share: u64) -> io::Result<(Running, Feed)> {
     let (stdin, to_child) = pipe_with(PipeFlags::CLOEXEC)?;
     let (from_child, stdout) = pipe_with(PipeFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&to_child, true)?;
@@ -97,7 +95,7 @@ fn start(processes: &Processes, command: &mut Command, input: &[u8]) -> io::Resu
     command.stdin(stdin).stderr(stdout.try_clone()?).stdout(stdout);
     let child = processes.start(command)?;
     let pipe = Some(Receiver::from_owned_fd_unchecked(from_child)?);
-    let output = Output { pipe, most: None, processes: processes.clone() };
+    let output = Output { pipe, share, most: None, processes: processes.clone() };
     Ok((Running { child, output }, feed))
 }
 
@@ -181,7 +179,9 @@ impl Drop for Running {
 /// The reading end of a command's output. Dropped before its end, it is read on in the background.
 struct Output {
     pipe: Option<Receiver>,
-    /// Most bytes that are kept, once that matters.
+    /// One part in so many of the sandbox's memory is kept at most.
+    share: u64,
+    /// The same in bytes, once that matters.
     most: Option<usize>,
     processes: Processes,
 }
@@ -198,7 +198,7 @@ impl Output {
                 Ok(0) | Err(_) => self.pipe = None,
                 Ok(_) if output.len() <= SMALL => {}
                 Ok(_) => {
-                    let most = *self.most.get_or_insert_with(|| most_output(memory_limit()));
+                    let most = *self.most.get_or_insert_with(|| most_output(memory_limit(), self.share));
                     if output.len() > most {
                         return Err(too_much_output(most));
                     }
@@ -210,8 +210,8 @@ impl Output {
 }
 
 /// Most output kept of one command, in bytes, in a sandbox that may use this much memory.
-fn most_output(memory: Option<u64>) -> usize {
-    let share = memory.and_then(|memory| usize::try_from(memory / SHARE).ok());
+fn most_output(memory: Option<u64>, share: u64) -> usize {
+    let share = memory.and_then(|memory| usize::try_from(memory / share).ok());
     share.unwrap_or(MAX_OUTPUT).clamp(SMALL, MAX_OUTPUT)
 }
 
@@ -238,9 +238,9 @@ mod tests {
 
     #[test]
     fn output_leaves_room_for_its_answer() {
-        let sandbox = |gib: u64| most_output(Some(gib << 30)) >> 20;
+        let sandbox = |gib: u64| most_output(Some(gib << 30), 16) >> 20;
         assert_eq!([sandbox(1), sandbox(2), sandbox(4), sandbox(64)], [64, 128, 256, 256]);
-        assert_eq!((most_output(None), most_output(Some(6 << 20))), (MAX_OUTPUT, SMALL));
-        assert!(too_much_output(most_output(Some(1 << 30))).to_string().contains("more than 64 MiB"));
+        assert_eq!((most_output(None, 16), most_output(Some(6 << 20), 16)), (MAX_OUTPUT, SMALL));
+        assert!(too_much_output(most_output(Some(1 << 30), 16)).to_string().contains("more than 64 MiB"));
     }
 }

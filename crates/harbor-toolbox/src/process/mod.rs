@@ -3,6 +3,7 @@
 //! Every process of the toolbox is started through [`Processes`], because process 1 reaps whatever dies: a child that
 //! somebody waits for by other means would lose its exit code.
 
+mod answer;
 mod capture;
 mod charts;
 mod code_run;
@@ -20,6 +21,11 @@ pub(crate) use shell::{default_shell, quote};
 pub(crate) use tree::Tree;
 
 use crate::context::Context;
+
+/// Output as JSON can carry it: bytes that are no text become replacement characters. Text is not copied.
+fn text_of(output: Vec<u8>) -> String {
+    String::from_utf8(output).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
 
 /// The routes of this module.
 pub(crate) fn routes() -> Router<Context> {

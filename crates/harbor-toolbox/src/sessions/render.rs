@@ -11,6 +11,7 @@ use http::{StatusCode, header};
 
 use super::demux::{Demux, Part};
 use super::log::{Log, PIECE, Reader};
+use crate::json::escaped;
 
 /// What an answer consists of.
 pub(super) enum Section {
@@ -106,12 +107,4 @@ impl Reading {
         let text = String::from_utf8_lossy(&wanted);
         Ok(Some(if self.quoted { escaped(&text)? } else { text.into_owned() }))
     }
-}
-
-/// `text` as the inside of a JSON string.
-fn escaped(text: &str) -> io::Result<String> {
-    let mut quoted = serde_json::to_string(text)?;
-    quoted.pop();
-    quoted.remove(0);
-    Ok(quoted)
 }
