@@ -168,7 +168,7 @@ def test_control_characters_are_signals(terminal, running):
     running(1, "sleep 4569")
     terminal.handle.send_input("\x03")
     # once its prompt is there the shell reads key by key; before, the end of input would be a byte like any other
-    terminal.type("PS1='$((2 + 2))-after '").until("4-after ")
+    terminal.type('PS1="$((2 + 2))-after "').until("4-after ")
     terminal.handle.send_input(b"\x04")  # end of input: the shell goes
     assert terminal.result().exit_code is not None
 
