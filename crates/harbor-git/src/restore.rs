@@ -8,6 +8,7 @@ use git2::{Repository, Tree};
 
 use crate::arguments::Arguments;
 use crate::failure::{Failure, Outcome};
+use crate::links;
 use crate::paths;
 use crate::repository::{self, head_commit};
 
@@ -35,34 +36,34 @@ pub(crate) fn restore(arguments: &Arguments) -> Outcome {
             return Err(Failure::error(&format!("pathspec '{given}' did not match any file(s) known to git")));
         }
     }
-    if staged {
-        paths::read_into(&mut index, tree.as_ref(), &wanted)?;
-        index.write()?;
-    }
-    if worktree {
-        let source = tree.as_ref().filter(|_| !staged);
-        write_files(&repository, source, &restored)?;
-        for gone in tracked.difference(&restored) {
-            remove(&root, paths::path(gone));
+    links::aside(&repository, || {
+        if staged {
+            paths::read_into(&mut index, tree.as_ref(), &wanted)?;
+            index.write()?;
         }
-    }
-    Ok(())
+        if worktree {
+            let source = tree.as_ref().filter(|_| !staged);
+            write_files(&repository, source, &wanted)?;
+            for gone in tracked.difference(&restored) {
+                remove(&root, paths::path(gone));
+            }
+        }
+        Ok(())
+    })
 }
 
 fn unknown_source(name: &str) -> Failure {
     Failure::fatal(&format!("could not resolve {name}"))
 }
 
-/// Writes these files as they are in a tree, which leaves the index alone, or in the index. No other path is named to
-/// libgit2, which would remove what is not there, even beyond a symbolic link.
-fn write_files(repository: &Repository, tree: Option<&Tree<'_>>, files: &BTreeSet<Vec<u8>>) -> Outcome {
-    if files.is_empty() {
-        return Ok(());
-    }
+/// Writes the covered files of a tree, which leaves the index alone, or of the index.
+fn write_files(repository: &Repository, tree: Option<&Tree<'_>>, wanted: &[String]) -> Outcome {
     let mut options = CheckoutBuilder::new();
     options.force().disable_pathspec_match(true);
-    for path in files {
-        options.path(path.as_slice());
+    if !wanted.iter().any(String::is_empty) {
+        for path in wanted {
+            options.path(path.as_str());
+        }
     }
     match tree {
         Some(tree) => repository.checkout_tree(tree.as_object(), Some(options.update_index(false)))?,
@@ -71,15 +72,10 @@ fn write_files(repository: &Repository, tree: Option<&Tree<'_>>, files: &BTreeSe
     Ok(())
 }
 
-/// Removes a file, and the directories that it leaves empty. What is gone already is fine, and so is what lies beyond a
-/// symbolic link: that is no file of the repository.
+/// Removes a file, and the directories that it leaves empty. What is gone already is fine.
 fn remove(root: &Path, path: &Path) {
-    let parents = || path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
-    let is_link = |parent: &Path| root.join(parent).symlink_metadata().is_ok_and(|found| found.is_symlink());
-    if parents().any(is_link) {
-        return;
-    }
     let _ = std::fs::remove_file(root.join(path));
+    let parents = path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
     // Ends at the first that is not empty.
-    let _ = parents().map(|parent| root.join(parent)).try_for_each(std::fs::remove_dir);
+    let _ = parents.map(|parent| root.join(parent)).try_for_each(std::fs::remove_dir);
 }
