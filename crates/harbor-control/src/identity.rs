@@ -49,6 +49,11 @@ impl Caller {
         self.permissions.contains(&permission)
     }
 
+    /// The first of `permissions` that the caller's key does not allow.
+    pub(crate) fn lacks(&self, permissions: &[Permission]) -> Option<Permission> {
+        permissions.iter().copied().find(|permission| !self.may(*permission))
+    }
+
     /// Refuses with 403 unless the caller administers this installation.
     pub fn require_administrator(&self) -> Result<(), Error> {
         if self.user.administrator {

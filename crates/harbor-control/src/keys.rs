@@ -35,7 +35,7 @@ pub struct IssuedKey {
 impl Control {
     /// Makes a key for the caller. It cannot allow what the caller's own key does not.
     pub async fn create_key(&self, caller: &Caller, new: NewKey) -> Result<IssuedKey, Error> {
-        if let Some(missing) = new.permissions.iter().find(|permission| !caller.may(**permission)) {
+        if let Some(missing) = caller.lacks(&new.permissions) {
             let message = format!("Access denied: a key cannot give the permission {missing}, which yours lacks");
             return Err(Error::new(Kind::Forbidden, message));
         }
@@ -80,7 +80,7 @@ impl Control {
         let not_found = || Error::not_found(format!("API key {name} not found"));
         let found = self.store().api_key(caller.organization, user.clone(), name.to_owned()).await?;
         let key = found.ok_or_else(not_found)?;
-        if let Some(missing) = key.permissions.iter().find(|permission| !caller.may(**permission)) {
+        if let Some(missing) = caller.lacks(&key.permissions) {
             let message = format!("Access denied: the key {name} has the permission {missing}, which yours lacks");
             return Err(Error::new(Kind::Forbidden, message));
         }
