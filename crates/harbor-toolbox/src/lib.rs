@@ -9,6 +9,7 @@
 //! Outside of a container (`--listen ADDRESS`, for tests) it takes over orphans as a subreaper.
 
 mod auth;
+mod characters;
 mod client;
 mod context;
 mod error;

@@ -9,6 +9,7 @@ use http::header;
 use serde::Serialize;
 
 use super::text_of;
+use crate::characters::complete;
 use crate::json::{self, Json};
 
 /// Most output that is answered in one piece, in bytes.
@@ -45,21 +46,12 @@ impl Iterator for Pieces {
 
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.output.get(self.at..).filter(|rest| !rest.is_empty())?;
-        let piece = &rest[..end(rest)];
+        let end = if rest.len() > PIECE { complete(&rest[..PIECE]) } else { rest.len() };
+        let piece = &rest[..end];
         let text = json::escaped(&String::from_utf8_lossy(piece));
         self.at += piece.len();
         Some(text.map(Bytes::from))
     }
-}
-
-/// Where the next piece ends: not within a character.
-fn end(rest: &[u8]) -> usize {
-    let follows = |byte: u8| byte & 0b1100_0000 == 0b1000_0000;
-    if rest.len() <= PIECE {
-        return rest.len();
-    }
-    // a character has at most three bytes that follow its first
-    (PIECE - 3..=PIECE).rev().find(|&at| !follows(rest[at])).unwrap_or(PIECE)
 }
 
 #[cfg(test)]
