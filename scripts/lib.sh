@@ -98,6 +98,14 @@ install_packages() {
 # ensure_command COMMAND PACKAGE...
 ensure_command() { have "$1" || install_packages "${@:2}" && { have "$1" || { say "$1 is still not there after installing ${*:2}"; return 1; }; }; }
 
+# What tells `docker build` about proxies that are set here, an argument a line.
+proxy_arguments() {
+  local variable
+  for variable in http_proxy https_proxy no_proxy; do
+    [[ -z ${!variable:-} ]] || printf '%s\n' --build-arg "$variable"
+  done
+}
+
 # Debian packages the client apart from the engine since 13; elsewhere docker.io may hold both.
 docker_client_package() {
   if [[ $system_id == debian ]]; then

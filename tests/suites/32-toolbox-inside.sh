@@ -33,23 +33,15 @@ holds() { same "$2" "$(cat "$1")"; }
 # speaking IMAGE : sets id to a started sandbox of that image, with an entrypoint that says something on both streams; of
 # a harbor of its own, whose default snapshot this is
 speaking() {
-  local reference=harbor-suite-speaks:$$-${#speakers[@]}
+  local reference=harbor-suite-speaks:$$-${#images[@]}
   docker build --quiet --label harbor.test=1 --tag "$reference" - >"$scratch/build.log" 2>&1 <<END || die "$(cat "$scratch/build.log")"
 FROM $1
 ENTRYPOINT ["sh", "-c", "echo out; echo err >&2; exec sleep infinity"]
 END
-  speakers+=("$reference")
-  new_instance "speaks-${#speakers[@]}"
+  images+=("$reference")
+  new_instance "speaks-${#images[@]}"
   HARBOR_DAYTONA_DEFAULT_SNAPSHOT=$reference start_harbor
   id=$(create)
-}
-speakers=() # images to remove
-# the status that ends the suite is the first one, whatever the removal says
-trap 'status=$?; set +e; remove_speakers; (exit "$status"); clean_up' EXIT
-remove_speakers() {
-  local directory
-  for directory in "${instances[@]}"; do HARBOR_DATA_DIR=$directory remove_instance; done
-  if [[ ${#speakers[@]} -gt 0 ]]; then docker rmi --force "${speakers[@]}" >/dev/null 2>&1; fi
 }
 
 # shows ID PREFIX : `daytona entrypoint logs`, started with PREFIX, shows both streams and goes on

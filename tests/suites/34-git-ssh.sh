@@ -8,13 +8,9 @@ source tests/suites/lib/harbor.sh
 
 base=daytonaio/sandbox:v0.185.0-amd64
 image=harbor-suite-ssh:$$
-# the status that ends the suite is the first one, whatever the removal says
-trap 'status=$?; set +e; remove_instance; docker rmi --force "$image" >/dev/null 2>&1; (exit "$status"); clean_up' EXIT
-
-arguments=(--label harbor.test=1 --tag "$image")
-for variable in http_proxy https_proxy no_proxy; do
-  [[ -z ${!variable:-} ]] || arguments+=(--build-arg "$variable")
-done
+images+=("$image")
+mapfile -t arguments < <(proxy_arguments)
+arguments+=(--label harbor.test=1 --tag "$image")
 say "adding an ssh server to $base"
 docker build "${arguments[@]}" - >"$scratch/build.log" 2>&1 <<END || die "$(tail -n 20 "$scratch/build.log")"
 FROM $base

@@ -13,6 +13,7 @@ passed=0 failed=0 finished=''
 scratch=$(mktemp -d /tmp/harbor-suite.XXXXXX)
 harbor=$(realpath -m "${HARBOR_BINARY:-$target_directory/debug/harbor}")
 instances=() # data directories that a harbor may run on
+images=()    # of the suite's own, removed after the containers that are made of them
 
 need() {
   local tool
@@ -93,6 +94,7 @@ clean_up() {
   trap - EXIT
   if [[ $status != 0 && -z $finished ]]; then show_log; fi
   for directory in "${instances[@]}"; do HARBOR_DATA_DIR=$directory remove_instance; done
+  if [[ ${#images[@]} -gt 0 ]]; then docker rmi --force "${images[@]}" >/dev/null 2>&1 || true; fi
   rm -rf "$scratch" 2>/dev/null || as_root rm -rf "$scratch"
   exit "$status"
 }
