@@ -5,6 +5,7 @@ harbor adds. Guarantees: a request goes out in one piece and its time ends with 
 what no engine and no toolbox sends: redirects, trailers, compression.
 """
 import json
+import select
 import socket
 import time
 from dataclasses import dataclass
@@ -62,6 +63,8 @@ class Connection:
 
     def exchange(self, request, keep=True):
         """Sends the bytes of a request and reads its answer; `keep=False` only counts the body."""
+        if self.socket is not None and select.select([self.socket], [], [], 0)[0]:
+            self.close()  # the other side has closed it, having heard nothing for long
         if self.socket is None:
             self.open()
         started = time.perf_counter()
