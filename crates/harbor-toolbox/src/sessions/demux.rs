@@ -2,6 +2,8 @@
 //!
 //! Plain functions over bytes that anything may have written. Marker bytes that a command writes act as markers.
 
+use crate::characters::complete;
+
 /// Bytes before each line of standard output and of standard error.
 const MARKERS: [[u8; 3]; 2] = [[1; 3], [2; 3]];
 
@@ -104,23 +106,8 @@ pub(super) fn piece(text: &[u8]) -> usize {
     while end > 0 && matches!(text[end - 1], 1 | 2) {
         end -= 1;
     }
-    // Up to three bytes that continue a character stand behind its first one.
-    let begins = text[..end].iter().rev().take(4).position(|&byte| byte & 0xC0 != 0x80);
-    if let Some(back) = begins.filter(|&back| unfinished(text[end - 1 - back], back)) {
-        end -= back + 1;
-    }
+    end = complete(&text[..end]);
     if end == 0 { text.len() } else { end }
-}
-
-/// Whether a character that begins with `first` needs more than `continued` bytes after it.
-fn unfinished(first: u8, continued: usize) -> bool {
-    let needed = match first {
-        0xC0..=0xDF => 1,
-        0xE0..=0xEF => 2,
-        0xF0..=0xF7 => 3,
-        _ => 0,
-    };
-    continued < needed
 }
 
 #[cfg(test)]
