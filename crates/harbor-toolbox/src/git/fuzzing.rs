@@ -1,5 +1,7 @@
 //! Fuzzing of what git prints and of the addresses that callers give.
 
+#![expect(clippy::missing_panics_doc, reason = "a panic is what fuzzing looks for")]
+
 use std::path::Path;
 
 use super::{source, status};

@@ -1,5 +1,7 @@
 //! Fuzzing of what language servers write.
 
+#![expect(clippy::missing_panics_doc, reason = "a panic is what fuzzing looks for")]
+
 use super::dialogue::Dialogue;
 use super::framing::{first_body, framed};
 

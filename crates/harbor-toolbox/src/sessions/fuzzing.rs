@@ -1,5 +1,7 @@
 //! Fuzzing of the log format.
 
+#![expect(clippy::missing_panics_doc, reason = "a panic is what fuzzing looks for")]
+
 use super::demux::{Demux, Part, Stream, mark, piece};
 
 /// A log of arbitrary bytes: its parts do not depend on how it was cut, and marked text comes out as it went in.
