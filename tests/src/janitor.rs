@@ -14,13 +14,17 @@ for lock in "$1"/*/lock; do
   # the id in it is believed only while somebody holds the lock
   [ -s "$lock" ] && ! flock --nonblock "$lock" true && kill -9 "$(cat "$lock")" && flock --timeout 5 "$lock" true
 done
-for instance in "$1"/*/instance; do
-  [ -s "$instance" ] || continue
-  label="label=harbor.instance=$(cat "$instance")"
-  docker ps --all --quiet --no-trunc --filter "$label" | xargs --no-run-if-empty docker rm --force --volumes
-  docker volume ls --quiet --filter "$label" | xargs --no-run-if-empty docker volume rm --force
-  docker network ls --quiet --filter "$label" | xargs --no-run-if-empty docker network rm
-done
+labels=$(for instance in "$1"/*/instance; do [ -s "$instance" ] && echo "label=harbor.instance=$(cat "$instance")"; done)
+sweep() {
+  for label in $labels; do
+    docker ps --all --quiet --no-trunc --filter "$label" | xargs --no-run-if-empty docker rm --force --volumes
+    docker volume ls --quiet --filter "$label" | xargs --no-run-if-empty docker volume rm --force
+    docker network ls --quiet --filter "$label" | xargs --no-run-if-empty docker network rm
+  done
+}
+sweep
+# what the engine was asked for right before a kill is made after it; nobody waits for this
+{ sleep 3; sweep; } &
 for place in "$1"/*; do mountpoint --quiet "$place" && umount --lazy "$place"; done
 rm -rf "$1"
 "#;
