@@ -1,5 +1,8 @@
 //! The connections, their threads, and what a caller sees of them.
 
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -81,6 +84,7 @@ impl Store {
     /// Blocks for as long as that takes: milliseconds, but for a migration.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let failed = |what: String| StoreError::Open { path: path.display().to_string(), what };
+        make_private(path).map_err(|error| failed(error.to_string()))?;
         let mut writer = connect(path).map_err(|error| failed(error.to_string()))?;
         Migrations::from_slice(MIGRATIONS).to_latest(&mut writer).map_err(|error| failed(error.to_string()))?;
         let readers = (0..READERS)
@@ -125,6 +129,17 @@ impl Store {
             Ok(outcome)
         })
         .await
+    }
+}
+
+/// Only the owner reads what sandboxes' environments and tokens are in; SQLite gives the files beside it the same mode.
+/// One that is there is not opened: closing it would end the locks of other connections.
+fn make_private(path: &Path) -> io::Result<()> {
+    match File::options().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::set_permissions(path, Permissions::from_mode(0o600))
+        }
+        made => made.map(drop),
     }
 }
 

@@ -6,6 +6,8 @@
 )]
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -424,4 +426,23 @@ fn write_until_killed(path: &str) {
             println!("wrote {}", insert(&store, row).await.unwrap().id);
         }
     });
+}
+
+#[tokio::test]
+async fn only_the_owner_reads_the_database() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("harbor.db");
+    for mode_before in [None, Some(0o644)] {
+        if let Some(mode) = mode_before {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        }
+        let store = Store::open(&path).unwrap();
+        tenant(&store, "one").await;
+        let files: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap()).collect();
+        assert!(files.len() >= 2, "{files:?}");
+        for file in files {
+            let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{file:?} after {mode_before:?}");
+        }
+    }
 }
