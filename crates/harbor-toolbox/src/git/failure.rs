@@ -165,8 +165,7 @@ fn shown(messages: &str) -> String {
     if text.is_empty() {
         return "git failed without a message".to_owned();
     }
-    let end = (0..=text.len().min(LONGEST)).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-    text[..end].to_owned()
+    text[..text.floor_char_boundary(LONGEST)].to_owned()
 }
 
 /// The text without what stands before the host in addresses, and without these credentials.

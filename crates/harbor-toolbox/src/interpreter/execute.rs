@@ -194,8 +194,7 @@ async fn close(mut socket: WebSocket, Close { code, reason }: Close) {
 /// A close frame has room for 123 bytes of reason.
 fn shortened(reason: &str) -> String {
     const ROOM: usize = 123;
-    let end = (0..=reason.len().min(ROOM)).rev().find(|&at| reason.is_char_boundary(at)).unwrap_or(0);
-    reason[..end].to_owned()
+    reason[..reason.floor_char_boundary(ROOM)].to_owned()
 }
 
 #[cfg(test)]
