@@ -1,0 +1,1 @@
+"""What the attacks of this folder share."""
