@@ -1,9 +1,21 @@
 //! Who calls: the one place where a request's credential is read (contract, control-plane §2).
+//!
+//! A handler says in its first argument who may call it: a [`Caller`] is anybody whose credential was accepted, an
+//! [`Allowed`] somebody with these permissions, an [`OwnOrganization`] somebody who acts within the organization that
+//! the path names. It comes first, so that nothing else of the request is read before, and the published document says
+//! the same, made from the handler's type by [`declared`].
 
-use axum::extract::FromRequestParts;
-use harbor_control::Caller;
+use std::future::Future;
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use harbor_control::{Allowed, Caller, OwnOrganization, Requirement};
+use harbor_model::identity::Permission;
+use harbor_model::ids::OrganizationId;
+use http::StatusCode;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use utoipa::openapi::security::SecurityRequirement;
+use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::error::ApiError;
 use crate::state::Api;
@@ -14,14 +26,90 @@ pub(crate) fn bearer(parts: &Parts) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty() && !key.contains(' ')).then_some(key)
 }
 
-impl FromRequestParts<Api> for Identified {
+impl FromRequestParts<Api> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let key = bearer(parts).ok_or_else(ApiError::unauthenticated)?;
-        Ok(Self(api.control.authenticate(key).await?))
+        Ok(api.control.authenticate(key).await?)
     }
 }
 
-/// A caller whose credential was accepted. First among a handler's arguments, so that nothing else is read before.
-pub(crate) struct Identified(pub(crate) Caller);
+impl<R: Requirement> FromRequestParts<Api> for Allowed<R> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        Ok(Caller::from_request_parts(parts, api).await?.allow()?)
+    }
+}
+
+impl FromRequestParts<Api> for OwnOrganization {
+    type Rejection = ApiError;
+
+    /// Reads the path's `organizationId`. What is no id is no organization of the caller's (recordings,
+    /// `api-organizations/unknown-organization`).
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, api).await?;
+        let segments = RawPathParams::from_request_parts(parts, api).await.ok();
+        let named = segments.iter().flatten().find(|(name, _)| *name == "organizationId").map(|(_, value)| value);
+        let id: OrganizationId = named.unwrap_or_default().parse().map_err(|error| {
+            let message = format!("Invalid authentication context: the organization's id is {error}");
+            ApiError::new(StatusCode::FORBIDDEN, message)
+        })?;
+        Ok(caller.within(id)?)
+    }
+}
+
+/// Who may call a handler that has this first argument.
+pub(crate) trait Asked {
+    /// The permissions that its grant must give.
+    const PERMISSIONS: &'static [Permission];
+}
+
+impl Asked for Caller {
+    const PERMISSIONS: &'static [Permission] = &[];
+}
+
+impl Asked for OwnOrganization {
+    const PERMISSIONS: &'static [Permission] = &[];
+}
+
+impl<R: Requirement> Asked for Allowed<R> {
+    const PERMISSIONS: &'static [Permission] = R::PERMISSIONS;
+}
+
+/// A handler with these arguments.
+pub(crate) trait Handler<Arguments> {
+    /// Its first argument.
+    type First: Asked;
+}
+
+macro_rules! handlers {
+    ($(($first:ident $(, $rest:ident)*)),+) => { $(
+        impl<F, Answer, $first, $($rest),*> Handler<($first, $($rest,)*)> for F
+        where
+            F: Fn($first, $($rest),*) -> Answer,
+            Answer: Future,
+            $first: Asked,
+        {
+            type First = $first;
+        }
+    )+ };
+}
+
+handlers!((A), (A, B), (A, B, C), (A, B, C, D));
+
+/// `routes` with the permissions that `handler` asks for written into the document.
+pub(crate) fn declared<Arguments, H: Handler<Arguments>>(
+    (schemas, mut paths, router): UtoipaMethodRouter<Api>,
+    _handler: &H,
+) -> UtoipaMethodRouter<Api> {
+    let permissions = || H::First::PERMISSIONS.iter().map(|permission| permission.word());
+    for item in paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete, &mut item.patch];
+        for operation in operations.into_iter().flatten() {
+            operation.security = Some(vec![SecurityRequirement::new("bearer", permissions())]);
+        }
+    }
+    (schemas, paths, router)
+}

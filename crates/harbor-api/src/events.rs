@@ -110,8 +110,8 @@ async fn admit(control: &Control, socket: &SocketRef, Credential { token }: Cred
         }
         Unauthorized
     })?;
-    socket.extensions.insert(Listener { key: Secret::new(token), organization: caller.organization });
-    socket.join(caller.organization.to_string());
+    socket.extensions.insert(Listener { key: Secret::new(token), organization: caller.organization() });
+    socket.join(caller.organization().to_string());
     Ok(())
 }
 
@@ -217,7 +217,7 @@ impl Events {
         for socket in self.io.sockets() {
             let Some(listener) = socket.extensions.get::<Listener>() else { continue };
             let open = match self.api.control.authenticate(listener.key.reveal()).await {
-                Ok(caller) => caller.organization == listener.organization,
+                Ok(caller) => caller.organization() == listener.organization,
                 Err(error) => error.kind() != Kind::Unauthenticated,
             };
             if !open {

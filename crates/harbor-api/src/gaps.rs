@@ -4,9 +4,9 @@
 use axum::Router;
 use axum::extract::OriginalUri;
 use axum::routing::{MethodFilter, on};
+use harbor_control::{Administer, Caller};
 use http::Method;
 
-use crate::authentication::Identified;
 use crate::error::ApiError;
 use crate::state::Api;
 
@@ -25,9 +25,9 @@ pub(crate) fn register(router: Router<Api>) -> Router<Api> {
     })
 }
 
-async fn not_built(Identified(caller): Identified, method: Method, OriginalUri(uri): OriginalUri) -> ApiError {
+async fn not_built(caller: Caller, method: Method, OriginalUri(uri): OriginalUri) -> ApiError {
     if uri.path().starts_with("/api/admin/")
-        && let Err(refusal) = caller.require_administrator()
+        && let Err(refusal) = caller.allow::<Administer>()
     {
         return refusal.into();
     }

@@ -4,9 +4,9 @@
 
 use axum::Router;
 use axum::routing::on;
+use harbor_control::Caller;
 use http::StatusCode;
 
-use crate::authentication::Identified;
 use crate::error::ApiError;
 use crate::gaps::{filter, pattern};
 use crate::state::Api;
@@ -48,6 +48,6 @@ pub(crate) fn register(router: Router<Api>) -> Router<Api> {
     })
 }
 
-async fn refuse(_: Identified) -> ApiError {
+async fn refuse(_: Caller) -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "Invalid authentication context: this is for harbor's own services")
 }

@@ -1,6 +1,8 @@
 //! The API as a client without an engine sees it.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "contract/permissions.rs"]
+mod permissions;
 #[path = "contract/signing_key.rs"]
 mod signing_key;
 mod support;
@@ -445,7 +447,7 @@ async fn the_documents_are_there() {
         create["responses"]["200"]["content"]["application/json"]["schema"]["$ref"],
         "#/components/schemas/Sandbox"
     );
-    assert_eq!(create["security"], json!([{"bearer": []}]));
+    assert_eq!(create["security"], json!([{"bearer": ["write:sandboxes"]}]));
     assert_eq!(document["paths"]["/config"]["get"]["security"], json!([{}]));
     let required = document["components"]["schemas"]["Sandbox"]["required"].as_array().unwrap();
     assert!(required.contains(&json!("toolboxProxyUrl")) && !required.contains(&json!("errorReason")));

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use harbor_model::identity::Permission;
 use harbor_model::ids::SandboxId;
 use harbor_model::names::SandboxRef;
 use harbor_model::sandboxes::{Sandbox, State};
@@ -12,7 +11,7 @@ use subtle::ConstantTimeEq;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::Kind;
-use crate::{Caller, Control, Error, SignedFile, now};
+use crate::{Allowed, Control, Error, SignedFile, WriteSandboxes, now};
 
 /// How long a connection inside a sandbox may take.
 const DIAL_DEADLINE: Duration = Duration::from_secs(5);
@@ -126,8 +125,11 @@ impl Control {
     }
 
     /// Lets an authenticated caller into a sandbox of its organization.
-    pub async fn admit_caller(&self, caller: &Caller, sandbox: &SandboxRef) -> Result<Admission, Error> {
-        caller.require(Permission::WriteSandboxes)?;
+    pub async fn admit_caller(
+        &self,
+        caller: &Allowed<WriteSandboxes>,
+        sandbox: &SandboxRef,
+    ) -> Result<Admission, Error> {
         let found = self.sandbox(caller, sandbox).await?;
         self.enter(found)
     }

@@ -1,75 +1,17 @@
-//! Who calls (contract, control-plane §2).
-
-use std::collections::BTreeSet;
+//! Credentials, and the user whom this installation begins with (contract, control-plane §2).
 
 use harbor_model::identity::{ApiKey, KeyEnds, KeyHash, Permission};
 use harbor_model::ids::{OrganizationId, UserId};
 use harbor_model::names::DisplayName;
-use harbor_model::organizations::{MemberRole, Organization, User};
+use harbor_model::organizations::User;
 use harbor_store::KeyOwner;
 use sha2::{Digest, Sha256};
 
 use crate::error::Kind;
-use crate::{Control, Error, now};
+use crate::{Caller, Control, Error, Grant, now};
 
 /// Seconds between two refreshes of a key's `lastUsedAt`.
 const LAST_USED_PRECISION: time::Duration = time::Duration::seconds(10);
-
-/// Somebody whose credential was accepted, acting within one organization.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    /// The user.
-    pub user: User,
-    /// The organization that the call is about.
-    pub organization: OrganizationId,
-    /// What the user is in it.
-    pub role: MemberRole,
-    /// The key it came with.
-    pub key: ApiKey,
-    permissions: BTreeSet<Permission>,
-}
-
-impl Caller {
-    /// Refuses with 403 unless the caller's key allows `permission`.
-    pub fn require(&self, permission: Permission) -> Result<(), Error> {
-        self.require_any(&[permission])
-    }
-
-    /// Refuses with 403 unless the caller's key allows one of `permissions`.
-    pub fn require_any(&self, permissions: &[Permission]) -> Result<(), Error> {
-        if permissions.iter().any(|permission| self.permissions.contains(permission)) {
-            return Ok(());
-        }
-        let words: Vec<&str> = permissions.iter().map(|permission| permission.word()).collect();
-        Err(Error::new(Kind::Forbidden, format!("Access denied: this needs the permission {}", words.join(" or "))))
-    }
-
-    /// Whether the caller's key allows `permission`.
-    pub fn may(&self, permission: Permission) -> bool {
-        self.permissions.contains(&permission)
-    }
-
-    /// The first of `permissions` that the caller's key does not allow.
-    pub(crate) fn lacks(&self, permissions: &[Permission]) -> Option<Permission> {
-        permissions.iter().copied().find(|permission| !self.may(*permission))
-    }
-
-    /// Refuses with 403 unless the caller administers this installation.
-    pub fn require_administrator(&self) -> Result<(), Error> {
-        if self.user.administrator {
-            return Ok(());
-        }
-        Err(Error::new(Kind::Forbidden, "Access denied: only the administrator of this installation may do this"))
-    }
-
-    /// Refuses with 403 unless the call is about `organization` (contract, control-plane §2.3).
-    pub fn require_organization(&self, organization: OrganizationId) -> Result<(), Error> {
-        if self.organization == organization {
-            return Ok(());
-        }
-        Err(Error::new(Kind::Forbidden, "Invalid authentication context: this key belongs to another organization"))
-    }
-}
 
 /// What is kept of a key's text.
 pub fn hash_key(key: &str) -> KeyHash {
@@ -89,8 +31,7 @@ impl Control {
         if key.last_used_at.is_none_or(|at| now - at >= LAST_USED_PRECISION) {
             self.store().touch_api_key(hash, now).await?;
         }
-        let permissions = key.permissions.iter().copied().collect();
-        Ok(Caller { user, organization: key.organization, role, key, permissions })
+        Ok(Caller::new(user, key.organization, role, Grant::Key(Box::new(key))))
     }
 
     /// The first user, its organization and its key, as the configuration has them (design D9).
@@ -108,15 +49,7 @@ impl Control {
             administrator: true,
             created_at,
         };
-        let personal = Organization {
-            id: OrganizationId::random(),
-            name: name("Personal")?,
-            created_by: user.id.clone(),
-            personal: true,
-            default_region: config.region.clone(),
-            created_at,
-            updated_at: created_at,
-        };
+        let personal = self.personal_organization(&user)?;
         let key_name = name(config.administrator.as_str())?;
         let personal = self.store().ensure_user(user.clone(), personal).await?;
         self.ensure_administrator_key(personal.id, user.id, key_name).await

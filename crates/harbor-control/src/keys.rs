@@ -8,9 +8,9 @@ use harbor_model::organizations::MemberRole;
 use harbor_model::secrets::Secret;
 use harbor_store::StoreError;
 
-use crate::error::Kind;
-use crate::identity::{Caller, hash_key};
-use crate::{Control, Error, now, token};
+use crate::caller::forbidden;
+use crate::identity::hash_key;
+use crate::{Caller, Control, Error, now, token};
 
 /// What a new key shall be.
 #[derive(Clone, Debug)]
@@ -36,8 +36,7 @@ impl Control {
     /// Makes a key for the caller. It cannot allow what the caller's own key does not.
     pub async fn create_key(&self, caller: &Caller, new: NewKey) -> Result<IssuedKey, Error> {
         if let Some(missing) = caller.lacks(&new.permissions) {
-            let message = format!("Access denied: a key cannot give the permission {missing}, which yours lacks");
-            return Err(Error::new(Kind::Forbidden, message));
+            return Err(forbidden(format!("a key cannot give the permission {missing}, which yours lacks")));
         }
         let value = token::api_key()?;
         let key = ApiKey {
@@ -75,14 +74,13 @@ impl Control {
     pub async fn delete_key(&self, caller: &Caller, user: Option<UserId>, name: &str) -> Result<(), Error> {
         let user = user.unwrap_or_else(|| caller.user.id.clone());
         if user != caller.user.id && caller.role != MemberRole::Owner {
-            return Err(Error::new(Kind::Forbidden, "Access denied: only an owner deletes the keys of others"));
+            return Err(forbidden("only an owner deletes the keys of others"));
         }
         let not_found = || Error::not_found(format!("API key {name} not found"));
         let found = self.store().api_key(caller.organization, user.clone(), name.to_owned()).await?;
         let key = found.ok_or_else(not_found)?;
         if let Some(missing) = caller.lacks(&key.permissions) {
-            let message = format!("Access denied: the key {name} has the permission {missing}, which yours lacks");
-            return Err(Error::new(Kind::Forbidden, message));
+            return Err(forbidden(format!("the key {name} has the permission {missing}, which yours lacks")));
         }
         if self.store().delete_api_key(caller.organization, user, name.to_owned()).await? {
             return Ok(());

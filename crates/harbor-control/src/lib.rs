@@ -6,6 +6,7 @@
 
 mod activity;
 mod admission;
+mod caller;
 mod error;
 mod identity;
 mod keys;
@@ -14,6 +15,7 @@ pub mod sandboxes;
 mod signed_files;
 mod snapshots;
 mod token;
+mod users;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,12 +27,14 @@ use harbor_model::secrets::Secret;
 use harbor_store::{Changes, Store};
 
 pub use admission::{Admission, Credential, Dial, DialError, DialFailure, Stream};
+pub use caller::{Administer, Allowed, Caller, DeleteSandboxes, Grant, OwnOrganization, Requirement, WriteSandboxes};
 pub use error::{Error, Kind};
 pub use harbor_store::Change;
-pub use identity::{Caller, hash_key};
+pub use identity::hash_key;
 pub use keys::{IssuedKey, NewKey};
 pub use organizations::Member;
 pub use signed_files::{FileOperation, SignedFile};
+pub use users::NewUser;
 
 use activity::Activity;
 

@@ -1,12 +1,19 @@
-//! Organizations as their members see them.
+//! Organizations: making them, and what their members see of them (contract, control-plane §9.3).
 
 use harbor_model::Timestamp;
 use harbor_model::ids::OrganizationId;
+use harbor_model::names::DisplayName;
 use harbor_model::organizations::{MemberRole, Organization, User};
 
+use crate::caller::forbidden;
 use crate::error::Kind;
-use crate::identity::Caller;
-use crate::{Control, Error};
+use crate::{Caller, Control, Error, OwnOrganization, now};
+
+/// Name of every user's own organization.
+pub(crate) const PERSONAL: &str = "Personal";
+
+/// The most organizations that one user makes (contract, edges §8.3).
+const MOST_MADE: usize = 10;
 
 /// A member of an organization.
 #[derive(Clone, Debug)]
@@ -26,6 +33,32 @@ impl Control {
         Ok(all.into_iter().map(|(organization, _)| organization).collect())
     }
 
+    /// Makes an organization, which the caller's user owns. 403 when it has made ten already.
+    pub async fn create_organization(&self, caller: &Caller, name: DisplayName) -> Result<Organization, Error> {
+        let all = self.organizations(caller).await?;
+        let made = all.iter().filter(|one| !one.personal && one.created_by == caller.user.id).count();
+        if made >= MOST_MADE {
+            return Err(forbidden(format!("nobody makes more than {MOST_MADE} organizations")));
+        }
+        let organization = self.new_organization(&caller.user, name, false);
+        self.store().insert_organization(organization.clone()).await?;
+        Ok(organization)
+    }
+
+    /// An organization of `user`, not recorded yet.
+    pub(crate) fn new_organization(&self, user: &User, name: DisplayName, personal: bool) -> Organization {
+        let created_at = now();
+        Organization {
+            id: OrganizationId::random(),
+            name,
+            created_by: user.id.clone(),
+            personal,
+            default_region: self.config().region.clone(),
+            created_at,
+            updated_at: created_at,
+        }
+    }
+
     /// When this installation was set up: when its first user got an organization.
     pub async fn installed_at(&self) -> Result<Timestamp, Error> {
         let all = self.store().organizations_of(self.config().administrator.clone()).await?;
@@ -33,18 +66,17 @@ impl Control {
         first.ok_or_else(|| Error::new(Kind::Internal, "the first user has no organization"))
     }
 
-    /// One organization; the caller must act within it (contract, control-plane §2.3).
-    pub async fn organization(&self, caller: &Caller, id: OrganizationId) -> Result<Organization, Error> {
-        caller.require_organization(id)?;
+    /// The organization that the call is about.
+    pub async fn organization(&self, caller: &OwnOrganization) -> Result<Organization, Error> {
+        let id = caller.organization;
         let all = self.organizations(caller).await?;
         let found = all.into_iter().find(|organization| organization.id == id);
         found.ok_or_else(|| Error::not_found(format!("Organization {id} not found")))
     }
 
-    /// The organization's members; the caller must act within it.
-    pub async fn members(&self, caller: &Caller, id: OrganizationId) -> Result<Vec<Member>, Error> {
-        caller.require_organization(id)?;
-        let all = self.store().members_of(id).await?;
+    /// The members of the organization that the call is about.
+    pub async fn members(&self, caller: &OwnOrganization) -> Result<Vec<Member>, Error> {
+        let all = self.store().members_of(caller.organization).await?;
         Ok(all.into_iter().map(|(user, role, joined_at)| Member { user, role, joined_at }).collect())
     }
 }

@@ -7,15 +7,13 @@ mod create;
 mod list;
 mod wait;
 
-use harbor_model::identity::Permission;
 use harbor_model::names::{DisplayName, SandboxRef};
 use harbor_model::sandboxes::{Desired, Sandbox, State};
 
 pub use create::{AUTO_ARCHIVE_MAXIMUM, NewSandbox};
 pub use list::{After, Filter, Order, Page, Range, Sort, SortValue};
 
-use crate::identity::Caller;
-use crate::{Control, Error, now, token};
+use crate::{Allowed, Caller, Control, DeleteSandboxes, Error, WriteSandboxes, now, token};
 
 impl Control {
     /// The caller's sandbox of this id or name. Anybody else's is not there, and neither is one that was deleted, from
@@ -28,8 +26,11 @@ impl Control {
     /// Wants the sandbox started and waits for that as long as the start budget lasts.
     ///
     /// A started one is left as it is. One that is changing is 409, one in `error` 400 (contract, control-plane §5.5).
-    pub async fn start_sandbox(&self, caller: &Caller, sandbox: &SandboxRef) -> Result<Sandbox, Error> {
-        caller.require(Permission::WriteSandboxes)?;
+    pub async fn start_sandbox(
+        &self,
+        caller: &Allowed<WriteSandboxes>,
+        sandbox: &SandboxRef,
+    ) -> Result<Sandbox, Error> {
         let id = self.sandbox(caller, sandbox).await?.id;
         let preview_token = token::token()?;
         let changes = self.changes();
@@ -56,8 +57,12 @@ impl Control {
     /// Wants the sandbox stopped and answers at once; an ephemeral one is wanted gone instead.
     ///
     /// `force`: its processes get no time to end by themselves.
-    pub async fn stop_sandbox(&self, caller: &Caller, sandbox: &SandboxRef, force: bool) -> Result<Sandbox, Error> {
-        caller.require(Permission::WriteSandboxes)?;
+    pub async fn stop_sandbox(
+        &self,
+        caller: &Allowed<WriteSandboxes>,
+        sandbox: &SandboxRef,
+        force: bool,
+    ) -> Result<Sandbox, Error> {
         let id = self.sandbox(caller, sandbox).await?.id;
         self.change(id, sandbox, move |row| match row.state() {
             State::Started if row.settings.ephemeral() => {
@@ -77,8 +82,11 @@ impl Control {
     }
 
     /// Wants the sandbox gone, files and all, and answers at once. Its name is free from then on.
-    pub async fn delete_sandbox(&self, caller: &Caller, sandbox: &SandboxRef) -> Result<Sandbox, Error> {
-        caller.require(Permission::DeleteSandboxes)?;
+    pub async fn delete_sandbox(
+        &self,
+        caller: &Allowed<DeleteSandboxes>,
+        sandbox: &SandboxRef,
+    ) -> Result<Sandbox, Error> {
         let id = self.sandbox(caller, sandbox).await?.id;
         self.change(id, sandbox, |row| match row.state() {
             State::Started | State::Stopped | State::Error => {
@@ -94,11 +102,10 @@ impl Control {
     /// Replaces all labels of the sandbox.
     pub async fn set_labels(
         &self,
-        caller: &Caller,
+        caller: &Allowed<WriteSandboxes>,
         sandbox: &SandboxRef,
         labels: std::collections::BTreeMap<String, String>,
     ) -> Result<Sandbox, Error> {
-        caller.require(Permission::WriteSandboxes)?;
         let id = self.sandbox(caller, sandbox).await?.id;
         self.change(id, sandbox, move |row| {
             row.settings.labels = labels;

@@ -7,14 +7,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use harbor_model::Timestamp;
-use harbor_model::identity::Permission;
 use harbor_model::names::SandboxRef;
 use harbor_model::secrets::Secret;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
-use crate::{Caller, Control, Error, token};
+use crate::{Allowed, Control, Error, WriteSandboxes, token};
 
 /// What stands before a signature and says how it was made.
 const VERSION: &str = "v1_";
@@ -88,8 +87,7 @@ impl Control {
     /// The key that signs URLs of the sandbox's files; made when it is first asked for.
     ///
     /// Needs what using the toolbox needs, because the key opens files to be read and written.
-    pub async fn signing_key(&self, caller: &Caller, sandbox: &SandboxRef) -> Result<Secret, Error> {
-        caller.require(Permission::WriteSandboxes)?;
+    pub async fn signing_key(&self, caller: &Allowed<WriteSandboxes>, sandbox: &SandboxRef) -> Result<Secret, Error> {
         let id = self.sandbox(caller, sandbox).await?.id;
         if let Some(known) = self.store().signing_key(id).await? {
             return Ok(known);
@@ -98,8 +96,11 @@ impl Control {
     }
 
     /// Replaces that key and answers the new one; what was signed with the one before opens nothing from then on.
-    pub async fn rotate_signing_key(&self, caller: &Caller, sandbox: &SandboxRef) -> Result<Secret, Error> {
-        caller.require(Permission::WriteSandboxes)?;
+    pub async fn rotate_signing_key(
+        &self,
+        caller: &Allowed<WriteSandboxes>,
+        sandbox: &SandboxRef,
+    ) -> Result<Secret, Error> {
         let id = self.sandbox(caller, sandbox).await?.id;
         let fresh = token::signing_key()?;
         self.store().replace_signing_key(id, fresh.clone()).await?;

@@ -1,12 +1,11 @@
 //! Snapshots: lookup, listing, and the general ones that this installation offers. Making others comes with the image
 //! builder.
 
-use harbor_model::ids::{OrganizationId, SnapshotId};
+use harbor_model::ids::SnapshotId;
 use harbor_model::resources::Resources;
 use harbor_model::snapshots::{Snapshot, SnapshotState};
 
-use crate::identity::Caller;
-use crate::{Control, Error, now};
+use crate::{Caller, Control, Error, now};
 
 /// Sizes that documents promise by name, of the default image (contract, edges §11.4).
 const PRESETS: [(&str, Resources); 3] = [
@@ -43,7 +42,7 @@ impl Control {
     /// Why a create without a snapshot would be refused now; `None`: it would not.
     pub async fn default_snapshot_problem(&self) -> Result<Option<String>, Error> {
         let name = self.config().default_snapshot.clone();
-        let organization = self.administrators_organization().await?;
+        let organization = self.own_organization().await?;
         Ok(match self.store().find_snapshot(organization, name.clone()).await? {
             Some(Snapshot { state: SnapshotState::Active, .. }) => None,
             Some(snapshot) => Some(match snapshot.error {
@@ -54,14 +53,6 @@ impl Control {
         })
     }
 
-    async fn administrators_organization(&self) -> Result<OrganizationId, Error> {
-        let all = self.store().organizations_of(self.config().administrator.clone()).await?;
-        let personal = all.into_iter().find(|(organization, _)| organization.personal);
-        personal
-            .map(|(organization, _)| organization.id)
-            .ok_or_else(|| Error::not_found("the administrator has no organization"))
-    }
-
     /// Offers the default snapshot and its size presets to every organization, in this state. The binary calls it when
     /// it begins and when it has finished to get the default image.
     pub async fn offer_default_snapshot(
@@ -70,7 +61,7 @@ impl Control {
         size_bytes: Option<u64>,
         error: Option<String>,
     ) -> Result<(), Error> {
-        let organization = self.administrators_organization().await?;
+        let organization = self.own_organization().await?;
         let image = &self.config().default_snapshot;
         for (name, resources) in [(image.as_str(), Resources::DEFAULT)].into_iter().chain(PRESETS) {
             let snapshot = Snapshot {

@@ -109,7 +109,7 @@ async fn admit_key(inner: &Inner, target: &Target, request: &mut Request) -> Res
         let message = "Invalid credentials: send an API key as 'Authorization: Bearer'";
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, message));
     };
-    let caller = inner.control.authenticate(key.reveal()).await?;
+    let caller = inner.control.authenticate(key.reveal()).await?.allow()?;
     let admission = inner.control.admit_caller(&caller, &target.sandbox).await?;
     credentials::strip_key(request.headers_mut());
     Ok(admission)

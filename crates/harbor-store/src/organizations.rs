@@ -3,7 +3,7 @@
 use harbor_model::Timestamp;
 use harbor_model::ids::{OrganizationId, RegionId, UserId};
 use harbor_model::organizations::{MemberRole, Organization, User};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::{Store, StoreError, row};
 
@@ -19,32 +19,26 @@ impl Store {
             if let Some(found) = row::first(&mut statement, params![user.id.as_str()], read_organization)? {
                 return Ok(found);
             }
-            transaction.prepare_cached("INSERT INTO user VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
-                user.id.as_str(),
-                user.name.as_str(),
-                user.email,
-                user.administrator,
-                row::milliseconds(user.created_at)
-            ])?;
-            transaction.prepare_cached("INSERT INTO organization VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(
-                params![
-                    personal.id.to_string(),
-                    personal.name.as_str(),
-                    personal.created_by.as_str(),
-                    personal.personal,
-                    personal.default_region.as_str(),
-                    row::milliseconds(personal.created_at),
-                    row::milliseconds(personal.updated_at)
-                ],
-            )?;
-            transaction.prepare_cached("INSERT INTO member VALUES (?1, ?2, 'owner', ?3)")?.execute(params![
-                personal.id.to_string(),
-                user.id.as_str(),
-                row::milliseconds(user.created_at)
-            ])?;
+            insert_user(transaction, &user)?;
+            insert_organization(transaction, &personal)?;
             Ok(personal)
         })
         .await
+    }
+
+    /// Records a new user with an organization of its own; id and e-mail address must be free, else
+    /// [`StoreError::NameTaken`].
+    pub async fn insert_user(&self, user: User, personal: Organization) -> Result<(), StoreError> {
+        self.write(move |transaction, _| {
+            insert_user(transaction, &user)?;
+            insert_organization(transaction, &personal)
+        })
+        .await
+    }
+
+    /// Records a new organization, owned by the user who made it.
+    pub async fn insert_organization(&self, organization: Organization) -> Result<(), StoreError> {
+        self.write(move |transaction, _| insert_organization(transaction, &organization)).await
     }
 
     /// The organizations that a user belongs to, oldest first, each with the user's role.
@@ -76,6 +70,38 @@ impl Store {
         })
         .await
     }
+}
+
+fn insert_user(transaction: &Transaction<'_>, user: &User) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached("INSERT INTO user VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![
+            user.id.as_str(),
+            user.name.as_str(),
+            user.email,
+            user.administrator,
+            row::milliseconds(user.created_at)
+        ])
+        .map_err(row::name_taken)?;
+    Ok(())
+}
+
+fn insert_organization(transaction: &Transaction<'_>, organization: &Organization) -> Result<(), StoreError> {
+    transaction.prepare_cached("INSERT INTO organization VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
+        organization.id.to_string(),
+        organization.name.as_str(),
+        organization.created_by.as_str(),
+        organization.personal,
+        organization.default_region.as_str(),
+        row::milliseconds(organization.created_at),
+        row::milliseconds(organization.updated_at)
+    ])?;
+    transaction.prepare_cached("INSERT INTO member VALUES (?1, ?2, 'owner', ?3)")?.execute(params![
+        organization.id.to_string(),
+        organization.created_by.as_str(),
+        row::milliseconds(organization.created_at)
+    ])?;
+    Ok(())
 }
 
 pub(crate) fn role(found: &Row<'_>) -> Result<MemberRole, StoreError> {

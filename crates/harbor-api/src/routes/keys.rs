@@ -2,11 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use harbor_control::NewKey;
+use harbor_control::{Caller, Grant, NewKey};
 use harbor_model::ids::UserId;
 use http::StatusCode;
 
-use crate::authentication::Identified;
 use crate::error::ApiError;
 use crate::input::{Body, Segments, date};
 use crate::state::Api;
@@ -15,7 +14,7 @@ use crate::wire::keys::{CreateApiKey, ListedApiKey, NewApiKey};
 /// Makes a key for the caller; its value is shown this once.
 #[utoipa::path(post, path = "/api-keys", tag = "api-keys", request_body = CreateApiKey, responses((status = 201, body = NewApiKey)))]
 pub(super) async fn create(
-    Identified(caller): Identified,
+    caller: Caller,
     State(api): State<Api>,
     body: Body,
 ) -> Result<(StatusCode, Json<NewApiKey>), ApiError> {
@@ -37,17 +36,17 @@ fn parse(CreateApiKey { name, permissions, expires_at }: CreateApiKey) -> Result
 
 /// An owner sees all keys of the organization, a member its own.
 #[utoipa::path(get, path = "/api-keys", tag = "api-keys", responses((status = 200, body = [ListedApiKey])))]
-pub(super) async fn list(
-    Identified(caller): Identified,
-    State(api): State<Api>,
-) -> Result<Json<Vec<ListedApiKey>>, ApiError> {
+pub(super) async fn list(caller: Caller, State(api): State<Api>) -> Result<Json<Vec<ListedApiKey>>, ApiError> {
     Ok(Json(api.control.keys(&caller).await?.into_iter().map(Into::into).collect()))
 }
 
 /// The key of this very request.
 #[utoipa::path(get, path = "/api-keys/current", tag = "api-keys", responses((status = 200, body = ListedApiKey)))]
-pub(super) async fn current(Identified(caller): Identified) -> Json<ListedApiKey> {
-    Json(caller.key.into())
+pub(super) async fn current(caller: Caller) -> Result<Json<ListedApiKey>, ApiError> {
+    match caller.grant() {
+        Grant::Key(key) => Ok(Json(ListedApiKey::from((**key).clone()))),
+        Grant::Harbor => Err(ApiError::unauthenticated()),
+    }
 }
 
 /// The caller's own key of this name.
@@ -56,7 +55,7 @@ pub(super) async fn current(Identified(caller): Identified) -> Json<ListedApiKey
     responses((status = 200, body = ListedApiKey))
 )]
 pub(super) async fn get(
-    Identified(caller): Identified,
+    caller: Caller,
     State(api): State<Api>,
     Segments(name): Segments<String>,
 ) -> Result<Json<ListedApiKey>, ApiError> {
@@ -69,7 +68,7 @@ pub(super) async fn get(
     responses((status = 204, description = "Deleted"))
 )]
 pub(super) async fn delete(
-    Identified(caller): Identified,
+    caller: Caller,
     State(api): State<Api>,
     Segments(name): Segments<String>,
 ) -> Result<StatusCode, ApiError> {
@@ -83,7 +82,7 @@ pub(super) async fn delete(
     params(("userId" = String, Path), ("name" = String, Path)), responses((status = 204, description = "Deleted"))
 )]
 pub(super) async fn delete_of_user(
-    Identified(caller): Identified,
+    caller: Caller,
     State(api): State<Api>,
     Segments((user, name)): Segments<(String, String)>,
 ) -> Result<StatusCode, ApiError> {

@@ -15,6 +15,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::authentication::declared;
 use crate::error::ApiError;
 use crate::state::Api;
 use crate::{documents, gaps, service_only};
@@ -40,40 +41,51 @@ pub(crate) fn all(api: Api) -> Routes {
 
 /// The built routes with the document made from them. Paths are relative to `/api`.
 pub(crate) fn built() -> (Router<Api>, OpenApi) {
-    OpenApiRouter::new()
+    let open = OpenApiRouter::new()
         .routes(routes!(system::config))
         .routes(routes!(system::health))
         .routes(routes!(system::health_ready))
         .routes(routes!(system::harbor_ready))
-        .routes(routes!(sandboxes::create, sandboxes::list))
-        .routes(routes!(sandboxes::list_numbered))
-        .routes(routes!(sandboxes::get, sandboxes::delete))
-        .routes(routes!(sandboxes::start))
-        .routes(routes!(sandboxes::stop))
-        .routes(routes!(sandboxes::set_labels))
-        .routes(routes!(sandboxes::toolbox_proxy_url))
-        .routes(routes!(sandboxes::preview_url))
-        .routes(routes!(sandboxes::signing_key))
-        .routes(routes!(sandboxes::rotate_signing_key))
-        .routes(routes!(sandboxes::last_activity))
-        .routes(routes!(keys::create, keys::list))
-        .routes(routes!(keys::current))
-        .routes(routes!(keys::get, keys::delete))
-        .routes(routes!(keys::delete_of_user))
-        .routes(routes!(organizations::list))
-        .routes(routes!(organizations::get))
-        .routes(routes!(organizations::members))
-        .routes(routes!(organizations::roles))
-        .routes(routes!(organizations::invitations))
-        .routes(routes!(organizations::own_invitations))
-        .routes(routes!(organizations::own_invitation_count))
-        .routes(routes!(regions::list))
-        .routes(routes!(regions::get))
-        .routes(routes!(regions::shared))
-        .routes(routes!(snapshots::list))
-        .routes(routes!(snapshots::get))
-        .routes(routes!(users::me))
-        .split_for_parts()
+        .routes(routes!(regions::shared));
+    /// Adds routes whose handlers say in their first argument who may call them.
+    macro_rules! guarded {
+        ($router:expr, $($handler:path),+ $(,)?) => { $router$(.routes(declared(routes!($handler), &$handler)))+ };
+    }
+    guarded!(
+        open,
+        sandboxes::create,
+        sandboxes::list,
+        sandboxes::list_numbered,
+        sandboxes::get,
+        sandboxes::delete,
+        sandboxes::start,
+        sandboxes::stop,
+        sandboxes::set_labels,
+        sandboxes::toolbox_proxy_url,
+        sandboxes::preview_url,
+        sandboxes::signing_key,
+        sandboxes::rotate_signing_key,
+        sandboxes::last_activity,
+        keys::create,
+        keys::list,
+        keys::current,
+        keys::get,
+        keys::delete,
+        keys::delete_of_user,
+        organizations::list,
+        organizations::get,
+        organizations::members,
+        organizations::roles,
+        organizations::invitations,
+        organizations::own_invitations,
+        organizations::own_invitation_count,
+        regions::list,
+        regions::get,
+        snapshots::list,
+        snapshots::get,
+        users::me,
+    )
+    .split_for_parts()
 }
 
 /// Unknown routes and wrong methods look alike (recordings, `api-system`).

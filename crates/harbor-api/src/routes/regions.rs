@@ -2,9 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
+use harbor_control::Caller;
 use http::StatusCode;
 
-use crate::authentication::Identified;
 use crate::error::ApiError;
 use crate::input::Segments;
 use crate::state::Api;
@@ -12,7 +12,7 @@ use crate::wire::regions::Region;
 
 /// Regions that the caller may use.
 #[utoipa::path(get, path = "/regions", tag = "regions", responses((status = 200, body = [Region])))]
-pub(super) async fn list(_: Identified, State(api): State<Api>) -> Result<Json<[Region; 1]>, ApiError> {
+pub(super) async fn list(_: Caller, State(api): State<Api>) -> Result<Json<[Region; 1]>, ApiError> {
     Ok(Json([the_region(&api).await?]))
 }
 
@@ -25,7 +25,7 @@ pub(super) async fn shared(State(api): State<Api>) -> Result<Json<[Region; 1]>, 
 /// One region.
 #[utoipa::path(get, path = "/regions/{id}", tag = "regions", params(("id" = String, Path)), responses((status = 200, body = Region)))]
 pub(super) async fn get(
-    _: Identified,
+    _: Caller,
     State(api): State<Api>,
     Segments(id): Segments<String>,
 ) -> Result<Json<Region>, ApiError> {

@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 
 use axum::Json;
 use axum::extract::State;
+use harbor_control::Caller;
 use harbor_model::snapshots::Snapshot as Row;
 
-use crate::authentication::Identified;
 use crate::error::ApiError;
 use crate::input::{Query, Segments};
 use crate::state::Api;
@@ -40,7 +40,7 @@ const DESCENDING: &[(&str, bool)] = &[("desc", true), ("asc", false)];
     responses((status = 200, body = SnapshotPage))
 )]
 pub(super) async fn list(
-    Identified(caller): Identified,
+    caller: Caller,
     State(api): State<Api>,
     mut query: Query,
 ) -> Result<Json<SnapshotPage>, ApiError> {
@@ -90,7 +90,7 @@ pub(super) fn number(given: Option<i64>, otherwise: usize) -> usize {
     responses((status = 200, body = Snapshot))
 )]
 pub(super) async fn get(
-    Identified(caller): Identified,
+    caller: Caller,
     State(api): State<Api>,
     Segments(text): Segments<String>,
 ) -> Result<Json<Snapshot>, ApiError> {

@@ -5,12 +5,13 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
+use harbor_control::Caller;
 use http::StatusCode;
 use http::request::Parts;
 use subtle::ConstantTimeEq;
 
 use crate::Component;
-use crate::authentication::{Identified, bearer};
+use crate::authentication::bearer;
 use crate::error::ApiError;
 use crate::state::Api;
 use crate::wire::config::Configuration;
@@ -43,7 +44,7 @@ pub(super) async fn health_ready(State(api): State<Api>, mut parts: Parts) -> Re
     if opens {
         return Ok(ready(&api).await);
     }
-    Identified::from_request_parts(&mut parts, &api).await?;
+    Caller::from_request_parts(&mut parts, &api).await?;
     Err(ApiError::new(StatusCode::FORBIDDEN, "Invalid authentication context: this needs the key of the health probe"))
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use harbor_api::{Component, Config, Events, PreviewUrls, Readiness, Urls};
-use harbor_control::{Control, Dial, DialFailure, Stream};
+use harbor_control::{Administer, Allowed, Control, Dial, DialFailure, NewUser, Stream, hash_key};
+use harbor_model::identity::{ApiKey, KeyEnds, Permission};
 use harbor_model::ids::{ContainerId, InstanceId, OrganizationId, RegionId, SandboxId, SnapshotId, UserId};
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{Boot, Desired, Sandbox, Seen};
@@ -77,20 +78,21 @@ impl Place {
     pub(crate) async fn with(key: &str, start_budget: Duration, origin: &str, problem: Option<String>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("harbor.db")).unwrap();
-        let tenant = |id: &str, key: &str| harbor_control::Config {
+        let configuration = harbor_control::Config {
             region: RegionId::new("us"),
             default_snapshot: DEFAULT_SNAPSHOT.to_owned(),
-            administrator: UserId::new(id),
-            administrator_name: format!("User {id}"),
-            administrator_email: format!("{id}@harbor.test"),
+            administrator: UserId::new("first"),
+            administrator_name: "User first".to_owned(),
+            administrator_email: "first@harbor.test".to_owned(),
             administrator_key: Secret::new(key),
             limits: Resources { cpu: 4, memory_gib: 8, disk_gib: 50, gpu: 0 },
             strict: false,
             start_budget,
         };
-        let control = Control::new(store.clone(), tenant("first", key), Arc::new(NoEngine)).await.unwrap();
-        Control::new(store.clone(), tenant("other", OTHER_KEY), Arc::new(NoEngine)).await.unwrap();
-        let organization = control.authenticate(key).await.unwrap().organization;
+        let control = Control::new(store.clone(), configuration, Arc::new(NoEngine)).await.unwrap();
+        let first = control.authenticate(key).await.unwrap();
+        let organization = first.organization();
+        add_tenant(&control, &store, &first.allow().unwrap()).await;
         let snapshot = store.put_snapshot(snapshot(organization, DEFAULT_SNAPSHOT, true)).await.unwrap();
         let own_snapshot = store.put_snapshot(snapshot_own(organization)).await.unwrap();
         let (router, events) = harbor_api::router(control.clone(), config(origin), Arc::new(Told(problem)));
@@ -140,6 +142,26 @@ impl Place {
     pub(crate) async fn see(&self, id: SandboxId) {
         settle(&self.store, id).await;
     }
+}
+
+/// An ordinary user with an organization of its own and a key that allows everything there.
+async fn add_tenant(control: &Control, store: &Store, administrator: &Allowed<Administer>) {
+    let id = UserId::new("other");
+    let (name, email) = ("User other".parse().unwrap(), "other@harbor.test".to_owned());
+    let new = NewUser { id: id.clone(), name, email, administrator: false };
+    let (user, organization) = control.create_user(administrator, new).await.unwrap();
+    let key = ApiKey {
+        organization: organization.id,
+        user: id,
+        name: user.id.as_str().parse().unwrap(),
+        hash: hash_key(OTHER_KEY),
+        ends: KeyEnds::of(OTHER_KEY),
+        permissions: Permission::ALL.to_vec(),
+        created_at: user.created_at,
+        last_used_at: None,
+        expires_at: None,
+    };
+    store.insert_api_key(key).await.unwrap();
 }
 
 /// Records that what is wanted of the sandbox has come true.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use harbor_model::identity::Permission;
 use harbor_model::ids::{RegionId, SandboxId};
 use harbor_model::names::DisplayName;
 use harbor_model::resources::{Asked, Resources};
@@ -11,8 +10,7 @@ use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_store::StoreError;
 
 use crate::error::Kind;
-use crate::identity::Caller;
-use crate::{Control, Error, now, token};
+use crate::{Allowed, Caller, Control, Error, WriteSandboxes, now, token};
 
 /// Minutes: a week.
 const AUTO_ARCHIVE_DEFAULT: u32 = 10_080;
@@ -60,8 +58,7 @@ impl Control {
     ///
     /// Answers with the state it has then: `started`, or `creating`. One that failed meanwhile is 400 with the reason;
     /// its row stays, in `error`.
-    pub async fn create_sandbox(&self, caller: &Caller, new: NewSandbox) -> Result<Sandbox, Error> {
-        caller.require(Permission::WriteSandboxes)?;
+    pub async fn create_sandbox(&self, caller: &Allowed<WriteSandboxes>, new: NewSandbox) -> Result<Sandbox, Error> {
         let (sandbox, snapshot, given_name) = self.plan(caller, new).await?;
         let name = given_name.clone();
         let changes = self.changes();

@@ -10,8 +10,7 @@ use harbor_model::Timestamp;
 use harbor_model::ids::SandboxId;
 use harbor_model::sandboxes::{Desired, Sandbox};
 
-use crate::identity::Caller;
-use crate::{Control, Error};
+use crate::{Caller, Control, Error};
 
 /// What a listing leaves out. The default leaves out nothing but what was deleted.
 #[derive(Clone, Debug, Default)]

@@ -84,7 +84,7 @@ impl Started {
         let id = SandboxId::random();
         let dial = ToAddress { sandbox: id, address: toolbox, dials: Arc::clone(&dials) };
         let control = Control::new(store.clone(), configuration(), Arc::new(dial)).await.unwrap();
-        let organization = control.authenticate(KEY).await.unwrap().organization;
+        let organization = control.authenticate(KEY).await.unwrap().organization();
         store.insert_api_key(key(organization, "owner", "weak", WEAK_KEY, Vec::new())).await.unwrap();
         insert_foreign_tenant(&store).await;
         let sandbox = store.insert_sandbox(sandbox(id, organization), false, |_| {}).await.unwrap();

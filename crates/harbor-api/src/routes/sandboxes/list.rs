@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
+use harbor_control::Caller;
 use harbor_control::sandboxes::{Filter, Order, Range, Sort};
 
-use crate::authentication::Identified;
 use crate::cursor;
 use crate::error::ApiError;
 use crate::input::Query;
@@ -82,7 +82,7 @@ const CLASSES: &[&str] = &["container", "linux-vm", "windows", "android"];
     responses((status = 200, body = SandboxPage))
 )]
 pub(in crate::routes) async fn list(
-    Identified(caller): Identified,
+    caller: Caller,
     State(api): State<Api>,
     mut query: Query,
 ) -> Result<Json<SandboxPage>, ApiError> {
@@ -118,7 +118,7 @@ pub(in crate::routes) async fn list(
     responses((status = 200, body = NumberedSandboxPage))
 )]
 pub(in crate::routes) async fn list_numbered(
-    Identified(caller): Identified,
+    caller: Caller,
     State(api): State<Api>,
     mut query: Query,
 ) -> Result<Json<NumberedSandboxPage>, ApiError> {

@@ -5,13 +5,12 @@ mod list;
 
 use axum::Json;
 use axum::extract::State;
-use harbor_model::identity::Permission;
+use harbor_control::{Allowed, Caller, DeleteSandboxes, WriteSandboxes};
 use harbor_model::names::SandboxRef;
 use http::StatusCode;
 
 pub(super) use list::{__path_list, __path_list_numbered, list, list_numbered};
 
-use crate::authentication::Identified;
 use crate::error::ApiError;
 use crate::input::{Body, Query, Segments};
 use crate::state::Api;
@@ -22,11 +21,10 @@ use create::CreateSandbox;
 /// Makes a sandbox; answers when it is started, or sooner with the state it has then.
 #[utoipa::path(post, path = "/sandbox", tag = "sandbox", request_body = CreateSandbox, responses((status = 200, body = Sandbox)))]
 pub(super) async fn create(
-    Identified(caller): Identified,
+    caller: Allowed<WriteSandboxes>,
     State(api): State<Api>,
     body: Body,
 ) -> Result<Json<Sandbox>, ApiError> {
-    caller.require(Permission::WriteSandboxes)?;
     let (new, linked) = body.read::<CreateSandbox>()?.check()?;
     if let Some(linked) = linked {
         api.control.sandbox(&caller, &linked).await?;
@@ -41,7 +39,7 @@ pub(super) async fn create(
     responses((status = 200, body = Sandbox))
 )]
 pub(super) async fn get(
-    Identified(caller): Identified,
+    caller: Caller,
     State(api): State<Api>,
     Segments(sandbox): Segments<String>,
 ) -> Result<Json<Sandbox>, ApiError> {
@@ -54,7 +52,7 @@ pub(super) async fn get(
     responses((status = 200, body = Sandbox))
 )]
 pub(super) async fn delete(
-    Identified(caller): Identified,
+    caller: Allowed<DeleteSandboxes>,
     State(api): State<Api>,
     Segments(sandbox): Segments<String>,
 ) -> Result<Json<Sandbox>, ApiError> {
@@ -67,7 +65,7 @@ pub(super) async fn delete(
     responses((status = 200, body = Sandbox))
 )]
 pub(super) async fn start(
-    Identified(caller): Identified,
+    caller: Allowed<WriteSandboxes>,
     State(api): State<Api>,
     Segments(sandbox): Segments<String>,
 ) -> Result<Json<Sandbox>, ApiError> {
@@ -84,12 +82,11 @@ pub(super) async fn start(
     responses((status = 200, body = Sandbox))
 )]
 pub(super) async fn stop(
-    Identified(caller): Identified,
+    caller: Allowed<WriteSandboxes>,
     State(api): State<Api>,
     Segments(sandbox): Segments<String>,
     mut query: Query,
 ) -> Result<Json<Sandbox>, ApiError> {
-    caller.require(Permission::WriteSandboxes)?;
     let force = query.flag("force").unwrap_or(false);
     query.finish()?;
     Ok(api.render(api.control.stop_sandbox(&caller, &SandboxRef::new(sandbox), force).await?))
@@ -101,12 +98,11 @@ pub(super) async fn stop(
     request_body = SandboxLabels, responses((status = 200, body = Sandbox))
 )]
 pub(super) async fn set_labels(
-    Identified(caller): Identified,
+    caller: Allowed<WriteSandboxes>,
     State(api): State<Api>,
     Segments(sandbox): Segments<String>,
     body: Body,
 ) -> Result<Json<Sandbox>, ApiError> {
-    caller.require(Permission::WriteSandboxes)?;
     let SandboxLabels { labels } = body.read()?;
     Ok(api.render(api.control.set_labels(&caller, &SandboxRef::new(sandbox), labels).await?))
 }
@@ -117,7 +113,7 @@ pub(super) async fn set_labels(
     params(("sandboxId" = String, Path, description = "Id or name")), responses((status = 200, body = Url))
 )]
 pub(super) async fn toolbox_proxy_url(
-    Identified(caller): Identified,
+    caller: Caller,
     State(api): State<Api>,
     Segments(sandbox): Segments<String>,
 ) -> Result<Json<Url>, ApiError> {
@@ -131,7 +127,7 @@ pub(super) async fn toolbox_proxy_url(
     params(("sandboxIdOrName" = String, Path), ("port" = u16, Path)), responses((status = 200, body = PortPreviewUrl))
 )]
 pub(super) async fn preview_url(
-    Identified(caller): Identified,
+    caller: Caller,
     State(api): State<Api>,
     Segments((sandbox, port)): Segments<(String, String)>,
 ) -> Result<Json<PortPreviewUrl>, ApiError> {
@@ -157,7 +153,7 @@ fn parse_port(text: &str) -> Result<u16, ApiError> {
     responses((status = 200, body = String, content_type = "text/plain"))
 )]
 pub(super) async fn signing_key(
-    Identified(caller): Identified,
+    caller: Allowed<WriteSandboxes>,
     State(api): State<Api>,
     Segments(sandbox): Segments<String>,
 ) -> Result<String, ApiError> {
@@ -172,7 +168,7 @@ pub(super) async fn signing_key(
     responses((status = 200, body = String, content_type = "text/plain"))
 )]
 pub(super) async fn rotate_signing_key(
-    Identified(caller): Identified,
+    caller: Allowed<WriteSandboxes>,
     State(api): State<Api>,
     Segments(sandbox): Segments<String>,
 ) -> Result<String, ApiError> {
@@ -186,7 +182,7 @@ pub(super) async fn rotate_signing_key(
     responses((status = 201, description = "Noted"))
 )]
 pub(super) async fn last_activity(
-    Identified(caller): Identified,
+    caller: Caller,
     State(api): State<Api>,
     Segments(sandbox): Segments<String>,
 ) -> Result<StatusCode, ApiError> {

@@ -1,0 +1,83 @@
+//! What each route asks of a key (contract, control-plane §2.4).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::support::Place;
+
+/// The contract's table for the built routes. A route that is not here asks for no permission.
+const CONTRACT: &[(&str, &str)] = &[
+    ("post /sandbox", "write:sandboxes"),
+    ("post /sandbox/{sandboxIdOrName}/start", "write:sandboxes"),
+    ("post /sandbox/{sandboxIdOrName}/stop", "write:sandboxes"),
+    ("put /sandbox/{sandboxIdOrName}/labels", "write:sandboxes"),
+    ("post /sandbox/{sandboxId}/signing-key/rotate", "write:sandboxes"),
+    ("delete /sandbox/{sandboxIdOrName}", "delete:sandboxes"),
+    // stricter than the contract: it opens the sandbox's files, as the toolbox does
+    ("get /sandbox/{sandboxId}/signing-key", "write:sandboxes"),
+];
+
+/// What every operation of the published document asks for, which is made from the handlers' arguments. Routes that
+/// ask for no credential are left out.
+async fn declared(place: &Place) -> BTreeMap<String, Vec<String>> {
+    let document = place.call_as(None, "GET", "/api-json", None).await.json();
+    let mut found = BTreeMap::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let Some(words) = operation["security"][0].get("bearer").and_then(Value::as_array) else { continue };
+            let words = words.iter().map(|word| word.as_str().unwrap().to_owned()).collect();
+            found.insert(format!("{method} {path}"), words);
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn the_document_says_what_the_contract_says() {
+    let place = Place::new().await;
+    let declared = declared(&place).await;
+    assert!(declared.len() > 25, "the document was not read");
+    let asking = declared.iter().filter(|(_, words)| !words.is_empty());
+    let asking: BTreeMap<&str, Vec<&str>> =
+        asking.map(|(route, words)| (route.as_str(), words.iter().map(String::as_str).collect())).collect();
+    assert_eq!(asking, CONTRACT.iter().map(|(route, word)| (*route, vec![*word])).collect());
+}
+
+#[tokio::test]
+async fn a_key_without_the_permission_is_refused_and_one_with_nothing_else_is_not() {
+    let place = Place::new().await;
+    let every = harbor_model::identity::Permission::ALL.iter().map(|permission| permission.word());
+    let key = async |name: &str, permissions: Vec<&str>| {
+        let made = place.call("POST", "/api/api-keys", Some(json!({"name": name, "permissions": permissions}))).await;
+        made.json()["value"].as_str().unwrap_or_else(|| panic!("{}", made.text)).to_owned()
+    };
+    let nothing = key("nothing", Vec::new()).await;
+    let mut keys = BTreeMap::new();
+    for word in CONTRACT.iter().map(|(_, word)| *word).collect::<BTreeSet<_>>() {
+        let without = every.clone().filter(|other| *other != word).collect();
+        let pair = (key(&format!("not {word}"), without).await, key(&format!("only {word}"), vec![word]).await);
+        keys.insert(word, pair);
+    }
+    for (route, words) in declared(&place).await {
+        let (method, path) = route.split_once(' ').unwrap();
+        let path = path.replace("{organizationId}", &place.organization.to_string()).replace("{port}", "1");
+        // nothing is called that: permission comes before lookup
+        let segments =
+            path.split('/').map(|segment| if segment.starts_with('{') { "nothing-of-that-name" } else { segment });
+        let target = format!("/api{}", segments.collect::<Vec<_>>().join("/"));
+        let refused = async |key: &str| {
+            let answer = place.call_as(Some(key), &method.to_uppercase(), &target, Some(json!({"name": 7}))).await;
+            assert_ne!(answer.status, 401, "{route}");
+            answer.status == 403 && answer.json()["message"].as_str().unwrap().starts_with("Access denied")
+        };
+        match words.first() {
+            None => assert!(!refused(&nothing).await, "{route} asks for no permission"),
+            Some(word) => {
+                let (without, only) = &keys[word.as_str()];
+                assert!(refused(without).await, "{route} without {word}");
+                assert!(!refused(only).await, "{route} with {word}");
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Who calls, and what the caller may do (contract, control-plane §2).
+//!
+//! What a call needs stands in one place: in the signature of what is called. A method that needs a permission takes an
+//! [`Allowed`], one that is about an organization takes an [`OwnOrganization`]; only [`Caller::allow`] and
+//! [`Caller::within`] make them, so a call without the check does not compile.
+
+use std::collections::BTreeSet;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use harbor_model::identity::{ApiKey, Permission};
+use harbor_model::ids::OrganizationId;
+use harbor_model::organizations::{MemberRole, User};
+
+use crate::Error;
+use crate::error::Kind;
+
+/// By what a caller acts.
+#[derive(Clone, Debug)]
+pub enum Grant {
+    /// By an API key, which was shown.
+    Key(Box<ApiKey>),
+    /// By harbor itself: its administrator acts for the user.
+    Harbor,
+}
+
+/// A user who acts within one organization, by a grant that was found to be good.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub(crate) user: User,
+    pub(crate) organization: OrganizationId,
+    pub(crate) role: MemberRole,
+    pub(crate) grant: Grant,
+    /// What the grant allows, found out once.
+    permissions: BTreeSet<Permission>,
+}
+
+impl Caller {
+    pub(crate) fn new(user: User, organization: OrganizationId, role: MemberRole, grant: Grant) -> Self {
+        let permissions = match &grant {
+            Grant::Key(key) => key.permissions.iter().copied().collect(),
+            Grant::Harbor => Permission::ALL.iter().copied().collect(),
+        };
+        Self { user, organization, role, grant, permissions }
+    }
+
+    /// The user.
+    pub fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// The organization that the call is about.
+    pub fn organization(&self) -> OrganizationId {
+        self.organization
+    }
+
+    /// By what the caller acts.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// Whether the caller may do what `R` stands for; 403 otherwise.
+    pub fn allow<R: Requirement>(self) -> Result<Allowed<R>, Error> {
+        let missing: Vec<&str> =
+            R::PERMISSIONS.iter().filter(|permission| !self.may(**permission)).map(|one| one.word()).collect();
+        if R::ADMINISTRATOR && !self.user.administrator {
+            return Err(forbidden("only the administrator of this installation may do this"));
+        }
+        if !missing.is_empty() {
+            return Err(forbidden(format!("this needs the permission {}", missing.join(" and "))));
+        }
+        Ok(Allowed { caller: self, requirement: PhantomData })
+    }
+
+    /// Whether `organization` is the one that the caller acts within; 403 otherwise (contract, control-plane §2.3).
+    pub fn within(self, organization: OrganizationId) -> Result<OwnOrganization, Error> {
+        if self.organization == organization {
+            return Ok(OwnOrganization(self));
+        }
+        let message = "Invalid authentication context: this key belongs to another organization";
+        Err(Error::new(Kind::Forbidden, message))
+    }
+
+    /// Whether the caller's grant allows `permission`.
+    pub(crate) fn may(&self, permission: Permission) -> bool {
+        self.permissions.contains(&permission)
+    }
+
+    /// The first of `permissions` that the caller's grant does not allow.
+    pub(crate) fn lacks(&self, permissions: &[Permission]) -> Option<Permission> {
+        permissions.iter().copied().find(|permission| !self.may(*permission))
+    }
+}
+
+pub(crate) fn forbidden(message: impl std::fmt::Display) -> Error {
+    Error::new(Kind::Forbidden, format!("Access denied: {message}"))
+}
+
+/// What a caller must be allowed to do before something is done.
+pub trait Requirement: Send + Sync + 'static {
+    /// The permissions that the caller's grant must give, every one.
+    const PERMISSIONS: &'static [Permission];
+    /// Whether only administrators of this installation may do it.
+    const ADMINISTRATOR: bool = false;
+}
+
+/// Create, change and enter sandboxes.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteSandboxes;
+
+impl Requirement for WriteSandboxes {
+    const PERMISSIONS: &'static [Permission] = &[Permission::WriteSandboxes];
+}
+
+/// Delete sandboxes.
+#[derive(Clone, Copy, Debug)]
+pub struct DeleteSandboxes;
+
+impl Requirement for DeleteSandboxes {
+    const PERMISSIONS: &'static [Permission] = &[Permission::DeleteSandboxes];
+}
+
+/// Administer this installation. A key of an administrator that allows less than everything does not: it was made to
+/// be weaker than its user.
+#[derive(Clone, Copy, Debug)]
+pub struct Administer;
+
+impl Requirement for Administer {
+    const PERMISSIONS: &'static [Permission] = Permission::ALL;
+    const ADMINISTRATOR: bool = true;
+}
+
+/// A caller who may do what `R` stands for.
+#[derive(Clone, Debug)]
+pub struct Allowed<R> {
+    caller: Caller,
+    requirement: PhantomData<R>,
+}
+
+impl<R> Deref for Allowed<R> {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+/// A caller whose own organization a call is about.
+#[derive(Clone, Debug)]
+pub struct OwnOrganization(Caller);
+
+impl Deref for OwnOrganization {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.0
+    }
+}

@@ -1,0 +1,138 @@
+//! Users, organizations, keys and what they may do, on a real store without an engine.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use harbor_control::{
+    Administer, Allowed, Caller, Config, Control, DeleteSandboxes, Dial, DialFailure, Kind, NewKey, NewUser, Stream,
+    WriteSandboxes,
+};
+use harbor_model::identity::Permission;
+use harbor_model::ids::{OrganizationId, RegionId, SandboxId, UserId};
+use harbor_model::resources::Resources;
+use harbor_model::secrets::Secret;
+use harbor_store::Store;
+
+const KEY: &str = "dtn_the-administrators-key";
+
+struct NoEngine;
+
+#[async_trait::async_trait]
+impl Dial for NoEngine {
+    async fn dial(&self, _: SandboxId, _: u16) -> Result<Box<dyn Stream>, DialFailure> {
+        Err(DialFailure::Unreachable("no engine".to_owned()))
+    }
+}
+
+struct Installation {
+    control: Control,
+    _directory: tempfile::TempDir,
+}
+
+impl Installation {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("harbor.db")).unwrap();
+        let config = Config {
+            region: RegionId::new("us"),
+            default_snapshot: "default".to_owned(),
+            administrator: UserId::new("root"),
+            administrator_name: "Root".to_owned(),
+            administrator_email: "root@harbor.test".to_owned(),
+            administrator_key: Secret::new(KEY),
+            limits: Resources { cpu: 4, memory_gib: 8, disk_gib: 50, gpu: 0 },
+            strict: false,
+            start_budget: Duration::ZERO,
+        };
+        let control = Control::new(store, config, Arc::new(NoEngine)).await.unwrap();
+        Self { control, _directory: directory }
+    }
+
+    async fn administrator(&self) -> Allowed<Administer> {
+        self.control.authenticate(KEY).await.unwrap().allow().unwrap()
+    }
+
+    /// Makes a key for `caller` and answers who shows it.
+    async fn key(&self, caller: &Caller, name: &str, permissions: &[Permission]) -> Caller {
+        let new = NewKey { name: name.parse().unwrap(), permissions: permissions.to_vec(), expires_at: None };
+        let issued = self.control.create_key(caller, new).await.unwrap();
+        self.control.authenticate(issued.value.reveal()).await.unwrap()
+    }
+
+    /// Makes an ordinary user and answers it within its personal organization.
+    async fn user(&self, id: &str) -> Caller {
+        let administrator = self.administrator().await;
+        let (user, personal) = self.control.create_user(&administrator, new_user(id)).await.unwrap();
+        self.control.acting_for(&administrator, &user.id, personal.id).await.unwrap()
+    }
+}
+
+fn new_user(id: &str) -> NewUser {
+    NewUser { id: UserId::new(id), name: id.parse().unwrap(), email: format!("{id}@harbor.test"), administrator: false }
+}
+
+#[track_caller]
+fn refusal<T>(outcome: Result<T, harbor_control::Error>) -> Kind {
+    match outcome {
+        Ok(_) => panic!("not refused"),
+        Err(error) => error.kind(),
+    }
+}
+
+#[tokio::test]
+async fn a_caller_may_what_its_key_gives_and_nothing_else() {
+    let place = Installation::new().await;
+    let administrator = place.administrator().await;
+    let writer = place.key(&administrator, "writer", &[Permission::WriteSandboxes]).await;
+    assert!(writer.clone().allow::<WriteSandboxes>().is_ok());
+    let refused = writer.clone().allow::<DeleteSandboxes>().unwrap_err();
+    assert_eq!(refused.to_string(), "Access denied: this needs the permission delete:sandboxes");
+    assert_eq!(refusal(writer.allow::<Administer>()), Kind::Forbidden, "a narrowed key of the administrator's");
+}
+
+#[tokio::test]
+async fn a_new_user_is_the_owner_of_an_organization_of_its_own() {
+    let place = Installation::new().await;
+    let user = place.user("somebody").await;
+    let caller = place.key(&user, "first", Permission::ALL).await;
+    assert_eq!((caller.user().id.as_str(), caller.user().administrator), ("somebody", false));
+    let all = place.control.organizations(&caller).await.unwrap();
+    let [personal] = all.as_slice() else { panic!("{all:?}") };
+    assert!(personal.personal && personal.id == caller.organization() && personal.name.as_str() == "Personal");
+    let own = caller.clone().within(personal.id).unwrap();
+    assert_eq!(place.control.members(&own).await.unwrap().len(), 1);
+    assert_eq!(refusal(caller.clone().within(OrganizationId::random())), Kind::Forbidden);
+    assert_eq!(refusal(caller.allow::<Administer>()), Kind::Forbidden, "with every permission");
+}
+
+#[tokio::test]
+async fn ids_and_addresses_of_users_are_taken_once() {
+    let place = Installation::new().await;
+    place.user("somebody").await;
+    let administrator = place.administrator().await;
+    for (id, email) in [("somebody", "new@harbor.test"), ("new", "somebody@harbor.test")] {
+        let new = NewUser { email: email.to_owned(), ..new_user(id) };
+        assert_eq!(refusal(place.control.create_user(&administrator, new).await), Kind::Conflict, "{id} {email}");
+    }
+    let (fresh, _) = place.control.create_user(&administrator, new_user("new")).await.unwrap();
+    assert_eq!(fresh.id.as_str(), "new", "a refused one left nothing behind");
+}
+
+#[tokio::test]
+async fn an_organization_belongs_to_who_made_it() {
+    let place = Installation::new().await;
+    let (maker, stranger) = (place.user("maker").await, place.user("stranger").await);
+    let made = place.control.create_organization(&maker, "Team".parse().unwrap()).await.unwrap();
+    assert!(!made.personal && made.created_by == maker.user().id);
+    let administrator = place.administrator().await;
+    let within = place.control.acting_for(&administrator, &maker.user().id, made.id).await.unwrap();
+    let key = place.key(&within, "team", &[]).await;
+    assert_eq!(place.control.organization(&key.within(made.id).unwrap()).await.unwrap(), made);
+    let other = place.control.acting_for(&administrator, &stranger.user().id, made.id).await;
+    assert_eq!(refusal(other), Kind::NotFound);
+    for number in 1..10 {
+        place.control.create_organization(&maker, format!("Team {number}").parse().unwrap()).await.unwrap();
+    }
+    assert_eq!(refusal(place.control.create_organization(&maker, "One more".parse().unwrap()).await), Kind::Forbidden);
+}
