@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::Kind;
-use crate::{Allowed, Control, Error, SignedFile, WriteSandboxes, now};
+use crate::{Allowed, Caller, Control, Error, SignedFile, WriteSandboxes, now};
 
 /// How long a connection inside a sandbox may take.
 const DIAL_DEADLINE: Duration = Duration::from_secs(5);
@@ -106,7 +106,9 @@ impl fmt::Debug for Admission {
 
 impl Control {
     /// Lets the holder of the first valid one of `credentials` into the sandbox. All failures look alike (401), so
-    /// that nobody learns which sandboxes exist; one that is not `started` is 400 for those who may enter.
+    /// that nobody learns which sandboxes exist; one that is not `started` is 400 for those who may enter, and one
+    /// that was deleted is 404 for keys of its organization. A key that does not allow it is 403, whatever is there and
+    /// whatever is shown besides: were another credential tried, the key would travel on into the sandbox.
     ///
     /// Answers which of `credentials` it was, so that a door can take it out of what it forwards.
     pub async fn admit(&self, credentials: &[Credential], sandbox: &SandboxRef) -> Result<(Admission, usize), Error> {
@@ -130,18 +132,34 @@ impl Control {
         caller: &Allowed<WriteSandboxes>,
         sandbox: &SandboxRef,
     ) -> Result<Admission, Error> {
-        let found = self.sandbox(caller, sandbox).await?;
-        self.enter(found)
+        let found = self.sandbox(caller, sandbox).await;
+        match found {
+            Ok(found) => self.enter(found),
+            Err(error) if error.kind() == Kind::NotFound => Err(self.deleted(caller, sandbox).await?.unwrap_or(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says to a caller of its organization that the sandbox was deleted, as long as its row is kept.
+    async fn deleted(&self, caller: &Caller, sandbox: &SandboxRef) -> Result<Option<Error>, Error> {
+        let Some(id) = sandbox.id() else { return Ok(None) };
+        let row = self.store().sandbox(id).await?.filter(|row| row.organization == caller.organization);
+        Ok(row.map(|_| Error::not_found(format!("sandbox {id} is gone: it was deleted"))))
     }
 
     async fn try_credential(&self, credential: &Credential, sandbox: &SandboxRef) -> Result<Option<Sandbox>, Error> {
         match credential {
             Credential::Bearer(key) => match self.authenticate(key.reveal()).await {
-                Ok(caller) => match self.sandbox(&caller, sandbox).await {
-                    Ok(found) => Ok(Some(found)),
-                    Err(error) if error.kind() == Kind::NotFound => Ok(None),
-                    Err(error) => Err(error),
-                },
+                Ok(caller) => {
+                    let caller = caller.allow::<WriteSandboxes>()?;
+                    match self.sandbox(&caller, sandbox).await {
+                        Ok(found) => Ok(Some(found)),
+                        Err(error) if error.kind() == Kind::NotFound => {
+                            self.deleted(&caller, sandbox).await?.map_or(Ok(None), Err)
+                        }
+                        Err(error) => Err(error),
+                    }
+                }
                 Err(error) if error.kind() == Kind::Unauthenticated => Ok(None),
                 Err(error) => Err(error),
             },

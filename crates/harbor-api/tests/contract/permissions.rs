@@ -14,8 +14,9 @@ const CONTRACT: &[(&str, &str)] = &[
     ("put /sandbox/{sandboxIdOrName}/labels", "write:sandboxes"),
     ("post /sandbox/{sandboxId}/signing-key/rotate", "write:sandboxes"),
     ("delete /sandbox/{sandboxIdOrName}", "delete:sandboxes"),
-    // stricter than the contract: it opens the sandbox's files, as the toolbox does
+    // stricter than the contract: these open the sandbox, as the toolbox does
     ("get /sandbox/{sandboxId}/signing-key", "write:sandboxes"),
+    ("get /sandbox/{sandboxIdOrName}/ports/{port}/preview-url", "write:sandboxes"),
 ];
 
 /// What every operation of the published document asks for, which is made from the handlers' arguments. Routes that

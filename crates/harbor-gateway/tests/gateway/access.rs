@@ -123,7 +123,36 @@ async fn a_sandbox_that_does_not_run_is_a_bad_request() {
     let answer = ask(started.api, "GET", &started.legacy("/version"), &[("authorization", &bearer(KEY))], "").await;
     assert_eq!((answer.status, &answer.json()["error"]), (StatusCode::BAD_REQUEST, &"Bad Request".into()));
     started.change(|sandbox| (sandbox.desired, sandbox.seen) = (Desired::Destroyed, Seen::Removed)).await;
-    assert_eq!(started.get("/version").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(started.dialled(), 0);
+}
+
+#[tokio::test]
+async fn who_may_know_is_told_that_a_sandbox_was_deleted() {
+    let started = Started::with_mirror().await;
+    started.change(|sandbox| (sandbox.desired, sandbox.seen) = (Desired::Destroyed, Seen::Removed)).await;
+    check_refusal(&started.get("/version").await, 404, "NOT_FOUND", "was deleted");
+    let path = started.path("/version");
+    let foreign = ask(started.proxy, "GET", &path, &[("authorization", &bearer(FOREIGN_KEY))], "").await;
+    check_refusal(&foreign, 401, "UNAUTHORIZED", "Bearer token is invalid");
+    let token = ask(started.proxy, "GET", &path, &[("x-daytona-preview-token", PREVIEW_TOKEN)], "").await;
+    check_refusal(&token, 401, "UNAUTHORIZED", "Auth key header is invalid");
+    assert_eq!(started.dialled(), 0);
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_write_sandboxes_enters_none() {
+    let started = Started::with_mirror().await;
+    let weak = bearer(WEAK_KEY);
+    // a sandbox that does not exist looks the same: permission comes before lookup
+    let unknown = "/toolbox/00000000-0000-4000-8000-000000000000/version".to_owned();
+    for path in [started.path("/process/execute"), unknown] {
+        let answer = ask(started.proxy, "POST", &path, &[("authorization", &weak)], "{}").await;
+        check_refusal(&answer, 403, "FORBIDDEN", "write:sandboxes");
+    }
+    // beside a token that opens: the sandbox would read the key
+    let both = [("authorization", &*weak), ("x-daytona-preview-token", PREVIEW_TOKEN)];
+    let answer = ask(started.proxy, "GET", &started.path("/x"), &both, "").await;
+    check_refusal(&answer, 403, "FORBIDDEN", "write:sandboxes");
     assert_eq!(started.dialled(), 0);
 }
 

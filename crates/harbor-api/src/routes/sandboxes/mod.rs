@@ -121,13 +121,13 @@ pub(super) async fn toolbox_proxy_url(
     Ok(Json(Url { url: api.config.urls.proxy_toolbox.clone() }))
 }
 
-/// URL and token of a port's preview.
+/// URL and token of a port's preview. The token opens the sandbox's toolbox too, so it needs what that needs.
 #[utoipa::path(
     get, path = "/sandbox/{sandboxIdOrName}/ports/{port}/preview-url", tag = "sandbox",
     params(("sandboxIdOrName" = String, Path), ("port" = u16, Path)), responses((status = 200, body = PortPreviewUrl))
 )]
 pub(super) async fn preview_url(
-    caller: Caller,
+    caller: Allowed<WriteSandboxes>,
     State(api): State<Api>,
     Segments((sandbox, port)): Segments<(String, String)>,
 ) -> Result<Json<PortPreviewUrl>, ApiError> {
