@@ -17,18 +17,27 @@ pub enum InvalidName {
     /// A control character other than tab, line feed or carriage return.
     #[error("must not contain control characters")]
     Control,
+    /// A character that turns the direction of the text around it, so that it reads as another.
+    #[error("must not contain marks that change the direction of text")]
+    Direction,
     /// Longer than [`DisplayName::MAX_BYTES`].
     #[error("must not be longer than {} bytes", DisplayName::MAX_BYTES)]
     TooLong,
 }
 
-/// A name or description that is safe to show: no markup, no URL, no control characters. Spaces and Unicode pass.
+/// A name or description that is safe to show: no markup, no URL, no control characters, no marks of direction. Spaces
+/// and other Unicode pass, right-to-left scripts among it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct DisplayName(String);
 
 impl DisplayName {
     /// The contract sets no limit; this one only keeps a row from being absurd.
     pub const MAX_BYTES: usize = 4096;
+
+    /// A name that was checked when it was recorded, maybe by the rules of an earlier version.
+    pub fn recorded(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
 
     /// The name's text.
     pub fn as_str(&self) -> &str {
@@ -46,8 +55,11 @@ impl FromStr for DisplayName {
         if text.len() > Self::MAX_BYTES {
             return Err(InvalidName::TooLong);
         }
-        if text.chars().any(|c| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r')) {
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r')) {
             return Err(InvalidName::Control);
+        }
+        if text.chars().any(turns_direction) {
+            return Err(InvalidName::Direction);
         }
         if looks_like_markup(text) {
             return Err(InvalidName::Markup);
@@ -60,6 +72,11 @@ impl fmt::Display for DisplayName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Unicode's `Bidi_Control`.
+fn turns_direction(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn looks_like_markup(text: &str) -> bool {
@@ -121,7 +138,8 @@ mod tests {
 
     #[test]
     fn spaces_unicode_slashes_and_comparisons_pass() {
-        for text in ["a", "my sandbox", "büro/日本", "a < b", "1<2>3", "line\nbreak", "x".repeat(4096).as_str()] {
+        for text in ["a", "my sandbox", "büro/日本", "שלום", "a < b", "1<2>3", "line\nbreak", "x".repeat(4096).as_str()]
+        {
             check(text, &Ok(()));
         }
     }
@@ -133,6 +151,12 @@ mod tests {
         }
         check("a\0b", &Err(InvalidName::Control));
         check("\u{1b}[31m", &Err(InvalidName::Control));
+        check("\u{9b}31m", &Err(InvalidName::Control));
+        check("a\u{85}b", &Err(InvalidName::Control));
+        check("\u{7f}", &Err(InvalidName::Control));
+        for mark in ['\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}'] {
+            check(&format!("report{mark}fdp.exe"), &Err(InvalidName::Direction));
+        }
         check("", &Err(InvalidName::Empty));
         check(&"x".repeat(4097), &Err(InvalidName::TooLong));
     }

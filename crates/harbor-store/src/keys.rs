@@ -144,7 +144,7 @@ fn read(found: &Row<'_>) -> Result<ApiKey, StoreError> {
     Ok(ApiKey {
         organization: row::parsed(found, "organization")?,
         user: UserId::new(found.get::<_, String>("user")?),
-        name: row::parsed(found, "name")?,
+        name: row::name(found, "name")?,
         hash: KeyHash(found.get("hash")?),
         ends: KeyEnds { first: found.get("first")?, last: found.get("last")? },
         permissions,

@@ -120,7 +120,7 @@ pub(crate) fn user_by_id(connection: &Connection, id: &UserId) -> Result<Option<
 fn read_user(found: &Row<'_>) -> Result<User, StoreError> {
     Ok(User {
         id: UserId::new(found.get::<_, String>("id")?),
-        name: row::parsed(found, "name")?,
+        name: row::name(found, "name")?,
         email: found.get("email")?,
         administrator: found.get("administrator")?,
         created_at: row::moment(found, "created_at")?,
@@ -130,7 +130,7 @@ fn read_user(found: &Row<'_>) -> Result<User, StoreError> {
 fn read_organization(found: &Row<'_>) -> Result<Organization, StoreError> {
     Ok(Organization {
         id: row::parsed(found, "id")?,
-        name: row::parsed(found, "name")?,
+        name: row::name(found, "name")?,
         created_by: UserId::new(found.get::<_, String>("created_by")?),
         personal: found.get("personal")?,
         default_region: RegionId::new(found.get::<_, String>("default_region")?),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use harbor_model::Timestamp;
 use harbor_model::ids::ContainerId;
+use harbor_model::names::DisplayName;
 use harbor_model::sandboxes::{Boot, Seen};
 use rusqlite::Row;
 
@@ -22,6 +23,11 @@ pub(crate) fn timestamp(milliseconds: i64) -> Result<Timestamp, StoreError> {
 /// The value in `column`, read by the type's own parser.
 pub(crate) fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: &'static str) -> Result<T, StoreError> {
     row.get_ref(column)?.as_str().ok().and_then(|text| text.parse().ok()).ok_or(StoreError::Unreadable(column))
+}
+
+/// The name in `column`. Not parsed: what an earlier version took stays readable.
+pub(crate) fn name(row: &Row<'_>, column: &'static str) -> Result<DisplayName, StoreError> {
+    Ok(DisplayName::recorded(row.get::<_, String>(column)?))
 }
 
 pub(crate) fn moment(row: &Row<'_>, column: &'static str) -> Result<Timestamp, StoreError> {

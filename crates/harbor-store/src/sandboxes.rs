@@ -155,7 +155,7 @@ fn read(row: &Row<'_>) -> Result<Sandbox, StoreError> {
     Ok(Sandbox {
         id: row::parsed(row, "id")?,
         organization: row::parsed(row, "organization")?,
-        name: row::parsed(row, "name")?,
+        name: row::name(row, "name")?,
         origin: Origin {
             snapshot: row.get("snapshot")?,
             image: row.get("image")?,
