@@ -73,7 +73,9 @@ async fn every_route_asks_for_a_key_that_opens() {
         for key in [None, Some(""), Some("dtn_unknown"), Some("dtn_the first-tenants-key")] {
             // a body that would be refused: the credential comes first
             let answer = place.call_as(key, &method, &target, Some(json!({"name": 7, "labels": 7}))).await;
-            if PUBLIC.contains(&what.as_str()) {
+            if what == "GET /audit/scenarios" {
+                assert_eq!(answer.status, 501, "{what}: not built, and not a matter of credentials");
+            } else if PUBLIC.contains(&what.as_str()) {
                 assert_eq!(answer.status, 200, "{what}");
             } else {
                 assert_eq!(answer.status, 401, "{what} with {key:?}");
