@@ -312,6 +312,7 @@ async fn pages_hold_each_sandbox_once_while_others_come_and_go() {
         "/api/sandbox?limit=0".to_owned(),
         "/api/sandbox?states=destroyed".to_owned(),
         "/api/sandbox?labels=%5B%5D".to_owned(),
+        "/api/sandbox?labels=%7B%22a%22%3Anull%7D".to_owned(),
         "/api/sandbox?minCpu=0".to_owned(),
         "/api/sandbox?createdAtAfter=yesterday".to_owned(),
         "/api/sandbox/paginated?page=0".to_owned(),
@@ -319,6 +320,14 @@ async fn pages_hold_each_sandbox_once_while_others_come_and_go() {
         let answer = place.call("GET", &target, None).await;
         assert_eq!(answer.status, 400, "{target}");
         check_error(&target, &target, &answer);
+    }
+    for target in ["/api/sandbox?labels=null", "/api/sandbox/paginated?labels=null"] {
+        let answer = place.call("GET", target, None).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.json()["items"].as_array().map(Vec::len)),
+            (200, Some(26)),
+            "{target}"
+        );
     }
     let numbered = place.call("GET", "/api/sandbox/paginated?sort=name&order=asc&limit=20&page=2", None).await.json();
     let counts = (&numbered["total"], &numbered["page"], &numbered["totalPages"]);

@@ -166,10 +166,12 @@ fn sizes(query: &mut Query, least: &str, most: &str) -> Range<u32> {
     Range { from: bound(least), to: bound(most) }
 }
 
+/// `null` is no filter: Python clients from 0.22 to 0.179 send it where they were given none.
 fn labels(query: &mut Query) -> BTreeMap<String, String> {
     let Some(text) = query.text("labels") else { return BTreeMap::new() };
-    serde_json::from_str(&text).unwrap_or_else(|_| {
+    let given: Option<BTreeMap<String, String>> = serde_json::from_str(&text).unwrap_or_else(|_| {
         query.problem("labels must be a JSON object with texts as values");
-        BTreeMap::new()
-    })
+        None
+    });
+    given.unwrap_or_default()
 }
