@@ -84,6 +84,7 @@ impl From<StoreError> for Error {
             StoreError::Busy | StoreError::Full(_) => Kind::Unavailable,
             StoreError::NoSandbox(_) => Kind::NotFound,
             StoreError::NameTaken => Kind::Conflict,
+            StoreError::KeyGone => Kind::Unauthenticated,
             StoreError::Open { .. } | StoreError::Database(_) | StoreError::Unreadable(_) | StoreError::Closed => {
                 Kind::Internal
             }

@@ -77,6 +77,7 @@ impl Control {
             created_at: now(),
             last_used_at: None,
             expires_at: None,
+            parent: None,
         };
         Ok(self.store().replace_api_key(key).await?)
     }

@@ -10,7 +10,7 @@ use harbor_store::StoreError;
 
 use crate::caller::forbidden;
 use crate::identity::hash_key;
-use crate::{Caller, Control, Error, now, token};
+use crate::{Caller, Control, Error, Grant, now, token};
 
 /// What a new key shall be.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct NewKey {
     pub name: DisplayName,
     /// What it allows.
     pub permissions: Vec<Permission>,
-    /// From when on it opens nothing; in the past: from the start.
+    /// From when on it opens nothing; in the past: from the start. `None`: as long as its parent, or for ever.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -33,11 +33,17 @@ pub struct IssuedKey {
 }
 
 impl Control {
-    /// Makes a key for the caller. It cannot allow what the caller's own key does not.
+    /// Makes a key for the caller. One that a key makes allows nothing that its parent does not, lives no longer, and
+    /// goes when its parent is deleted. It expires with its parent where no other time is asked for.
     pub async fn create_key(&self, caller: &Caller, new: NewKey) -> Result<IssuedKey, Error> {
         if let Some(missing) = caller.lacks(&new.permissions) {
             return Err(forbidden(format!("a key cannot give the permission {missing}, which yours lacks")));
         }
+        let parent = match &caller.grant {
+            Grant::Key(parent) => Some(parent),
+            Grant::Harbor => None,
+        };
+        let expires_at = lifetime(parent.and_then(|parent| parent.expires_at), new.expires_at)?;
         let value = token::api_key()?;
         let key = ApiKey {
             organization: caller.organization,
@@ -48,7 +54,8 @@ impl Control {
             permissions: new.permissions,
             created_at: now(),
             last_used_at: None,
-            expires_at: new.expires_at,
+            expires_at,
+            parent: parent.map(|parent| parent.hash),
         };
         self.store().insert_api_key(key.clone()).await.map_err(|error| match error {
             StoreError::NameTaken => Error::conflict(format!("API key with name {} already exists", key.name)),
@@ -69,8 +76,8 @@ impl Control {
         found.ok_or_else(|| Error::not_found(format!("API key {name} not found")))
     }
 
-    /// Deletes a key: one's own, or as an owner anybody's. It opens nothing from then on. No key deletes one that allows
-    /// more than itself.
+    /// Deletes a key with all that it made: one's own, or as an owner anybody's. They open nothing from then on. No key
+    /// deletes one that allows more than itself.
     pub async fn delete_key(&self, caller: &Caller, user: Option<UserId>, name: &str) -> Result<(), Error> {
         let user = user.unwrap_or_else(|| caller.user.id.clone());
         if user != caller.user.id && caller.role != MemberRole::Owner {
@@ -86,5 +93,15 @@ impl Control {
             return Ok(());
         }
         Err(not_found())
+    }
+}
+
+/// When a key ends that shall end at `asked` and whose parent ends at `parent`.
+fn lifetime(parent: Option<Timestamp>, asked: Option<Timestamp>) -> Result<Option<Timestamp>, Error> {
+    match (parent, asked) {
+        (Some(parent), Some(asked)) if asked > parent => {
+            Err(forbidden(format!("a key cannot outlive yours, which expires at {parent}")))
+        }
+        (parent, asked) => Ok(asked.or(parent)),
     }
 }

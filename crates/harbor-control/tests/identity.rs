@@ -12,6 +12,7 @@ use harbor_model::identity::Permission;
 use harbor_model::ids::{OrganizationId, RegionId, SandboxId, UserId};
 use harbor_model::resources::Resources;
 use harbor_model::secrets::Secret;
+use harbor_model::{Timestamp, to_millisecond};
 use harbor_store::Store;
 
 const KEY: &str = "dtn_the-administrators-key";
@@ -135,4 +136,51 @@ async fn an_organization_belongs_to_who_made_it() {
         place.control.create_organization(&maker, format!("Team {number}").parse().unwrap()).await.unwrap();
     }
     assert_eq!(refusal(place.control.create_organization(&maker, "One more".parse().unwrap()).await), Kind::Forbidden);
+}
+
+fn in_hours(hours: i64) -> Timestamp {
+    to_millisecond(Timestamp::now_utc()) + time::Duration::hours(hours)
+}
+
+#[tokio::test]
+async fn a_key_outlives_and_exceeds_no_key_that_made_it() {
+    let place = Installation::new().await;
+    let administrator = place.administrator().await;
+    let new = |name: &str, permissions: &[Permission], expires_at| NewKey {
+        name: name.parse().unwrap(),
+        permissions: permissions.to_vec(),
+        expires_at,
+    };
+    let (soon, later) = (in_hours(1), in_hours(2));
+    let parent = new("parent", &[Permission::WriteSandboxes], Some(soon));
+    let parent = place.control.create_key(&administrator, parent).await.unwrap();
+    let parent = place.control.authenticate(parent.value.reveal()).await.unwrap();
+
+    let unlimited = place.control.create_key(&parent, new("unlimited", &[], None)).await.unwrap();
+    assert_eq!(unlimited.key.expires_at, Some(soon), "it ends with its parent");
+    let sooner = place.control.create_key(&parent, new("sooner", &[], Some(in_hours(0)))).await.unwrap();
+    assert!(sooner.key.expires_at < Some(soon));
+    let refused = place.control.create_key(&parent, new("later", &[], Some(later))).await;
+    assert_eq!(refusal(refused), Kind::Forbidden);
+    let refused = place.control.create_key(&parent, new("stronger", &[Permission::DeleteSandboxes], None)).await;
+    assert_eq!(refusal(refused), Kind::Forbidden);
+    let endless = place.control.create_key(&administrator, new("endless", &[], None)).await.unwrap();
+    assert_eq!(endless.key.expires_at, None);
+}
+
+#[tokio::test]
+async fn a_key_goes_with_the_key_that_made_it() {
+    let place = Installation::new().await;
+    let administrator = place.administrator().await;
+    let parent = place.key(&administrator, "parent", &[Permission::WriteSandboxes]).await;
+    let child = place.key(&parent, "child", &[]).await;
+    let grandchild = place.key(&child, "grandchild", &[]).await;
+    place.key(&administrator, "other", &[]).await;
+    place.control.delete_key(&administrator, None, "parent").await.unwrap();
+    let left = place.control.keys(&administrator).await.unwrap();
+    let mut left: Vec<&str> = left.iter().map(|key| key.name.as_str()).collect();
+    left.sort_unstable();
+    assert_eq!(left, ["other", "root"]);
+    let orphan = NewKey { name: "orphan".parse().unwrap(), permissions: Vec::new(), expires_at: None };
+    assert_eq!(refusal(place.control.create_key(&grandchild, orphan).await), Kind::Unauthenticated);
 }

@@ -139,6 +139,8 @@ pub struct ApiKey {
     pub last_used_at: Option<Timestamp>,
     /// From when on it opens nothing.
     pub expires_at: Option<Timestamp>,
+    /// The key that made it, with which it goes. `None`: harbor made it, or a version that did not keep this.
+    pub parent: Option<KeyHash>,
 }
 
 #[cfg(test)]

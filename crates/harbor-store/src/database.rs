@@ -38,6 +38,9 @@ pub enum StoreError {
     /// The name belongs to another row of its organization.
     #[error("the name is taken")]
     NameTaken,
+    /// The key that makes another was deleted meanwhile.
+    #[error("the key is gone")]
+    KeyGone,
     /// No such sandbox.
     #[error("sandbox {0} not found")]
     NoSandbox(SandboxId),
@@ -65,8 +68,11 @@ const QUEUE: usize = 4096;
 
 const READERS: usize = 2;
 
-const MIGRATIONS: &[M<'static>] =
-    &[M::up(include_str!("migrations/0001.sql")), M::up(include_str!("migrations/0002.sql"))];
+const MIGRATIONS: &[M<'static>] = &[
+    M::up(include_str!("migrations/0001.sql")),
+    M::up(include_str!("migrations/0002.sql")),
+    M::up(include_str!("migrations/0003.sql")),
+];
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 

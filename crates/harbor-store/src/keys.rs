@@ -4,7 +4,7 @@ use harbor_model::Timestamp;
 use harbor_model::identity::{ApiKey, KeyEnds, KeyHash, Permission};
 use harbor_model::ids::{OrganizationId, UserId};
 use harbor_model::organizations::{MemberRole, User};
-use rusqlite::{Row, params};
+use rusqlite::{Row, Transaction, params};
 
 use crate::{Store, StoreError, organizations, row};
 
@@ -20,45 +20,37 @@ pub struct KeyOwner {
 }
 
 impl Store {
-    /// Records a new key; its name must be free for this organization and user, else [`StoreError::NameTaken`].
+    /// Records a new key; its name must be free for this organization and user, else [`StoreError::NameTaken`], and
+    /// its parent must still be there, else [`StoreError::KeyGone`].
     pub async fn insert_api_key(&self, key: ApiKey) -> Result<(), StoreError> {
         self.write(move |transaction, _| {
-            let permissions: Vec<&str> = key.permissions.iter().map(|permission| permission.word()).collect();
-            transaction
-                .prepare_cached("INSERT INTO api_key VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
-                .execute(params![
-                    key.organization.to_string(),
-                    key.user.as_str(),
-                    key.name.as_str(),
-                    key.hash.0,
-                    key.ends.first,
-                    key.ends.last,
-                    row::json(permissions),
-                    row::milliseconds(key.created_at),
-                    key.last_used_at.map(row::milliseconds),
-                    key.expires_at.map(row::milliseconds),
-                ])
-                .map_err(row::name_taken)?;
-            Ok(())
+            if let Some(parent) = key.parent {
+                let mut statement = transaction.prepare_cached("SELECT 1 FROM api_key WHERE hash = ?1")?;
+                row::first(&mut statement, params![parent.0], |_| Ok(()))?.ok_or(StoreError::KeyGone)?;
+            }
+            insert(transaction, &key)
         })
         .await
     }
 
-    /// Makes the key named `name` of this user open with `hash` from now on; no other key may have it.
+    /// Makes the key named `name` of this user open with `hash` and allow these permissions from now on; no other key
+    /// may have that hash. A key that had the name with another hash is deleted, and with it what it made.
     ///
     /// For the administrator's key, whose text stands in the configuration.
     pub async fn replace_api_key(&self, key: ApiKey) -> Result<(), StoreError> {
-        let (organization, user, name, hash) = (key.organization, key.user.clone(), key.name.clone(), key.hash);
         self.write(move |transaction, _| {
+            let organization = key.organization.to_string();
             transaction
                 .prepare_cached(
-                    "DELETE FROM api_key WHERE hash = ?4 OR (organization = ?1 AND user = ?2 AND name = ?3)",
+                    "DELETE FROM api_key WHERE (hash = ?4) <> (organization = ?1 AND user = ?2 AND name = ?3)",
                 )?
-                .execute(params![organization.to_string(), user.as_str(), name.as_str(), hash.0])?;
-            Ok(())
+                .execute(params![organization, key.user.as_str(), key.name.as_str(), key.hash.0])?;
+            let kept = transaction
+                .prepare_cached("UPDATE api_key SET permissions = ?2 WHERE hash = ?1")?
+                .execute(params![key.hash.0, words(&key)])?;
+            if kept == 0 { insert(transaction, &key) } else { Ok(()) }
         })
-        .await?;
-        self.insert_api_key(key).await
+        .await
     }
 
     /// The key that this text's hash opens, with its owner; expired ones too.
@@ -107,7 +99,7 @@ impl Store {
         .await
     }
 
-    /// Deletes one key; answers whether it was there.
+    /// Deletes one key, and all that were made by it; answers whether it was there.
     pub async fn delete_api_key(
         &self,
         organization: OrganizationId,
@@ -135,6 +127,30 @@ impl Store {
     }
 }
 
+fn insert(transaction: &Transaction<'_>, key: &ApiKey) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached("INSERT INTO api_key VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?
+        .execute(params![
+            key.organization.to_string(),
+            key.user.as_str(),
+            key.name.as_str(),
+            key.hash.0,
+            key.ends.first,
+            key.ends.last,
+            words(key),
+            row::milliseconds(key.created_at),
+            key.last_used_at.map(row::milliseconds),
+            key.expires_at.map(row::milliseconds),
+            key.parent.map(|parent| parent.0),
+        ])
+        .map_err(row::name_taken)?;
+    Ok(())
+}
+
+fn words(key: &ApiKey) -> String {
+    row::json(key.permissions.iter().map(|permission| permission.word()).collect::<Vec<_>>())
+}
+
 fn read(found: &Row<'_>) -> Result<ApiKey, StoreError> {
     let words = row::list(found, "permissions")?.unwrap_or_default();
     let permissions = words
@@ -151,5 +167,6 @@ fn read(found: &Row<'_>) -> Result<ApiKey, StoreError> {
         created_at: row::moment(found, "created_at")?,
         last_used_at: row::optional_moment(found, "last_used_at")?,
         expires_at: row::optional_moment(found, "expires_at")?,
+        parent: found.get::<_, Option<[u8; 32]>>("parent")?.map(KeyHash),
     })
 }

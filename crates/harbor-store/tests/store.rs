@@ -308,6 +308,7 @@ fn key(fixture: &Fixture, name: &str, hash: u8) -> ApiKey {
         created_at: now(),
         last_used_at: None,
         expires_at: Some(now()),
+        parent: None,
     }
 }
 
@@ -325,6 +326,28 @@ async fn keys_come_back_with_their_owner_and_go_at_once() {
     let user = fixture.user.clone();
     assert!(fixture.store.delete_api_key(fixture.organization, user, "ci/nightly 1".into()).await.unwrap());
     assert!(fixture.store.api_keys(fixture.organization, None).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_key_goes_with_the_one_that_made_it() {
+    let fixture = fixture().await;
+    let store = &fixture.store;
+    let child = |name, hash, parent: u8| ApiKey { parent: Some(KeyHash([parent; 32])), ..key(&fixture, name, hash) };
+    let there = async |hash: u8| store.api_key_by_hash(KeyHash([hash; 32])).await.unwrap().is_some();
+    store.insert_api_key(key(&fixture, "parent", 1)).await.unwrap();
+    store.insert_api_key(child("child", 2, 1)).await.unwrap();
+    store.insert_api_key(child("grandchild", 3, 2)).await.unwrap();
+    store.insert_api_key(key(&fixture, "other", 4)).await.unwrap();
+    // the same text with other permissions is the same key
+    store.replace_api_key(ApiKey { permissions: Vec::new(), ..key(&fixture, "parent", 1) }).await.unwrap();
+    assert!(there(1).await && there(2).await && there(3).await);
+    assert!(store.delete_api_key(fixture.organization, fixture.user.clone(), "parent".into()).await.unwrap());
+    assert!(!there(1).await && !there(2).await && !there(3).await && there(4).await);
+    let orphan = store.insert_api_key(child("orphan", 5, 1)).await;
+    assert!(matches!(orphan, Err(StoreError::KeyGone)), "{orphan:?}");
+    store.insert_api_key(child("child", 6, 4)).await.unwrap();
+    store.replace_api_key(key(&fixture, "other", 7)).await.unwrap();
+    assert!(there(7).await && !there(4).await && !there(6).await, "a key with another text is another key");
 }
 
 #[tokio::test]

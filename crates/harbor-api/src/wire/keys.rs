@@ -14,7 +14,7 @@ pub(crate) struct CreateApiKey {
     pub(crate) name: String,
     /// Words such as `write:sandboxes`; an empty list still reads.
     pub(crate) permissions: Vec<String>,
-    /// ISO 8601; in the past: it opens nothing.
+    /// ISO 8601; in the past: it opens nothing. Not later than the expiry of the key that makes it, and that otherwise.
     pub(crate) expires_at: Option<String>,
 }
 
@@ -65,7 +65,18 @@ pub(crate) struct ListedApiKey {
 
 impl From<ApiKey> for ListedApiKey {
     fn from(key: ApiKey) -> Self {
-        let ApiKey { organization, user, name, hash: _, ends, permissions, created_at, last_used_at, expires_at } = key;
+        let ApiKey {
+            organization,
+            user,
+            name,
+            hash: _,
+            ends,
+            permissions,
+            created_at,
+            last_used_at,
+            expires_at,
+            parent: _,
+        } = key;
         Self {
             name: name.as_str().to_owned(),
             value: ends.masked(),

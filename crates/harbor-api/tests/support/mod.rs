@@ -160,6 +160,7 @@ async fn add_tenant(control: &Control, store: &Store, administrator: &Allowed<Ad
         created_at: user.created_at,
         last_used_at: None,
         expires_at: None,
+        parent: None,
     };
     store.insert_api_key(key).await.unwrap();
 }

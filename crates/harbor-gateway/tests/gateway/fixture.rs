@@ -166,6 +166,7 @@ fn key(organization: OrganizationId, user: &str, name: &str, text: &str, permiss
         created_at: to_millisecond(Timestamp::now_utc()),
         last_used_at: None,
         expires_at: None,
+        parent: None,
     }
 }
 
