@@ -11,6 +11,7 @@ use subtle::ConstantTimeEq;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::Kind;
+use crate::key_watch::KeyWatch;
 use crate::{Allowed, Caller, Control, Error, SignedFile, WriteSandboxes, now};
 
 /// How long a connection inside a sandbox may take.
@@ -63,6 +64,8 @@ pub type DialError = DialFailure;
 pub struct Admission {
     control: Control,
     sandbox: Sandbox,
+    /// The key that opened the way in, if one did.
+    key: Option<KeyWatch>,
 }
 
 impl Admission {
@@ -81,6 +84,15 @@ impl Admission {
         match tokio::time::timeout(DIAL_DEADLINE, self.control.inner.dial.dial(self.sandbox.id, port)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(DialFailure::TimedOut),
+        }
+    }
+
+    /// Completes when the key that opened the way in was deleted or has expired; never where something else did. What
+    /// goes on by this admission is to end then.
+    pub async fn ended(&self) {
+        match &self.key {
+            Some(key) => self.control.key_ended(key.clone()).await,
+            None => std::future::pending().await,
         }
     }
 
@@ -113,8 +125,8 @@ impl Control {
     /// Answers which of `credentials` it was, so that a door can take it out of what it forwards.
     pub async fn admit(&self, credentials: &[Credential], sandbox: &SandboxRef) -> Result<(Admission, usize), Error> {
         for (index, credential) in credentials.iter().enumerate() {
-            if let Some(found) = self.try_credential(credential, sandbox).await? {
-                return Ok((self.enter(found)?, index));
+            if let Some((found, key)) = self.try_credential(credential, sandbox).await? {
+                return Ok((self.enter(found, key)?, index));
             }
         }
         let message = if credentials.is_empty() {
@@ -134,7 +146,7 @@ impl Control {
     ) -> Result<Admission, Error> {
         let found = self.sandbox(caller, sandbox).await;
         match found {
-            Ok(found) => self.enter(found),
+            Ok(found) => self.enter(found, caller.watch.clone()),
             Err(error) if error.kind() == Kind::NotFound => Err(self.deleted(caller, sandbox).await?.unwrap_or(error)),
             Err(error) => Err(error),
         }
@@ -147,13 +159,18 @@ impl Control {
         Ok(row.map(|_| Error::not_found(format!("sandbox {id} is gone: it was deleted"))))
     }
 
-    async fn try_credential(&self, credential: &Credential, sandbox: &SandboxRef) -> Result<Option<Sandbox>, Error> {
+    /// The sandbox if `credential` opens it, and the key that did.
+    async fn try_credential(
+        &self,
+        credential: &Credential,
+        sandbox: &SandboxRef,
+    ) -> Result<Option<(Sandbox, Option<KeyWatch>)>, Error> {
         match credential {
             Credential::Bearer(key) => match self.authenticate(key.reveal()).await {
                 Ok(caller) => {
                     let caller = caller.allow::<WriteSandboxes>()?;
                     match self.sandbox(&caller, sandbox).await {
-                        Ok(found) => Ok(Some(found)),
+                        Ok(found) => Ok(Some((found, caller.watch.clone()))),
                         Err(error) if error.kind() == Kind::NotFound => {
                             self.deleted(&caller, sandbox).await?.map_or(Ok(None), Err)
                         }
@@ -166,10 +183,11 @@ impl Control {
             Credential::PreviewToken(token) => {
                 let Some(id) = sandbox.id() else { return Ok(None) };
                 let found = self.store().sandbox(id).await?;
-                Ok(found.filter(|found| {
+                let opened = found.filter(|found| {
                     found.state() != State::Destroyed
                         && bool::from(found.preview_token.reveal().as_bytes().ct_eq(token.reveal().as_bytes()))
-                }))
+                });
+                Ok(opened.map(|found| (found, None)))
             }
             Credential::SignedFile(file) => {
                 let Some(id) = sandbox.id() else { return Ok(None) };
@@ -178,14 +196,14 @@ impl Control {
                     return Ok(None);
                 }
                 let found = self.store().sandbox(id).await?;
-                Ok(found.filter(|found| found.state() != State::Destroyed))
+                Ok(found.filter(|found| found.state() != State::Destroyed).map(|found| (found, None)))
             }
         }
     }
 
-    fn enter(&self, sandbox: Sandbox) -> Result<Admission, Error> {
+    fn enter(&self, sandbox: Sandbox, key: Option<KeyWatch>) -> Result<Admission, Error> {
         match sandbox.state() {
-            State::Started => Ok(Admission { control: self.clone(), sandbox }),
+            State::Started => Ok(Admission { control: self.clone(), sandbox, key }),
             state => Err(Error::invalid(format!(
                 "sandbox {} is {}, not started. Is the Sandbox started?",
                 sandbox.id,

@@ -14,6 +14,7 @@ use harbor_model::organizations::{MemberRole, User};
 
 use crate::Error;
 use crate::error::Kind;
+use crate::key_watch::KeyWatch;
 
 /// By what a caller acts.
 #[derive(Clone, Debug)]
@@ -31,17 +32,30 @@ pub struct Caller {
     pub(crate) organization: OrganizationId,
     pub(crate) role: MemberRole,
     pub(crate) grant: Grant,
+    /// The key, where the grant is one.
+    pub(crate) watch: Option<KeyWatch>,
     /// What the grant allows, found out once.
     permissions: BTreeSet<Permission>,
 }
 
 impl Caller {
-    pub(crate) fn new(user: User, organization: OrganizationId, role: MemberRole, grant: Grant) -> Self {
-        let permissions = match &grant {
-            Grant::Key(key) => key.permissions.iter().copied().collect(),
-            Grant::Harbor => Permission::ALL.iter().copied().collect(),
-        };
-        Self { user, organization, role, grant, permissions }
+    /// Who shows `key`, which is watched from now on.
+    pub(crate) fn with_key(user: User, role: MemberRole, key: ApiKey, watch: KeyWatch) -> Self {
+        let permissions = key.permissions.iter().copied().collect();
+        Self {
+            user,
+            organization: key.organization,
+            role,
+            grant: Grant::Key(Box::new(key)),
+            watch: Some(watch),
+            permissions,
+        }
+    }
+
+    /// Whom harbor itself lets act.
+    pub(crate) fn by_harbor(user: User, organization: OrganizationId, role: MemberRole) -> Self {
+        let permissions = Permission::ALL.iter().copied().collect();
+        Self { user, organization, role, grant: Grant::Harbor, watch: None, permissions }
     }
 
     /// The user.

@@ -8,7 +8,8 @@ use harbor_store::KeyOwner;
 use sha2::{Digest, Sha256};
 
 use crate::error::Kind;
-use crate::{Caller, Control, Error, Grant, now};
+use crate::key_watch::KeyWatch;
+use crate::{Caller, Control, Error, now};
 
 /// Seconds between two refreshes of a key's `lastUsedAt`.
 const LAST_USED_PRECISION: time::Duration = time::Duration::seconds(10);
@@ -22,6 +23,7 @@ impl Control {
     /// Who `bearer` speaks for. Unknown, expired and malformed ones are refused alike.
     pub async fn authenticate(&self, bearer: &str) -> Result<Caller, Error> {
         let hash = hash_key(bearer);
+        let deletions = self.inner.deletions.listen();
         let found = self.store().api_key_by_hash(hash).await?;
         let now = now();
         let Some(KeyOwner { key, user, role }) = found.filter(|found| found.key.expires_at.is_none_or(|at| at > now))
@@ -31,7 +33,8 @@ impl Control {
         if key.last_used_at.is_none_or(|at| now - at >= LAST_USED_PRECISION) {
             self.store().touch_api_key(hash, now).await?;
         }
-        Ok(Caller::new(user, key.organization, role, Grant::Key(Box::new(key))))
+        let watch = KeyWatch::new(&key, deletions);
+        Ok(Caller::with_key(user, role, key, watch))
     }
 
     /// The first user, its organization and its key, as the configuration has them (design D9).

@@ -90,6 +90,7 @@ impl Control {
             return Err(forbidden(format!("the key {name} has the permission {missing}, which yours lacks")));
         }
         if self.store().delete_api_key(caller.organization, user, name.to_owned()).await? {
+            self.inner.deletions.tell();
             return Ok(());
         }
         Err(not_found())

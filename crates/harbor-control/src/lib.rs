@@ -9,6 +9,7 @@ mod admission;
 mod caller;
 mod error;
 mod identity;
+mod key_watch;
 mod keys;
 mod organizations;
 pub mod sandboxes;
@@ -37,6 +38,7 @@ pub use signed_files::{FileOperation, SignedFile};
 pub use users::NewUser;
 
 use activity::Activity;
+use key_watch::Deletions;
 
 /// What control has to know of this installation.
 #[derive(Clone, Debug)]
@@ -72,13 +74,15 @@ struct Inner {
     config: Config,
     dial: Arc<dyn Dial>,
     activity: Activity,
+    deletions: Deletions,
 }
 
 impl Control {
     /// Control over `store`, entering sandboxes through `dial`. Makes the first user, its organization and its key,
     /// and brings them in line with `config` when they are there.
     pub async fn new(store: Store, config: Config, dial: Arc<dyn Dial>) -> Result<Self, Error> {
-        let control = Self { inner: Arc::new(Inner { activity: Activity::new(store.clone()), store, config, dial }) };
+        let (activity, deletions) = (Activity::new(store.clone()), Deletions::new());
+        let control = Self { inner: Arc::new(Inner { store, config, dial, activity, deletions }) };
         control.ensure_administrator().await?;
         Ok(control)
     }

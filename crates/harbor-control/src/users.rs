@@ -7,7 +7,7 @@ use harbor_store::StoreError;
 
 use crate::error::Kind;
 use crate::organizations::PERSONAL;
-use crate::{Administer, Allowed, Caller, Control, Error, Grant, now};
+use crate::{Administer, Allowed, Caller, Control, Error, now};
 
 /// What a new user shall be.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl Control {
         let member = members.into_iter().find(|(member, ..)| member.id == *user);
         let (user, role, _) =
             member.ok_or_else(|| Error::not_found(format!("User {user} of organization {organization} not found")))?;
-        Ok(Caller::new(user, organization, role, Grant::Harbor))
+        Ok(Caller::by_harbor(user, organization, role))
     }
 
     /// The id of the organization in which harbor acts of its own accord: the first user's personal one.

@@ -13,7 +13,7 @@ use http::{Method, StatusCode, Uri, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use crate::activity::Activity;
+use crate::activity::{Activity, KeyEnded};
 use crate::pool::Lease;
 use crate::transfer::Download;
 use crate::upstream::{self, Failure};
@@ -29,8 +29,8 @@ pub(crate) struct Passage {
 }
 
 /// Passes the request to the toolbox, and its answer back, each body as it comes. 502 without a body when no answer
-/// begins (contract, edges §1.13).
-pub(crate) async fn to_toolbox(inner: &Inner, passage: Passage, mut request: Request) -> Response {
+/// begins (contract, edges §1.13). Refused if the key ends before that.
+pub(crate) async fn to_toolbox(inner: &Inner, passage: Passage, mut request: Request) -> Result<Response, KeyEnded> {
     let Passage { admission, uri, prefix } = passage;
     let mut activity = Activity::of(&admission, headers::take_skip_activity(request.headers_mut()));
     let upgrade = headers::upgrade(request.headers());
@@ -40,12 +40,12 @@ pub(crate) async fn to_toolbox(inner: &Inner, passage: Passage, mut request: Req
     follow::ask_for_stream(&inner.config.toolbox_follow_header, &mut head);
     if !authorise(inner, &admission, &mut head) {
         tracing::error!(sandbox = %admission.sandbox().id, "the sandbox's token is no header value");
-        return StatusCode::BAD_GATEWAY.into_response();
+        return Ok(StatusCode::BAD_GATEWAY.into_response());
     }
     let exchange = upstream::exchange(inner, &admission, head, body);
-    let (mut response, lease) = match activity.beside(exchange).await {
+    let (mut response, lease) = match activity.beside(exchange).await? {
         Ok(answered) => answered,
-        Err(failure) => return unanswered(&admission, &failure),
+        Err(failure) => return Ok(unanswered(&admission, &failure)),
     };
     // that of a server in the sandbox, which may be older, is not this one's
     *response.version_mut() = Version::HTTP_11;
@@ -55,7 +55,7 @@ pub(crate) async fn to_toolbox(inner: &Inner, passage: Passage, mut request: Req
     if response.status().is_redirection() && response.status() != StatusCode::NOT_MODIFIED {
         headers::rewrite_location(response.headers_mut(), &prefix);
     }
-    match (switched, client_side, protocol) {
+    Ok(match (switched, client_side, protocol) {
         (true, Some(client_side), Some(protocol)) => {
             headers::insert_upgrade(response.headers_mut(), protocol);
             tunnel::dig(inner, client_side, &mut response, activity);
@@ -63,7 +63,7 @@ pub(crate) async fn to_toolbox(inner: &Inner, passage: Passage, mut request: Req
         }
         (true, _, _) => StatusCode::BAD_GATEWAY.into_response(),
         (false, _, _) => answer(response, lease, activity, headless),
-    }
+    })
 }
 
 fn answer(response: http::Response<Incoming>, lease: Lease, activity: Activity, headless: bool) -> Response {

@@ -64,10 +64,11 @@ pub(crate) async fn pass(inner: &Inner, target: Target, mut request: Request) ->
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         return answer;
     }
-    match enter(inner, &target, &mut request).await {
-        Ok(passage) => forward::to_toolbox(inner, passage, request).await,
-        Err(refusal) => refusal.answer(target.dialect, &method, &uri),
-    }
+    let passed = match enter(inner, &target, &mut request).await {
+        Ok(passage) => forward::to_toolbox(inner, passage, request).await.map_err(Refusal::from),
+        Err(refusal) => Err(refusal),
+    };
+    passed.unwrap_or_else(|refusal| refusal.answer(target.dialect, &method, &uri))
 }
 
 async fn enter(inner: &Inner, target: &Target, request: &mut Request) -> Result<Passage, Refusal> {

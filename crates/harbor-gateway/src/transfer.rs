@@ -146,7 +146,7 @@ impl http_body::Body for Upload {
 }
 
 /// An answer's body on its way from the sandbox: notes the use while it flows, and gives the connection back when it
-/// has ended. Dropped before that, it ends the connection and with it the request.
+/// has ended. Dropped before that, it ends the connection and with it the request; so does the end of the key.
 pub(crate) struct Download {
     body: Incoming,
     lease: Option<Lease>,
@@ -177,21 +177,24 @@ impl Download {
 
 impl http_body::Body for Download {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = axum::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
-        this.activity.poll(context);
+        if let Poll::Ready(ended) = this.activity.poll(context) {
+            drop(this.lease.take());
+            return Poll::Ready(Some(Err(axum::Error::new(ended))));
+        }
         let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
         match &frame {
             Some(Ok(_)) => this.give_back_at_end(),
             Some(Err(_)) => drop(this.lease.take()),
             None => this.give_back(),
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(axum::Error::new)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -43,8 +43,10 @@ pub(crate) fn dig(inner: &Inner, client: ClientSide, response: &mut Response<Inc
         };
         let (mut client, mut sandbox) = (TokioIo::new(client), TokioIo::new(sandbox));
         let copy = copy_bidirectional_with_sizes(&mut client, &mut sandbox, BUFFER, BUFFER);
-        if let Err(error) = activity.beside(copy).await {
-            tracing::debug!(%error, "a tunnel broke");
+        match activity.beside(copy).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "a tunnel broke"),
+            Err(ended) => tracing::debug!(error = %ended, "a tunnel was closed"),
         }
         drop(held);
     });

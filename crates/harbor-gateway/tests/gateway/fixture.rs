@@ -49,6 +49,7 @@ pub(crate) struct Started {
     /// The API's listener.
     pub(crate) api: SocketAddr,
     pub(crate) store: Store,
+    pub(crate) control: Control,
     pub(crate) sandbox: Sandbox,
     /// How often something was dialled inside the sandbox.
     pub(crate) dials: Arc<AtomicUsize>,
@@ -95,14 +96,14 @@ impl Started {
             toolbox_follow_header: FOLLOW_HEADER.parse().unwrap(),
             version: "1.2.3".into(),
         };
-        let gateway = Gateway::new(control, config);
+        let gateway = Gateway::new(control.clone(), config);
         let api = Router::new().fallback(async || (StatusCode::IM_A_TEAPOT, "the api"));
         let (proxy_listener, api_listener) = (listener().await, listener().await);
         let (proxy, api_address) = (proxy_listener.local_addr().unwrap(), api_listener.local_addr().unwrap());
         let mut servers = JoinSet::new();
         servers.spawn(harbor_gateway::serve(proxy_listener, gateway.proxy(), pending()));
         servers.spawn(harbor_gateway::serve(api_listener, gateway.beside(api), pending()));
-        Self { proxy, api: api_address, store, sandbox, dials, _directory: directory, _servers: servers }
+        Self { proxy, api: api_address, store, control, sandbox, dials, _directory: directory, _servers: servers }
     }
 
     /// A sandbox whose toolbox tells what it was asked.

@@ -8,6 +8,7 @@ mod access;
 mod connections;
 mod cross_origin;
 mod deadlines;
+mod key_end;
 mod passing;
 mod real_toolbox;
 mod scripted;
