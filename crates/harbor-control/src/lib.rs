@@ -35,6 +35,7 @@ pub use identity::hash_key;
 pub use keys::{IssuedKey, NewKey};
 pub use organizations::Member;
 pub use signed_files::{FileOperation, SignedFile};
+pub use snapshots::preset_names;
 pub use users::NewUser;
 
 use activity::Activity;

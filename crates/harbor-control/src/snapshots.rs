@@ -14,8 +14,23 @@ const PRESETS: [(&str, Resources); 3] = [
     ("daytona-large", Resources { cpu: 4, memory_gib: 8, disk_gib: 10, gpu: 0 }),
 ];
 
-/// Every tag of this name means the default snapshot (design D8): documents name many.
+/// Every version of this name means the default snapshot (design D8): documents name many.
 const DEFAULT_ALIAS: &str = "daytonaio/sandbox:";
+
+/// Names of the size presets, smallest first.
+pub fn preset_names() -> impl Iterator<Item = &'static str> {
+    PRESETS.iter().map(|(name, _)| *name)
+}
+
+/// Whether `text` names a version of the default image, such as `daytonaio/sandbox:0.4.3`. `latest` or a misspelt tag
+/// names none: it would be another image than was asked for, without a word.
+fn is_version_of_default(text: &str) -> bool {
+    let Some(tag) = text.strip_prefix(DEFAULT_ALIAS) else { return false };
+    let version = tag.strip_prefix('v').unwrap_or(tag).split('-').next().unwrap_or_default();
+    let numbers: Vec<&str> = version.split('.').collect();
+    let number = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    numbers.len() == 3 && numbers.iter().all(number)
+}
 
 impl Control {
     /// The snapshot that `text` names for the caller: its own name, a general name, or an id.
@@ -32,7 +47,7 @@ impl Control {
     /// As [`Self::snapshot`], and `None` when there is none.
     pub(crate) async fn find_snapshot(&self, caller: &Caller, text: &str) -> Result<Option<Snapshot>, Error> {
         let found = self.store().find_snapshot(caller.organization, text.to_owned()).await?;
-        if found.is_some() || !text.starts_with(DEFAULT_ALIAS) {
+        if found.is_some() || !is_version_of_default(text) {
             return Ok(found);
         }
         let default = self.config().default_snapshot.clone();
@@ -82,5 +97,21 @@ impl Control {
             self.store().put_snapshot(snapshot).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_versions_of_the_default_image_are_its_aliases() {
+        for tag in ["0.4.3", "v0.185.0", "v0.185.0-amd64", "0.5.0-slim"] {
+            assert!(is_version_of_default(&format!("{DEFAULT_ALIAS}{tag}")), "{tag}");
+        }
+        for tag in ["", "latest", "lates", "v", "0.4", "0..3", "x0.4.3", "0.4.3.1", "-amd64"] {
+            assert!(!is_version_of_default(&format!("{DEFAULT_ALIAS}{tag}")), "{tag}");
+        }
+        assert!(!is_version_of_default("daytonaio/sandboxes:0.4.3") && !is_version_of_default("0.4.3"));
     }
 }

@@ -21,8 +21,9 @@ pub const AUTO_ARCHIVE_MAXIMUM: u32 = 43_200;
 /// Minutes.
 const AUTO_STOP_DEFAULT: u32 = 15;
 
-/// The user that documents promise where a request names none.
-const DEFAULT_USER: &str = "daytona";
+/// Users that a request may name, the first where it names none: those of the default image. Processes are told the
+/// name and run as their image's own user.
+const USERS: [&str; 2] = ["daytona", "root"];
 
 /// What a caller asks for.
 #[derive(Clone, Debug, Default)]
@@ -109,7 +110,7 @@ impl Control {
                 snapshot: snapshot.name.clone(),
                 image: snapshot.image.clone(),
                 entrypoint: snapshot.entrypoint.clone(),
-                user: new.user.filter(|user| !user.is_empty()).unwrap_or_else(|| DEFAULT_USER.to_owned()),
+                user: known_user(new.user)?,
                 env: checked_env(new.env)?,
                 target: target.map_or_else(|| self.config().region.clone(), RegionId::new),
             },
@@ -173,6 +174,15 @@ fn unrestricted(network: Network) -> Result<Network, Error> {
     Ok(network)
 }
 
+fn known_user(given: Option<String>) -> Result<String, Error> {
+    let user = given.filter(|user| !user.is_empty()).unwrap_or_else(|| USERS[0].to_owned());
+    if USERS.contains(&user.as_str()) {
+        return Ok(user);
+    }
+    let (known, shown) = (USERS.join(" or "), user.chars().take(64).collect::<String>());
+    Err(Error::invalid(format!("user '{}' is not known here: it must be {known}", shown.escape_default())))
+}
+
 fn minutes(field: &str, given: Option<i64>) -> Result<Option<u32>, Error> {
     given
         .map(|minutes| {
@@ -216,6 +226,16 @@ mod tests {
         assert_eq!(auto_archive(Some(7)), 7);
         assert_eq!(minutes("autoStopInterval", Some(0)).unwrap(), Some(0));
         assert!(minutes("autoStopInterval", Some(-1)).unwrap_err().to_string().contains("autoStopInterval"));
+    }
+
+    #[test]
+    fn only_users_of_the_default_image_are_known() {
+        let user = |name: &str| known_user(Some(name.to_owned()));
+        assert_eq!(known_user(None).unwrap(), "daytona");
+        assert_eq!((user("").unwrap(), user("root").unwrap()), ("daytona".to_owned(), "root".to_owned()));
+        for name in ["daytonna", "1000", "Root", "nobody-of-that-name", "root:root"] {
+            assert!(user(name).unwrap_err().to_string().contains("daytona or root"), "{name}");
+        }
     }
 
     #[test]

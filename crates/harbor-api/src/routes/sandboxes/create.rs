@@ -92,9 +92,8 @@ pub(super) struct CreateSandbox {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct BuildInfo {
-    /// Never read as long as it is not built; required all the same.
-    #[serde(rename = "dockerfileContent")]
-    _dockerfile_content: String,
+    /// Not built.
+    dockerfile_content: String,
 }
 
 /// A text or a list of texts.
@@ -213,10 +212,14 @@ impl CreateSandbox {
 
     /// Refuses what harbor does not do yet, rather than making a sandbox without it.
     fn check_built(&self) -> Result<(), ApiError> {
+        if let Some(build) = &self.build_info {
+            return Err(no_images(&format!("a Dockerfile ('{}')", base(&build.dockerfile_content))));
+        }
+        if let Some(image) = self.image.as_ref().filter(|image| given(Some(image))) {
+            return Err(no_images(&format!("the image '{}'", shown(image))));
+        }
         let set = |minutes: Option<i64>| minutes.is_some_and(|minutes| minutes != 0);
         let asked = [
-            ("buildInfo", self.build_info.is_some()),
-            ("image", given(self.image.as_ref())),
             ("secrets", self.secrets.as_ref().is_some_and(|secrets| !secrets.is_empty())),
             ("autoPauseInterval", set(self.auto_pause_interval)),
             ("ttlMinutes", set(self.ttl_minutes)),
@@ -233,6 +236,28 @@ impl CreateSandbox {
         }
         Ok(())
     }
+}
+
+/// What was asked for and is not built, and what works instead.
+fn no_images(asked: &str) -> ApiError {
+    let presets = harbor_control::preset_names().collect::<Vec<_>>().join(", ");
+    ApiError::not_built(format!(
+        "sandboxes from {asked} are not built yet. What works today: no image and no buildInfo, which gives the default \
+         snapshot, or one of the snapshots {presets}"
+    ))
+}
+
+/// The first line of a Dockerfile that names an image, which is how clients send `image`; its first line otherwise.
+fn base(dockerfile: &str) -> String {
+    let mut lines = dockerfile.lines().map(str::trim).filter(|line| !line.is_empty());
+    let names = |line: &&str| line.get(..5).is_some_and(|word| word.eq_ignore_ascii_case("from "));
+    let first = lines.clone().next();
+    shown(lines.find(names).or(first).unwrap_or_default())
+}
+
+/// `text` as it can stand in a message: short, and on one line.
+fn shown(text: &str) -> String {
+    text.trim().chars().take(120).flat_map(char::escape_default).collect()
 }
 
 fn given(text: Option<&String>) -> bool {
@@ -311,5 +336,17 @@ mod tests {
             check(body, Err(501));
         }
         check(json!({"volumes": [{"volumeId": "x", "mountPath": "/m"}]}), Err(404));
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_had_is_named_with_what_can() {
+        let refusal = |body: Value| serde_json::from_value::<CreateSandbox>(body).unwrap().check().unwrap_err().message;
+        let built = refusal(json!({"buildInfo": {"dockerfileContent": "# syntax\n\nFROM debian:12\nRUN x\n"}}));
+        assert!(built.contains("FROM debian:12") && !built.contains("RUN"), "{built}");
+        let raw = refusal(json!({"image": "python:3.12\u{1b}[2J"}));
+        assert!(raw.contains("python:3.12\\u{1b}"), "{raw}");
+        for message in [built, raw] {
+            assert!(message.contains("daytona-medium") && message.contains("daytona-large"), "{message}");
+        }
     }
 }
