@@ -8,6 +8,7 @@ mod support;
 use std::time::Duration;
 
 use harbor_control::Change;
+use harbor_model::sandboxes::Step;
 use tokio::net::TcpListener;
 
 #[tokio::main]
@@ -26,7 +27,7 @@ async fn main() {
         async {
             while let Ok(change) = changes.recv().await {
                 if let Change::Sandbox { after, .. } = change
-                    && after.state().moving()
+                    && after.next_step() != Step::Settled
                 {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     support::settle(&store, after.id).await;

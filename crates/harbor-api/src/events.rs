@@ -14,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use harbor_control::{Change, Control, Kind};
 use harbor_model::ids::OrganizationId;
+use harbor_model::sandboxes::SandboxEvent;
 use harbor_model::secrets::Secret;
 use harbor_model::{sandboxes, snapshots};
 use http::StatusCode;
@@ -119,7 +120,7 @@ async fn admit(control: &Control, socket: &SocketRef, Credential { token }: Cred
 struct SandboxMoved<'a> {
     sandbox: &'a Sandbox,
     #[serde(rename = "oldState")]
-    old: &'static str,
+    old: Option<&'static str>,
     #[serde(rename = "newState")]
     new: &'static str,
 }
@@ -128,7 +129,7 @@ struct SandboxMoved<'a> {
 struct SandboxWanted<'a> {
     sandbox: &'a Sandbox,
     #[serde(rename = "oldDesiredState")]
-    old: &'static str,
+    old: Option<&'static str>,
     #[serde(rename = "newDesiredState")]
     new: &'static str,
 }
@@ -174,20 +175,22 @@ impl Events {
     }
 
     fn tell_sandbox(&self, before: Option<&sandboxes::Sandbox>, after: &sandboxes::Sandbox) {
-        let moved = before.is_none_or(|before| before.state() != after.state() || before.desired != after.desired);
+        let events = sandboxes::events(before, after);
         let listeners = self.listeners(after.organization);
-        if !moved || listeners.is_empty() {
+        if events.is_empty() || listeners.is_empty() {
             return;
         }
         let sandbox = Sandbox::of(after.clone(), &self.api.config);
-        let Some(before) = before else { return emit(&listeners, "sandbox.created", &sandbox) };
-        if before.desired != after.desired {
-            let wanted = SandboxWanted { sandbox: &sandbox, old: before.desired.word(), new: after.desired.word() };
-            emit(&listeners, "sandbox.desired-state.updated", &wanted);
-        }
-        if before.state() != after.state() {
-            let moved = SandboxMoved { sandbox: &sandbox, old: before.state().word(), new: after.state().word() };
-            emit(&listeners, "sandbox.state.updated", &moved);
+        for event in events {
+            match (event, event.words()) {
+                (SandboxEvent::Created(_), _) => emit(&listeners, event.name(), &sandbox),
+                (SandboxEvent::DesiredStateUpdated { .. }, (old, new)) => {
+                    emit(&listeners, event.name(), &SandboxWanted { sandbox: &sandbox, old, new });
+                }
+                (SandboxEvent::StateUpdated { .. }, (old, new)) => {
+                    emit(&listeners, event.name(), &SandboxMoved { sandbox: &sandbox, old, new });
+                }
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use harbor_model::ids::SandboxId;
 use harbor_model::names::SandboxRef;
-use harbor_model::sandboxes::{Sandbox, State};
+use harbor_model::sandboxes::{Operation, Sandbox, SandboxState, allowed};
 use harbor_model::secrets::Secret;
 use subtle::ConstantTimeEq;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -184,7 +184,7 @@ impl Control {
                 let Some(id) = sandbox.id() else { return Ok(None) };
                 let found = self.store().sandbox(id).await?;
                 let opened = found.filter(|found| {
-                    found.state() != State::Destroyed
+                    found.state() != SandboxState::Destroyed
                         && bool::from(found.preview_token.reveal().as_bytes().ct_eq(token.reveal().as_bytes()))
                 });
                 Ok(opened.map(|found| (found, None)))
@@ -196,19 +196,13 @@ impl Control {
                     return Ok(None);
                 }
                 let found = self.store().sandbox(id).await?;
-                Ok(found.filter(|found| found.state() != State::Destroyed).map(|found| (found, None)))
+                Ok(found.filter(|found| found.state() != SandboxState::Destroyed).map(|found| (found, None)))
             }
         }
     }
 
     fn enter(&self, sandbox: Sandbox, key: Option<KeyWatch>) -> Result<Admission, Error> {
-        match sandbox.state() {
-            State::Started => Ok(Admission { control: self.clone(), sandbox, key }),
-            state => Err(Error::invalid(format!(
-                "sandbox {} is {}, not started. Is the Sandbox started?",
-                sandbox.id,
-                state.word()
-            ))),
-        }
+        allowed(Operation::Enter, &sandbox, now())?;
+        Ok(Admission { control: self.clone(), sandbox, key })
     }
 }

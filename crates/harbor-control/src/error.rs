@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use harbor_model::sandboxes::{Refusal, WhyNot};
 use harbor_store::StoreError;
 
 /// What kind of refusal it is; each door has one table from these to its protocol (contract, control-plane §3.2).
@@ -75,6 +76,18 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_ref().map(|source| &**source as &(dyn std::error::Error + 'static))
+    }
+}
+
+impl From<Refusal> for Error {
+    /// 409 while something is in flight, 404 when it is gone, else 400 (contract, control-plane §3.2).
+    fn from(refusal: Refusal) -> Self {
+        let kind = match refusal.why {
+            WhyNot::Busy => Kind::Conflict,
+            WhyNot::State => Kind::Invalid,
+            WhyNot::Gone => Kind::NotFound,
+        };
+        Self::new(kind, refusal.to_string())
     }
 }
 

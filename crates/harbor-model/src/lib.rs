@@ -1,4 +1,4 @@
-//! Nouns and rules of harbor: ids, states, `next_step`, quotas; no IO, no async, no wire names.
+//! Nouns and rules of harbor: ids, states, the steps between them, what is allowed; no IO, no async, no wire names.
 //!
 //! Every other crate speaks in these types. A value that exists has been checked: names are valid, ids are of the
 //! right kind, secrets cannot be printed.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::Timestamp;
 use crate::ids::SandboxId;
 
 /// Text that cannot be a display name.
@@ -42,6 +43,16 @@ impl DisplayName {
     /// The name's text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What a sandbox of this name is called once it is wanted gone, so that the name can be used again:
+    /// `DESTROYED_<name>_<milliseconds>` (contract, control-plane §5.1). A name near the longest one is cut.
+    #[must_use]
+    pub fn destroyed(&self, at: Timestamp) -> Self {
+        let milliseconds = at.unix_timestamp_nanos() / 1_000_000;
+        let around = format!("DESTROYED__{milliseconds}").len();
+        let kept = self.0.floor_char_boundary(Self::MAX_BYTES - around);
+        Self(format!("DESTROYED_{}_{milliseconds}", &self.0[..kept]))
     }
 }
 
@@ -141,6 +152,16 @@ mod tests {
         for text in ["a", "my sandbox", "büro/日本", "שלום", "a < b", "1<2>3", "line\nbreak", "x".repeat(4096).as_str()]
         {
             check(text, &Ok(()));
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_destroyed_sandbox_is_a_name() {
+        let at = Timestamp::from_unix_timestamp(1_700_000_000).unwrap();
+        for text in ["mine", "büro/日本", "ü".repeat(2048).as_str()] {
+            let destroyed = text.parse::<DisplayName>().unwrap().destroyed(at);
+            assert_eq!(destroyed.as_str().parse(), Ok(destroyed.clone()), "{text:?}");
+            assert!(destroyed.as_str().starts_with("DESTROYED_") && destroyed.as_str().ends_with("_1700000000000"));
         }
     }
 

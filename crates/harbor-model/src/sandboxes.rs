@@ -1,15 +1,29 @@
 //! Sandboxes: what was asked for, what was seen, and the one step between them (design D1).
 //!
-//! A lifecycle is [`Desired`], [`Seen`] and the pure function [`next_step`]. The state that clients read is derived by
-//! [`Sandbox::state`] and never stored.
+//! A lifecycle is [`Desired`], [`Seen`] and pure functions: [`Sandbox::next_step`] names what to do,
+//! [`Sandbox::record`] takes what came of it, [`FailedAttempt::retry`] what a failure means, [`allowed`] what may be
+//! asked, [`events`] what a change means to others. The state that clients read is derived by [`Sandbox::state`] and
+//! never stored.
+//!
+//! Leaves out: when a sandbox is stopped, archived or deleted because nobody used it; nothing does that yet.
 
-mod lifecycle;
+mod desired;
+mod event;
+mod operation;
+mod retry;
+mod seen;
 mod state;
+mod step;
 
 use std::collections::BTreeMap;
 
-pub use lifecycle::{Boot, Desired, Ending, Found, FoundSandbox, Seen, Step, next_step, observe};
-pub use state::State;
+pub use desired::Desired;
+pub use event::{SandboxEvent, events};
+pub use operation::{Effect, Operation, Refusal, Verdict, WhyNot, allowed, verdict};
+pub use retry::{FailedAttempt, Retry};
+pub use seen::{Boot, Found, FoundSandbox, Seen};
+pub use state::SandboxState;
+pub use step::{Ending, Outcome, Step};
 
 use crate::Timestamp;
 use crate::ids::{OrganizationId, RegionId, SandboxId};

@@ -9,7 +9,7 @@
 //! does not answer fails no stop and no removal, and a start only after its deadline.
 //! Leaves out: who may want what, which is control's.
 //!
-//! [`next_step`]: harbor_model::sandboxes::next_step
+//! [`next_step`]: harbor_model::sandboxes::Sandbox::next_step
 
 mod dirty;
 mod garbage;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use harbor_model::ids::SandboxId;
-use harbor_model::sandboxes::{Desired, Found, Step, next_step, observe};
+use harbor_model::sandboxes::{Found, Step};
 use harbor_runner::{Event, Held};
 use harbor_store::{Change, StoreError};
 use tokio::sync::broadcast::error::RecvError;
@@ -55,8 +55,7 @@ pub(crate) async fn watch_store(inner: Arc<Inner>) {
                 if before.is_none() {
                     inner.restock.notify_one();
                 }
-                let stuck = after.failure.is_some() && after.desired != Desired::Destroyed;
-                if !stuck && next_step(after.desired, &after.seen) != Step::Settled {
+                if after.next_step() != Step::Settled {
                     inner.dirty.mark(after.id, false);
                 }
             }
@@ -91,7 +90,7 @@ async fn mark_unsettled(inner: &Inner) {
     match inner.store.all_live_sandboxes().await {
         Ok(rows) => {
             for row in rows {
-                if next_step(row.desired, &row.seen) != Step::Settled {
+                if row.next_step() != Step::Settled {
                     inner.dirty.mark(row.id, true);
                 }
             }
@@ -119,8 +118,7 @@ impl Inner {
         let found: HashMap<SandboxId, &Found> = held.iter().map(|held| (held.sandbox, &held.found)).collect();
         let nothing = Found { sandbox: None };
         for row in &rows {
-            let seen = observe(row.desired, &row.seen, found.get(&row.id).copied().unwrap_or(&nothing));
-            if seen != row.seen || (row.failure.is_none() && next_step(row.desired, &seen) != Step::Settled) {
+            if row.needs_a_look(found.get(&row.id).copied().unwrap_or(&nothing)) {
                 self.dirty.mark(row.id, true);
             }
         }

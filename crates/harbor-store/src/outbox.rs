@@ -2,7 +2,7 @@
 
 use harbor_model::Timestamp;
 use harbor_model::ids::OrganizationId;
-use harbor_model::sandboxes::Sandbox;
+use harbor_model::sandboxes::{Sandbox, events};
 use rusqlite::{Transaction, params};
 
 use crate::{Store, StoreError, row};
@@ -65,7 +65,8 @@ pub(crate) fn note_sandbox(
     before: Option<&Sandbox>,
     after: &Sandbox,
 ) -> Result<(), StoreError> {
-    let note = |kind: &str, old: Option<&str>, new: &str| -> Result<(), StoreError> {
+    for event in events(before, after) {
+        let (old, new) = event.words();
         transaction
             .prepare_cached(
                 "INSERT INTO outbox (at, organization, kind, subject, before, after) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -73,21 +74,11 @@ pub(crate) fn note_sandbox(
             .execute(params![
                 row::milliseconds(after.updated_at),
                 after.organization.to_string(),
-                kind,
+                event.name(),
                 after.id.to_string(),
                 old,
                 new
             ])?;
-        Ok(())
-    };
-    let Some(before) = before else {
-        return note("sandbox.created", None, after.state().word());
-    };
-    if before.desired != after.desired {
-        note("sandbox.desired-state.updated", Some(before.desired.word()), after.desired.word())?;
-    }
-    if before.state() != after.state() {
-        note("sandbox.state.updated", Some(before.state().word()), after.state().word())?;
     }
     Ok(())
 }

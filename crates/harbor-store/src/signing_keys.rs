@@ -4,7 +4,7 @@
 //! Beside the sandbox's row and not in it, so that no announced change carries a key.
 
 use harbor_model::ids::SandboxId;
-use harbor_model::sandboxes::{Desired, Sandbox, State};
+use harbor_model::sandboxes::{Desired, Sandbox};
 use harbor_model::secrets::Secret;
 use rusqlite::{Connection, Transaction, params};
 
@@ -52,7 +52,7 @@ fn put(transaction: &Transaction<'_>, sandbox: SandboxId, key: &Secret) -> Resul
 
 /// Deletes the key of a sandbox that is going or gone.
 pub(crate) fn forget_gone(transaction: &Transaction<'_>, sandbox: &Sandbox) -> Result<(), StoreError> {
-    if matches!(sandbox.state(), State::Destroying | State::Destroyed) {
+    if !sandbox.live() {
         transaction
             .prepare_cached("DELETE FROM signing_key WHERE sandbox = ?1")?
             .execute(params![sandbox.id.to_string()])?;

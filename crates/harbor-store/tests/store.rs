@@ -15,7 +15,9 @@ use harbor_model::identity::{ApiKey, KeyEnds, KeyHash, Permission};
 use harbor_model::ids::{ContainerId, OrganizationId, RegionId, SandboxId, SnapshotId, UserId};
 use harbor_model::organizations::{MemberRole, Organization, User};
 use harbor_model::resources::Resources;
-use harbor_model::sandboxes::{Boot, Desired, Failure, Generation, Network, Origin, Sandbox, Seen, Settings, State};
+use harbor_model::sandboxes::{
+    Boot, Desired, Failure, Generation, Network, Origin, Sandbox, SandboxState, Seen, Settings,
+};
 use harbor_model::secrets::Secret;
 use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_model::{Timestamp, to_millisecond};
@@ -180,7 +182,7 @@ async fn changes_are_announced_in_order_and_after_the_commit() {
         ("sandbox.desired-state.updated", Some("stopped")),
         ("sandbox.state.updated", Some("stopped")),
     ];
-    assert_eq!(State::Starting.word(), "starting");
+    assert_eq!(SandboxState::Starting.word(), "starting");
     assert_eq!(told[1..], expected[1..]);
     assert_eq!(told[0].0, expected[0].0);
 }
@@ -273,7 +275,7 @@ async fn a_signing_key_is_made_once_replaced_at_once_and_goes_with_its_sandbox()
     store.replace_signing_key(id, Secret::new("new")).await.unwrap();
     store.replace_signing_key(other, Secret::new("others")).await.unwrap();
     let stopped = store.change_sandbox(id, now(), |row| row.desired = Desired::Stopped).await.unwrap().0;
-    assert_eq!(stopped.state(), State::Stopped);
+    assert_eq!(stopped.state(), SandboxState::Stopped);
     assert_eq!(store.ensure_signing_key(id, Secret::new("late")).await.unwrap(), Secret::new("new"));
 
     store.change_sandbox(id, now(), |row| row.desired = Desired::Destroyed).await.unwrap();

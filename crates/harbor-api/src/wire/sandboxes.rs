@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use harbor_model::sandboxes::{Network, Origin, Settings, State};
+use harbor_model::sandboxes::{Network, Origin, SandboxState, Settings};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -141,7 +141,7 @@ impl Sandbox {
             last_activity_at: iso(last_activity_at),
             sandbox_class: "container",
             daemon_version: toolbox_version,
-            runner_id: (state != State::Destroyed).then(|| config.instance.to_string()),
+            runner_id: (state != SandboxState::Destroyed).then(|| config.instance.to_string()),
             toolbox_proxy_url: config.urls.proxy_toolbox.clone(),
             kvm: false,
             spot: false,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use harbor_model::ids::{RegionId, SandboxId};
 use harbor_model::names::DisplayName;
 use harbor_model::resources::{Asked, Resources};
-use harbor_model::sandboxes::{Desired, Generation, Network, Origin, Sandbox, Seen, Settings, State};
+use harbor_model::sandboxes::{Desired, Generation, Network, Origin, Sandbox, SandboxState, Seen, Settings};
 use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_store::StoreError;
 
@@ -75,7 +75,7 @@ impl Control {
         tracing::info!(sandbox = %sandbox.id, snapshot = %sandbox.origin.snapshot, "create wanted");
         self.store().touch_snapshot(snapshot.id, sandbox.created_at).await?;
         let settled = self.wait_started(changes, sandbox).await?;
-        if settled.state() == State::Error {
+        if settled.state() == SandboxState::Error {
             return Err(super::failed_to_start(&settled));
         }
         Ok(settled)

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use harbor_model::Timestamp;
 use harbor_model::ids::SandboxId;
-use harbor_model::sandboxes::{Desired, Sandbox};
+use harbor_model::sandboxes::Sandbox;
 
 use crate::{Caller, Control, Error};
 
@@ -201,7 +201,7 @@ impl Control {
             .live_sandboxes(caller.organization)
             .await?
             .into_iter()
-            .filter(|sandbox| sandbox.desired != Desired::Destroyed && filter.admits(sandbox))
+            .filter(|sandbox| sandbox.live() && filter.admits(sandbox))
             .map(|sandbox| (sort.value(&sandbox), sandbox))
             .collect();
         rows.sort_by(|(a, left), (b, right)| order.apply(a.cmp(b).then(left.id.cmp(&right.id))));

@@ -4,7 +4,7 @@ use super::{Desired, Sandbox, Seen};
 
 /// The state that clients read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
+pub enum SandboxState {
     /// On its way to its first start.
     Creating,
     /// On its way to a later start.
@@ -23,7 +23,7 @@ pub enum State {
     Error,
 }
 
-impl State {
+impl SandboxState {
     /// Every state.
     pub const ALL: &[Self] = &[
         Self::Creating,
@@ -49,32 +49,24 @@ impl State {
             Self::Error => "error",
         }
     }
-
-    /// Whether a change is under way; other changes are refused with 409 until it is done.
-    pub const fn moving(self) -> bool {
-        match self {
-            Self::Creating | Self::Starting | Self::Stopping | Self::Destroying => true,
-            Self::Started | Self::Stopped | Self::Destroyed | Self::Error => false,
-        }
-    }
 }
 
 impl Sandbox {
     /// Where it stands.
-    pub fn state(&self) -> State {
-        let starting = if self.started_once { State::Starting } else { State::Creating };
+    pub fn state(&self) -> SandboxState {
+        let starting = if self.started_once { SandboxState::Starting } else { SandboxState::Creating };
         match (self.desired, &self.seen) {
-            (_, Seen::Removed) => State::Destroyed,
-            (Desired::Destroyed, _) => State::Destroying,
-            _ if self.failure.is_some() => State::Error,
-            (_, Seen::Lost) => State::Error,
-            (Desired::Started, Seen::Running { configured: true, .. }) => State::Started,
-            (Desired::Started, Seen::Exited { asked: false, .. }) => State::Stopped,
+            (_, Seen::Removed) => SandboxState::Destroyed,
+            (Desired::Destroyed, _) => SandboxState::Destroying,
+            _ if self.failure.is_some() => SandboxState::Error,
+            (_, Seen::Lost) => SandboxState::Error,
+            (Desired::Started, Seen::Running { configured: true, .. }) => SandboxState::Started,
+            (Desired::Started, Seen::Exited { asked: false, .. }) => SandboxState::Stopped,
             (Desired::Started, Seen::Absent | Seen::Made { .. } | Seen::Running { .. } | Seen::Exited { .. }) => {
                 starting
             }
-            (Desired::Stopped, Seen::Running { .. }) => State::Stopping,
-            (Desired::Stopped, Seen::Absent | Seen::Made { .. } | Seen::Exited { .. }) => State::Stopped,
+            (Desired::Stopped, Seen::Running { .. }) => SandboxState::Stopping,
+            (Desired::Stopped, Seen::Absent | Seen::Made { .. } | Seen::Exited { .. }) => SandboxState::Stopped,
         }
     }
 }

@@ -1,0 +1,70 @@
+//! What the owner of a sandbox wants of it, and the changes by which that is said.
+
+use super::Sandbox;
+use crate::Timestamp;
+use crate::secrets::Secret;
+
+/// What the owner of a sandbox wants of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Desired {
+    /// It should run.
+    Started,
+    /// Its processes should end; its files stay.
+    Stopped,
+    /// It should be gone, files and all.
+    Destroyed,
+}
+
+impl Desired {
+    /// The contract's word (contract, control-plane §5.2).
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Stopped => "stopped",
+            Self::Destroyed => "destroyed",
+        }
+    }
+
+    /// The intent with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Started, Self::Stopped, Self::Destroyed].into_iter().find(|desired| desired.word() == word)
+    }
+}
+
+impl Sandbox {
+    /// Wants it started; `preview_token` opens its previews from then on.
+    pub fn want_started(&mut self, preview_token: Secret, at: Timestamp) {
+        self.desired = Desired::Started;
+        self.preview_token = preview_token;
+        self.note = None;
+        self.last_activity_at = at;
+    }
+
+    /// Wants it stopped; an ephemeral one is wanted gone instead (contract, control-plane §5.3).
+    ///
+    /// With `force`, its processes get no time to end by themselves.
+    pub fn want_stopped(&mut self, force: bool, at: Timestamp) {
+        if self.settings.ephemeral() {
+            self.want_destroyed(at);
+        } else {
+            self.desired = Desired::Stopped;
+            self.last_activity_at = at;
+        }
+        self.force = force;
+    }
+
+    /// Wants it gone, files and all. Its name is free from then on.
+    pub fn want_destroyed(&mut self, at: Timestamp) {
+        self.desired = Desired::Destroyed;
+        self.name = self.name.destroyed(at);
+    }
+
+    /// Whether it lives for its owner: it is in lists, and nobody else in its organization may have its name. One that
+    /// is wanted gone is only found by its id, until it is gone.
+    pub fn live(&self) -> bool {
+        match self.desired {
+            Desired::Started | Desired::Stopped => true,
+            Desired::Destroyed => false,
+        }
+    }
+}

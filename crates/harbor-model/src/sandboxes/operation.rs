@@ -1,0 +1,190 @@
+//! What may be asked of a sandbox in which state (contract, control-plane §5.5): one table, and why it refuses.
+//!
+//! `operations.json` beside this file is the table as data, for whoever offers the operations to people; a test keeps
+//! it true and writes it anew with `UPDATE_EXPECT=1`.
+
+use std::fmt;
+
+use super::{Sandbox, SandboxState};
+use crate::Timestamp;
+use crate::ids::SandboxId;
+
+/// A stop that has not come to its end by then no longer holds up a delete. Longer than any stop that works: what
+/// processes get to end by themselves, and what a busy engine takes.
+const STOP_DEADLINE: time::Duration = time::Duration::minutes(1);
+
+/// Something that a person or program asks of one sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Run it.
+    Start,
+    /// End its processes; its files stay.
+    Stop,
+    /// Remove it, files and all.
+    Delete,
+    /// Replace its labels.
+    SetLabels,
+    /// Connect to a port inside it.
+    Enter,
+}
+
+impl Operation {
+    /// Every operation.
+    pub const ALL: &[Self] = &[Self::Start, Self::Stop, Self::Delete, Self::SetLabels, Self::Enter];
+
+    /// A word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Delete => "delete",
+            Self::SetLabels => "label",
+            Self::Enter => "enter",
+        }
+    }
+}
+
+/// What the state says to an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It is done.
+    Allowed,
+    /// It is already as asked for; nothing changes, and nothing is refused.
+    Already,
+    /// A change is under way; ask again when that is done.
+    Busy,
+    /// This state does not allow it.
+    Refused,
+    /// There is no such sandbox any more.
+    Gone,
+}
+
+impl Verdict {
+    /// A word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Already => "already",
+            Self::Busy => "busy",
+            Self::Refused => "refused",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// What a state says to an operation, whatever the sandbox.
+pub const fn verdict(operation: Operation, state: SandboxState) -> Verdict {
+    use {Operation as O, SandboxState as S, Verdict as V};
+    match (operation, state) {
+        (O::Start, S::Started) => V::Already,
+        (O::Start, S::Stopped) => V::Allowed,
+        (O::Start, S::Creating | S::Starting | S::Stopping | S::Destroying) => V::Busy,
+        (O::Start, S::Error) => V::Refused,
+
+        (O::Stop, S::Started) => V::Allowed,
+        (O::Stop, S::Creating | S::Starting | S::Stopping | S::Destroying) => V::Busy,
+        (O::Stop, S::Stopped | S::Error) => V::Refused,
+
+        (O::Delete, S::Started | S::Stopped | S::Error) => V::Allowed,
+        (O::Delete, S::Creating | S::Starting | S::Stopping | S::Destroying) => V::Busy,
+
+        (O::SetLabels, S::Creating | S::Starting | S::Started | S::Stopping | S::Stopped | S::Error) => V::Allowed,
+        (O::SetLabels, S::Destroying) => V::Busy,
+
+        (O::Enter, S::Started) => V::Allowed,
+        (O::Enter, S::Creating | S::Starting | S::Stopping | S::Stopped | S::Destroying | S::Error) => V::Refused,
+
+        (O::Start | O::Stop | O::Delete | O::SetLabels | O::Enter, S::Destroyed) => V::Gone,
+    }
+}
+
+/// Whether an operation on this sandbox would change something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It would.
+    Change,
+    /// It is already as asked for.
+    Already,
+}
+
+/// Whether `operation` may be asked of `sandbox` now.
+///
+/// Beyond the table, a delete supersedes a stop that has lasted longer than a minute.
+pub fn allowed(operation: Operation, sandbox: &Sandbox, now: Timestamp) -> Result<Effect, Refusal> {
+    let state = sandbox.state();
+    let overdue = state == SandboxState::Stopping && now - sandbox.updated_at > STOP_DEADLINE;
+    let why = match verdict(operation, state) {
+        Verdict::Allowed => return Ok(Effect::Change),
+        Verdict::Already => return Ok(Effect::Already),
+        Verdict::Busy if overdue && operation == Operation::Delete => return Ok(Effect::Change),
+        Verdict::Busy => WhyNot::Busy,
+        Verdict::Refused => WhyNot::State,
+        Verdict::Gone => WhyNot::Gone,
+    };
+    let failure = sandbox.failure.as_ref().map(|failure| failure.reason.clone());
+    Err(Refusal { why, operation, sandbox: sandbox.id, state, failure })
+}
+
+/// Why an operation is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WhyNot {
+    /// A change is under way.
+    Busy,
+    /// The state does not allow it.
+    State,
+    /// The sandbox is gone.
+    Gone,
+}
+
+/// An operation that a sandbox's state refuses, with words for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub why: WhyNot,
+    operation: Operation,
+    sandbox: SandboxId,
+    state: SandboxState,
+    failure: Option<String>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { why, operation, sandbox, state, failure } = self;
+        let (what, word) = (operation.word(), state.word());
+        match (operation, why) {
+            (Operation::Enter, WhyNot::Busy | WhyNot::State) => {
+                write!(f, "sandbox {sandbox} is {word}, not started. Is the Sandbox started?")
+            }
+            (_, WhyNot::Gone) => write!(f, "Sandbox {sandbox} not found"),
+            (_, WhyNot::Busy) => {
+                write!(f, "Cannot {what} sandbox {sandbox}: it is {word}; try again when that is done")
+            }
+            (_, WhyNot::State) => {
+                write!(f, "Cannot {what} sandbox {sandbox} in state {word}")?;
+                failure.as_ref().map_or(Ok(()), |reason| write!(f, ": {reason}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use expect_test::expect_file;
+
+    use super::*;
+
+    #[test]
+    fn the_table_as_data_is_the_table() {
+        let row = |operation: &Operation| {
+            let cells = SandboxState::ALL.iter().map(|state| (state.word(), verdict(*operation, *state).word()));
+            (operation.word(), cells.collect::<BTreeMap<_, _>>())
+        };
+        let table: BTreeMap<_, _> = Operation::ALL.iter().map(row).collect();
+        let text = serde_json::to_string_pretty(&table).unwrap() + "\n";
+        expect_file!["operations.json"].assert_eq(&text);
+    }
+}

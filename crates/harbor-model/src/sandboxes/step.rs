@@ -1,0 +1,177 @@
+//! The one thing to do next for a sandbox, and what is recorded when it was done.
+
+use super::seen::observe;
+use super::{Boot, Desired, Failure, Found, Sandbox, Seen};
+use crate::Timestamp;
+use crate::ids::ContainerId;
+
+/// The one thing to do next for a sandbox. Each is idempotent: doing it again after a crash does no harm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing: intent and observation agree, or it has failed.
+    Settled,
+    /// Make its containers.
+    Create,
+    /// Start its infra container and then this one.
+    Start(ContainerId),
+    /// Tell its toolbox token and environment.
+    Configure(ContainerId),
+    /// Make its containers anew from the writable layer of this one, whose infra container is gone.
+    Remake(ContainerId),
+    /// End this container's processes.
+    Stop(ContainerId),
+    /// Remove its containers and all that harbor holds of it.
+    Remove,
+    /// It ended on its own: take that as what is wanted, or as a failure.
+    Accept(Ending),
+}
+
+impl Step {
+    /// A short word for logs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Settled => "settled",
+            Self::Create => "create",
+            Self::Start(_) => "start",
+            Self::Configure(_) => "configure",
+            Self::Remake(_) => "remake",
+            Self::Stop(_) => "stop",
+            Self::Remove => "remove",
+            Self::Accept(_) => "accept",
+        }
+    }
+}
+
+/// How a sandbox ended without being asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// As after a stop: exit codes 0, 137, 143 and 255 (contract, edges §7.2).
+    Stopped,
+    /// With this exit code.
+    Failed(i64),
+    /// Its container was removed.
+    Lost,
+    /// Its network keeper ended or was restarted under it; it still runs and must be stopped.
+    Disconnected,
+}
+
+impl Ending {
+    /// What this exit code of process 1 means.
+    const fn of(code: i64) -> Self {
+        match code {
+            0 | 137 | 143 | 255 => Self::Stopped,
+            code => Self::Failed(code),
+        }
+    }
+}
+
+/// What came of a step, or of a look at the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its containers were made, for the first time or anew.
+    Made(ContainerId),
+    /// Its container was started.
+    Started(ContainerId, Boot),
+    /// Its toolbox knows token and environment.
+    Configured {
+        /// The toolbox's version.
+        version: String,
+        /// When it answered.
+        at: Timestamp,
+    },
+    /// The engine was looked at, for example after a stop.
+    Found(Found),
+    /// Everything of it was removed.
+    Removed,
+    /// Its ending was read again.
+    Accepted,
+}
+
+impl Sandbox {
+    /// The step from what is seen to what is desired. One that has failed takes none until it is to be destroyed.
+    pub fn next_step(&self) -> Step {
+        if self.failure.is_some() && self.desired != Desired::Destroyed {
+            return Step::Settled;
+        }
+        next_step(self.desired, &self.seen)
+    }
+
+    /// Records what came of a step or look. An ending is accepted in the same change: nobody reads it without its
+    /// reason, and no start that is asked for in between is lost.
+    pub fn record(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Made(container) => self.seen = Seen::Made { container },
+            Outcome::Started(container, boot) => {
+                self.seen = Seen::Running { container, boot, configured: false, connected: true };
+            }
+            Outcome::Configured { version, at } => {
+                if let Seen::Running { configured, .. } = &mut self.seen {
+                    *configured = true;
+                }
+                self.toolbox_version = Some(version);
+                self.started_once = true;
+                self.last_activity_at = at;
+            }
+            Outcome::Found(found) => self.seen = observe(self.desired, &self.seen, &found),
+            Outcome::Removed => self.seen = Seen::Removed,
+            Outcome::Accepted => {}
+        }
+        if let Step::Accept(ending) = self.next_step() {
+            self.accept(ending);
+        }
+    }
+
+    /// Whether the engine holds it otherwise than it was last seen, or a step is due.
+    pub fn needs_a_look(&self, found: &Found) -> bool {
+        observe(self.desired, &self.seen, found) != self.seen || self.next_step() != Step::Settled
+    }
+
+    /// It ended without being asked: that is what is wanted now, or a failure.
+    fn accept(&mut self, ending: Ending) {
+        match ending {
+            Ending::Stopped => {
+                self.desired = Desired::Stopped;
+                if let Seen::Exited { asked, .. } = &mut self.seen {
+                    *asked = true;
+                }
+                self.note = Some("it ended without being asked to; start it to use it again".to_owned());
+            }
+            // its processes still run, and are ended as for any stop
+            Ending::Disconnected => {
+                (self.desired, self.force) = (Desired::Stopped, false);
+                self.note = Some("stopped because its network keeper ended; start it to use it again".to_owned());
+            }
+            Ending::Failed(code) => self.fail(format!("exited with code {code}")),
+            Ending::Lost => self.fail(
+                "its container was removed by somebody else, and its files with it; delete the sandbox".to_owned(),
+            ),
+        }
+    }
+
+    pub(super) fn fail(&mut self, reason: String) {
+        self.failure = Some(Failure { reason, recoverable: false });
+    }
+}
+
+fn next_step(desired: Desired, seen: &Seen) -> Step {
+    use {Desired as D, Seen as S};
+    match (desired, seen) {
+        (D::Destroyed, S::Removed) => Step::Settled,
+        (D::Destroyed, S::Absent | S::Made { .. } | S::Running { .. } | S::Exited { .. } | S::Lost) => Step::Remove,
+        (D::Started | D::Stopped, S::Removed) => Step::Settled,
+        (D::Started | D::Stopped, S::Lost) => Step::Accept(Ending::Lost),
+
+        (D::Started, S::Absent) => Step::Create,
+        (D::Started, S::Made { container }) => Step::Start(container.clone()),
+        (D::Started, S::Running { connected: false, .. }) => Step::Accept(Ending::Disconnected),
+        (D::Started, S::Running { container, configured: false, .. }) => Step::Configure(container.clone()),
+        (D::Started, S::Running { configured: true, connected: true, .. }) => Step::Settled,
+        (D::Started, S::Exited { container, asked: true, connected: true, .. }) => Step::Start(container.clone()),
+        (D::Started, S::Exited { container, asked: true, connected: false, .. }) => Step::Remake(container.clone()),
+        // it died on its own: the contract says stopped or error, never a silent restart
+        (D::Started, S::Exited { code, asked: false, .. }) => Step::Accept(Ending::of(*code)),
+
+        (D::Stopped, S::Running { container, .. }) => Step::Stop(container.clone()),
+        (D::Stopped, S::Absent | S::Made { .. } | S::Exited { .. }) => Step::Settled,
+    }
+}

@@ -1,0 +1,360 @@
+//! The whole life of a sandbox, driven through the model's own functions: whatever its owner asks and whatever happens
+//! to its containers, it settles, tells each change once, and nothing starts that nobody wanted.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use harbor_model::Timestamp;
+use harbor_model::ids::{ContainerId, OrganizationId, RegionId, SandboxId};
+use harbor_model::resources::Resources;
+use harbor_model::sandboxes::{
+    Allowed, Boot, Desired, FailedAttempt, Found, FoundSandbox, Generation, Network, Operation, Origin, Outcome, Retry,
+    Sandbox, SandboxEvent, SandboxState, Seen, Settings, Step, allowed, events,
+};
+use harbor_model::secrets::Secret;
+use proptest::prelude::*;
+
+/// More steps than any walk takes.
+const LONGEST_WALK: usize = 8;
+
+fn now() -> Timestamp {
+    Timestamp::from_unix_timestamp(1_700_000_000).unwrap()
+}
+
+fn sandbox(ephemeral: bool) -> Sandbox {
+    let id = SandboxId::random();
+    Sandbox {
+        id,
+        organization: OrganizationId::random(),
+        name: "mine".parse().unwrap(),
+        origin: Origin {
+            snapshot: "s".to_owned(),
+            image: "i".to_owned(),
+            entrypoint: None,
+            user: "daytona".to_owned(),
+            env: std::collections::BTreeMap::new(),
+            target: RegionId::new("us"),
+        },
+        resources: Resources::DEFAULT,
+        settings: Settings {
+            labels: std::collections::BTreeMap::new(),
+            public: false,
+            auto_stop_minutes: 15,
+            auto_archive_minutes: 10_080,
+            auto_delete_minutes: ephemeral.then_some(0),
+            network: Network::default(),
+        },
+        preview_token: Secret::new("p"),
+        toolbox_token: Secret::new("t"),
+        desired: Desired::Started,
+        force: false,
+        seen: Seen::Absent,
+        failure: None,
+        note: None,
+        toolbox_version: None,
+        started_once: false,
+        generation: Generation::default(),
+        created_at: now(),
+        updated_at: now(),
+        last_activity_at: now(),
+    }
+}
+
+/// An engine that does what it is told, to which things happen.
+#[derive(Default)]
+struct Engine {
+    sandbox: Option<FoundSandbox>,
+    boots: u32,
+}
+
+impl Engine {
+    fn find(&self) -> Found {
+        Found { sandbox: self.sandbox.clone() }
+    }
+
+    /// Takes a step; `None`: there was nothing to do.
+    fn take(&mut self, step: &Step) -> Option<Outcome> {
+        let made = ContainerId::new("c");
+        Some(match step {
+            Step::Settled => return None,
+            Step::Create | Step::Remake(_) => {
+                self.sandbox = Some(FoundSandbox::Made(made.clone()));
+                Outcome::Made(made)
+            }
+            Step::Start(container) => {
+                self.boots += 1;
+                let (container, boot) = (container.clone(), Boot(self.boots.to_string()));
+                self.sandbox =
+                    Some(FoundSandbox::Running { container: container.clone(), boot: boot.clone(), connected: true });
+                Outcome::Started(container, boot)
+            }
+            Step::Configure(_) => Outcome::Configured { version: "1".to_owned(), at: now() },
+            Step::Stop(container) => {
+                self.exit(container.clone(), 143);
+                Outcome::Found(self.find())
+            }
+            Step::Remove => {
+                self.sandbox = None;
+                Outcome::Removed
+            }
+            Step::Accept(_) => Outcome::Accepted,
+        })
+    }
+
+    fn exit(&mut self, container: ContainerId, code: i64) {
+        self.sandbox = Some(FoundSandbox::Exited { container, code, connected: true });
+    }
+
+    /// Something happens that nobody asked harbor for.
+    fn suffer(&mut self, event: Foreign) {
+        match (event, self.sandbox.take()) {
+            (Foreign::Removed, _) => {}
+            (Foreign::Died(code), Some(FoundSandbox::Running { container, .. })) => self.exit(container, code),
+            (Foreign::InfraLost, Some(FoundSandbox::Running { container, boot, .. })) => {
+                self.sandbox = Some(FoundSandbox::Running { container, boot, connected: false });
+            }
+            (Foreign::InfraLost, Some(FoundSandbox::Exited { container, code, .. })) => {
+                self.sandbox = Some(FoundSandbox::Exited { container, code, connected: false });
+            }
+            (Foreign::Died(_) | Foreign::InfraLost, untouched) => self.sandbox = untouched,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Foreign {
+    Died(i64),
+    InfraLost,
+    Removed,
+}
+
+/// What happens to a sandbox, in any order.
+#[derive(Clone, Copy, Debug)]
+enum Action {
+    Start,
+    Stop { force: bool },
+    Delete,
+    Step,
+    Look,
+    Foreign(Foreign),
+    FailedForGood,
+}
+
+fn any_action() -> impl Strategy<Value = Action> {
+    let foreign = prop_oneof![
+        prop_oneof![Just(0), Just(1), Just(137)].prop_map(Foreign::Died),
+        Just(Foreign::InfraLost),
+        Just(Foreign::Removed),
+    ];
+    prop_oneof![
+        2 => Just(Action::Start),
+        2 => any::<bool>().prop_map(|force| Action::Stop { force }),
+        1 => Just(Action::Delete),
+        8 => Just(Action::Step),
+        2 => Just(Action::Look),
+        2 => foreign.prop_map(Action::Foreign),
+        1 => Just(Action::FailedForGood),
+    ]
+}
+
+/// A sandbox, its engine, and what listeners were told.
+struct Life {
+    sandbox: Sandbox,
+    engine: Engine,
+    told: Vec<SandboxEvent>,
+}
+
+impl Life {
+    fn new(ephemeral: bool) -> Self {
+        let sandbox = sandbox(ephemeral);
+        let told = events(None, &sandbox);
+        Self { sandbox, engine: Engine::default(), told }
+    }
+
+    fn after(ephemeral: bool, actions: Vec<Action>) -> Self {
+        let mut life = Self::new(ephemeral);
+        for action in actions {
+            life.act(action);
+        }
+        life
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Sandbox)) {
+        let before = self.sandbox.clone();
+        change(&mut self.sandbox);
+        self.told.extend(events(Some(&before), &self.sandbox));
+    }
+
+    fn ask(&mut self, operation: Operation, change: impl FnOnce(&mut Sandbox)) {
+        if allowed(operation, &self.sandbox, now()) == Ok(Allowed::Change) {
+            self.change(change);
+        }
+    }
+
+    /// Answers whether there was something to do.
+    fn step(&mut self) -> bool {
+        let outcome = self.engine.take(&self.sandbox.next_step());
+        outcome.map(|outcome| self.change(|sandbox| sandbox.record(outcome))).is_some()
+    }
+
+    fn look(&mut self) {
+        if self.sandbox.seen != Seen::Removed {
+            let found = self.engine.find();
+            self.change(|sandbox| sandbox.record(Outcome::Found(found)));
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Start => self.ask(Operation::Start, |sandbox| sandbox.want_started(Secret::new("n"), now())),
+            Action::Stop { force } => self.ask(Operation::Stop, |sandbox| sandbox.want_stopped(force, now())),
+            Action::Delete => self.ask(Operation::Delete, |sandbox| sandbox.want_destroyed(now())),
+            Action::Step => _ = self.step(),
+            Action::Look => self.look(),
+            Action::Foreign(event) => self.engine.suffer(event),
+            Action::FailedForGood => self.change(|sandbox| _ = sandbox.give_up("no image".to_owned())),
+        }
+    }
+}
+
+/// Each event tells of a change from what was last told.
+fn one_chain(told: &[SandboxEvent]) -> bool {
+    let mut states = Vec::new();
+    let mut desired = vec![Desired::Started];
+    told.iter().all(|event| match *event {
+        SandboxEvent::Created(state) => {
+            states.push(state);
+            states.len() == 1
+        }
+        SandboxEvent::StateUpdated { old, new } => {
+            let follows = states.last() == Some(&old) && old != new;
+            states.push(new);
+            follows
+        }
+        SandboxEvent::DesiredStateUpdated { old, new } => {
+            let follows = desired.last() == Some(&old) && old != new;
+            desired.push(new);
+            follows
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_life_settles(ephemeral: bool, actions in prop::collection::vec(any_action(), 0..40)) {
+        let mut life = Life::new(ephemeral);
+        for action in actions {
+            life.act(action);
+            if life.sandbox.state() == SandboxState::Started {
+                let running = matches!(life.sandbox.seen, Seen::Running { configured: true, .. });
+                prop_assert!(running && life.sandbox.failure.is_none());
+            }
+        }
+        life.look();
+        for _ in 0..LONGEST_WALK {
+            life.step();
+        }
+        prop_assert_eq!(life.sandbox.next_step(), Step::Settled);
+        prop_assert!(!life.sandbox.needs_a_look(&life.engine.find()) || life.sandbox.seen == Seen::Removed);
+        let settled = match life.sandbox.state() {
+            SandboxState::Started | SandboxState::Stopped | SandboxState::Error | SandboxState::Destroyed => true,
+            SandboxState::Creating | SandboxState::Starting => false,
+            SandboxState::Stopping | SandboxState::Destroying => false,
+        };
+        prop_assert!(settled, "{:?}", life.sandbox.state());
+        prop_assert!(one_chain(&life.told), "{:?}", life.told);
+    }
+
+    #[test]
+    fn nothing_starts_that_is_not_wanted(ephemeral: bool, actions in prop::collection::vec(any_action(), 0..40)) {
+        let mut life = Life::new(ephemeral);
+        let mut died = false;
+        for action in actions {
+            let wanted = life.sandbox.desired == Desired::Started;
+            died |= matches!(action, Action::Foreign(Foreign::Died(_)));
+            died &= !matches!(action, Action::Start);
+            let boots = life.engine.boots;
+            let configured = matches!(life.sandbox.seen, Seen::Running { configured: true, .. });
+            life.act(action);
+            prop_assert!(life.engine.boots == boots || wanted, "started although it was not wanted");
+            prop_assert!(life.engine.boots == boots || !(died && configured), "started anew after it died");
+        }
+    }
+
+    #[test]
+    fn what_is_deleted_goes(ephemeral: bool, actions in prop::collection::vec(any_action(), 0..40)) {
+        let name = Life::new(ephemeral).sandbox.name;
+        let mut life = Life::after(ephemeral, actions);
+        life.change(|sandbox| if sandbox.live() { sandbox.want_destroyed(now()) });
+        prop_assert!(!life.sandbox.live() && life.sandbox.name != name, "its name is not free");
+        life.step();
+        prop_assert_eq!(life.sandbox.state(), SandboxState::Destroyed);
+        prop_assert_eq!(life.engine.sandbox, None);
+    }
+
+    #[test]
+    fn looking_twice_sees_the_same(ephemeral: bool, actions in prop::collection::vec(any_action(), 0..40)) {
+        let mut life = Life::after(ephemeral, actions);
+        life.look();
+        let once = life.sandbox.clone();
+        life.look();
+        prop_assert_eq!(life.sandbox, once);
+    }
+
+    #[test]
+    fn only_a_start_under_way_is_given_up(ephemeral: bool, actions in prop::collection::vec(any_action(), 0..40)) {
+        let mut life = Life::after(ephemeral, actions);
+        let (before, step) = (life.sandbox.clone(), life.sandbox.next_step());
+        let given_up = life.sandbox.give_up("no image".to_owned());
+        let under_way = before.desired == Desired::Started && step != Step::Settled;
+        prop_assert_eq!(life.sandbox.failure.is_some() && before.failure.is_none(), under_way);
+        prop_assert_eq!(given_up, life.sandbox.state() == SandboxState::Error && before.desired == Desired::Started);
+    }
+}
+
+#[test]
+fn a_stop_that_does_not_end_is_superseded_by_a_delete() {
+    let mut life = Life::new(false);
+    while life.step() {}
+    life.act(Action::Stop { force: false });
+    assert_eq!(life.sandbox.state(), SandboxState::Stopping);
+    let after = |seconds| allowed(Operation::Delete, &life.sandbox, now() + Duration::from_secs(seconds));
+    assert!(after(60).unwrap_err().to_string().contains("try again"));
+    assert_eq!(after(61), Ok(Allowed::Change));
+    assert!(allowed(Operation::Start, &life.sandbox, now() + Duration::from_hours(1)).is_err());
+}
+
+#[test]
+fn stopping_an_ephemeral_sandbox_frees_its_name() {
+    let mut life = Life::new(true);
+    while life.step() {}
+    life.act(Action::Stop { force: false });
+    assert_eq!(life.sandbox.state(), SandboxState::Destroying);
+    assert_eq!(life.sandbox.name.as_str(), "DESTROYED_mine_1700000000000");
+    assert!(!life.sandbox.live());
+}
+
+#[test]
+fn a_refusal_says_what_stands_in_the_way() {
+    let mut life = Life::new(false);
+    let id = life.sandbox.id;
+    let refusal = |life: &Life, operation| allowed(operation, &life.sandbox, now()).unwrap_err().to_string();
+    let moving = format!("Cannot stop sandbox {id}: it is creating; try again when that is done");
+    assert_eq!(refusal(&life, Operation::Stop), moving);
+    life.act(Action::FailedForGood);
+    assert_eq!(refusal(&life, Operation::Start), format!("Cannot start sandbox {id} in state error: no image"));
+    let entered = format!("sandbox {id} is error, not started. Is the Sandbox started?");
+    assert_eq!(refusal(&life, Operation::Enter), entered);
+}
+
+#[test]
+fn what_cannot_be_given_up_is_tried_again_after_the_same_pause() {
+    let tried = FailedAttempt::Permanent.retry(1, Duration::ZERO, Duration::ZERO);
+    assert_eq!(tried, Retry::GiveUp(Duration::from_millis(200)));
+    let mut life = Life::new(false);
+    while life.step() {}
+    assert!(!life.sandbox.give_up("no image".to_owned()), "it runs");
+    life.act(Action::Stop { force: false });
+    assert!(!life.sandbox.give_up("no image".to_owned()), "it is to stop");
+}
