@@ -33,7 +33,7 @@ use harbor_control::Control;
 
 pub use config::{Config, Oidc, PreviewUrls, SshAddress, Urls};
 pub use events::Events;
-pub use readiness::{Component, Readiness};
+pub use readiness::{Component, Loop, LoopOutcome, Readiness};
 
 use state::Api;
 

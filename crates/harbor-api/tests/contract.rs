@@ -282,6 +282,19 @@ async fn states_and_names_go_as_the_contract_says() {
 }
 
 #[tokio::test]
+async fn the_owner_sees_what_harbors_loops_do() {
+    let place = Place::new().await;
+    assert_eq!(place.call_as(None, "GET", "/api/harbor/loops", None).await.status, 401);
+    let outcome = |outcome: &str| json!({"key": "a", "at": "1970-01-01T00:00:00.000Z", "took": 7, "outcome": outcome});
+    let expected = json!([{
+        "name": "sandboxes", "due": 1, "later": 2, "steps": 9, "failures": 4,
+        "underWay": [{"key": "b", "lane": "end", "lasts": 3000}],
+        "last": outcome("start, configure"), "lastFailure": outcome("start: no image"),
+    }]);
+    assert_eq!(place.call("GET", "/api/harbor/loops", None).await.json(), expected);
+}
+
+#[tokio::test]
 async fn pages_hold_each_sandbox_once_while_others_come_and_go() {
     let place = Place::new().await;
     for number in 0..25 {

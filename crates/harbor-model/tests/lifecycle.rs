@@ -9,7 +9,7 @@ use harbor_model::Timestamp;
 use harbor_model::ids::{ContainerId, OrganizationId, RegionId, SandboxId};
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{
-    Allowed, Boot, Desired, FailedAttempt, Found, FoundSandbox, Generation, Network, Operation, Origin, Outcome, Retry,
+    Boot, Desired, Effect, FailedAttempt, Found, FoundSandbox, Generation, Network, Operation, Origin, Outcome, Retry,
     Sandbox, SandboxEvent, SandboxState, Seen, Settings, Step, allowed, events,
 };
 use harbor_model::secrets::Secret;
@@ -187,7 +187,7 @@ impl Life {
     }
 
     fn ask(&mut self, operation: Operation, change: impl FnOnce(&mut Sandbox)) {
-        if allowed(operation, &self.sandbox, now()) == Ok(Allowed::Change) {
+        if allowed(operation, &self.sandbox, now()) == Ok(Effect::Change) {
             self.change(change);
         }
     }
@@ -321,7 +321,7 @@ fn a_stop_that_does_not_end_is_superseded_by_a_delete() {
     assert_eq!(life.sandbox.state(), SandboxState::Stopping);
     let after = |seconds| allowed(Operation::Delete, &life.sandbox, now() + Duration::from_secs(seconds));
     assert!(after(60).unwrap_err().to_string().contains("try again"));
-    assert_eq!(after(61), Ok(Allowed::Change));
+    assert_eq!(after(61), Ok(Effect::Change));
     assert!(allowed(Operation::Start, &life.sandbox, now() + Duration::from_hours(1)).is_err());
 }
 

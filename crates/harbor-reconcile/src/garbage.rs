@@ -1,8 +1,13 @@
-//! Rows that nobody needs any more.
+//! What nobody needs any more: old rows, and infra containers of no sandbox.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use harbor_model::ids::SandboxId;
+
+use crate::queue::{Lane, Mark, Queue, Stepped};
+use crate::work::Work;
 use crate::{Inner, chain, now};
 
 /// How often old rows are looked for.
@@ -11,18 +16,62 @@ const INTERVAL: Duration = Duration::from_hours(1);
 /// Removed sandboxes and events are kept this long (contract, control-plane §5.6).
 const KEPT: time::Duration = time::Duration::hours(24);
 
-/// Purges once an hour.
-pub(crate) async fn collect(inner: Arc<Inner>) {
-    let mut due = tokio::time::interval(INTERVAL);
-    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        due.tick().await;
-        let before = now() - KEPT;
-        for purged in [inner.store.purge_removed_sandboxes(before).await, inner.store.purge_outbox(before).await] {
-            match purged {
-                Ok(rows) => tracing::debug!(rows, "old rows purged"),
-                Err(error) => tracing::warn!(error = chain(&error), "old rows not purged"),
-            }
+/// Something that may be garbage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum GarbageKey {
+    /// Rows of sandboxes that are gone, and of events.
+    Rows,
+    /// The infra container of a sandbox that no row knows.
+    Infra(SandboxId),
+}
+
+impl fmt::Display for GarbageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rows => f.write_str("rows"),
+            Self::Infra(id) => write!(f, "infra of {id}"),
         }
+    }
+}
+
+/// Removes garbage.
+pub(crate) struct Garbage(pub(crate) Arc<Inner>);
+
+impl Work for Garbage {
+    type Key = GarbageKey;
+
+    fn queue(&self) -> &Queue<GarbageKey> {
+        &self.0.garbage
+    }
+
+    async fn step(&self, key: GarbageKey, _: Mark) -> Stepped {
+        let (outcome, again) = match key {
+            GarbageKey::Rows => (self.0.purge().await, Some(Mark::after(INTERVAL, Lane::Bulk))),
+            // whoever lists the engine finds it again
+            GarbageKey::Infra(id) => (self.0.remove_stray_infra(id).await, None),
+        };
+        if let Err(reason) = &outcome {
+            tracing::warn!(%key, reason, "garbage not removed");
+        }
+        Stepped { again, outcome }
+    }
+}
+
+impl Inner {
+    async fn purge(&self) -> Result<String, String> {
+        let before = now() - KEPT;
+        let sandboxes = self.store.purge_removed_sandboxes(before).await;
+        let events = self.store.purge_outbox(before).await.map_err(|error| chain(&error))?;
+        let sandboxes = sandboxes.map_err(|error| chain(&error))?;
+        Ok(format!("{sandboxes} sandboxes and {events} events purged"))
+    }
+
+    /// Removes what the engine holds of `id`, if no row knows it.
+    async fn remove_stray_infra(&self, id: SandboxId) -> Result<String, String> {
+        if self.known().await.map_err(|error| chain(&error))?.contains(&id) {
+            return Ok("it is somebody's".to_owned());
+        }
+        self.runner.remove(&id).await.map_err(|error| chain(&error))?;
+        Ok("removed".to_owned())
     }
 }

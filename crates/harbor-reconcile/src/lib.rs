@@ -1,46 +1,62 @@
-//! What makes intent true: workers, the infra stock, listings and garbage; no caller waits in it.
+//! What makes intent true: loops over sandboxes, the infra stock, listings and garbage; no caller waits in it.
 //!
-//! A set of dirty sandbox ids feeds a bounded number of workers. A worker is told an id and nothing else: it reads the
-//! row, looks at the engine where that is needed, takes the one step that [`next_step`] names, records what it saw,
-//! and goes on until intent and observation agree. Committed changes, the engine's events and a full listing make ids
-//! dirty, so a request, a crash and a restart run the same code (design D1).
+//! Every loop has one shape (`work`): a queue of keys to look at again, and a step that is told a key and nothing
+//! else. The step over sandboxes reads the row, looks at the engine where that is needed, takes the one step that
+//! [`next_step`] names, records what came of it, and goes on until intent and observation agree. Committed changes, the
+//! engine's events and a full listing mark keys, so a request, a crash and a restart run the same code (design D1).
 //!
 //! Guarantees: one worker per sandbox at a time; every step may be repeated after a crash at any line; an engine that
-//! does not answer fails no stop and no removal, and a start only after its deadline.
+//! does not answer fails no stop and no removal, and a start only after its deadline; stops, removals, looks and
+//! copies have lanes of their own, so that no start waits for them; the engine's events wait for nothing.
 //! Leaves out: who may want what, which is control's.
 //!
 //! [`next_step`]: harbor_model::sandboxes::Sandbox::next_step
 
-mod dirty;
 mod garbage;
 mod listing;
+mod queue;
+mod report;
+mod sandboxes;
 mod stock;
-mod worker;
+mod watch;
+mod work;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use harbor_model::Timestamp;
+use harbor_model::ids::SandboxId;
 use harbor_runner::Runner;
 use harbor_store::Store;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use dirty::Dirty;
+use garbage::{Garbage, GarbageKey};
+use listing::{Listing, WholeEngine};
+use queue::{Bounds, Lane, Mark, Queue};
+use sandboxes::Sandboxes;
+use stock::{InfraStock, Stock};
 
 pub use listing::Orphan;
+pub use report::{LastStep, LoopReport, UnderWay};
 
 /// How hard the reconciler works.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Sandboxes that are worked on at once; about twice the processors: queueing beats thrashing.
-    pub workers: usize,
+    /// Sandboxes that are started at once; about twice the processors: queueing beats thrashing.
+    pub starts: usize,
     /// Infra containers kept ready for sandboxes to come.
     pub infra_stock: usize,
     /// How long a start is tried before the sandbox is put in `error`.
     pub start_deadline: Duration,
     /// What a stop gives processes to end by themselves.
     pub stop_grace: Duration,
+}
+
+impl Config {
+    fn bounds(&self) -> Bounds {
+        let start = self.starts.max(1);
+        Bounds { look: 16, start, end: start.div_ceil(2), end_beside_starts: 1, bulk: 1 }
+    }
 }
 
 /// Makes intent true. Clones share it.
@@ -53,42 +69,61 @@ struct Inner {
     store: Store,
     runner: Runner,
     config: Config,
-    dirty: Dirty,
-    restock: Notify,
-    /// Something of nobody was seen on the engine.
-    relist: Notify,
+    sandboxes: Queue<SandboxId>,
+    stock: Queue<InfraStock>,
+    listing: Queue<WholeEngine>,
+    garbage: Queue<GarbageKey>,
 }
 
 impl Reconciler {
     /// A reconciler over `store` and `runner`; nothing happens before [`Reconciler::run`].
     pub fn new(store: Store, runner: Runner, config: Config) -> Self {
-        let (restock, relist) = (Notify::new(), Notify::new());
-        let inner = Inner { store, runner, config, dirty: Dirty::default(), restock, relist };
-        Self { inner: Arc::new(inner) }
+        let sandboxes = Queue::new("sandboxes", config.bounds());
+        let stock = Queue::new("infra stock", Bounds::ONE);
+        let listing = Queue::new("listing", Bounds::ONE);
+        let garbage = Queue::new("garbage", Bounds::ONE);
+        Self { inner: Arc::new(Inner { store, runner, config, sandboxes, stock, listing, garbage }) }
     }
 
-    /// Works until `stop` resolves; steps under way are then finished, none is begun.
+    /// Works until `stop` resolves; steps of sandboxes that are under way are then finished, none is begun.
     ///
     /// Ends before that only if one of its tasks does, which is a bug, told in the error.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), String> {
-        let mut workers = JoinSet::new();
-        for _ in 0..self.inner.config.workers.max(1) {
-            workers.spawn(worker::work(Arc::clone(&self.inner)));
-        }
-        let mut watchers = JoinSet::new();
-        watchers.spawn(listing::watch_engine(Arc::clone(&self.inner)));
-        watchers.spawn(listing::watch_store(Arc::clone(&self.inner)));
-        watchers.spawn(stock::keep(Arc::clone(&self.inner)));
-        watchers.spawn(garbage::collect(Arc::clone(&self.inner)));
+        let inner = self.inner;
+        inner.listing.mark(WholeEngine, Mark::now(Lane::Bulk));
+        inner.stock.mark(InfraStock, Mark::now(Lane::Bulk));
+        inner.garbage.mark(GarbageKey::Rows, Mark::now(Lane::Bulk));
+        let mut sandboxes = JoinSet::new();
+        sandboxes.spawn(work::run(Arc::new(Sandboxes(Arc::clone(&inner)))));
+        let mut others = JoinSet::new();
+        others.spawn(work::run(Arc::new(Stock(Arc::clone(&inner)))));
+        others.spawn(work::run(Arc::new(Listing(Arc::clone(&inner)))));
+        others.spawn(work::run(Arc::new(Garbage(Arc::clone(&inner)))));
+        let watched = Arc::clone(&inner);
+        others.spawn(async move {
+            watch::store(watched).await;
+            Ok(())
+        });
+        let watched = Arc::clone(&inner);
+        others.spawn(async move {
+            watch::engine(watched).await;
+            Ok(())
+        });
         let ended = tokio::select! {
             () = stop => Ok(()),
-            ended = watchers.join_next() => Err(format!("a watcher of the reconciler ended: {ended:?}")),
-            ended = workers.join_next() => Err(format!("a worker of the reconciler ended: {ended:?}")),
+            ended = others.join_next() => Err(format!("a task of the reconciler ended: {ended:?}")),
+            ended = sandboxes.join_next() => Err(format!("the loop over sandboxes ended: {ended:?}")),
         };
-        watchers.shutdown().await;
-        self.inner.dirty.close();
-        while workers.join_next().await.is_some() {}
+        others.shutdown().await;
+        inner.sandboxes.close();
+        while sandboxes.join_next().await.is_some() {}
         ended
+    }
+
+    /// What each loop does, and did last.
+    pub fn report(&self) -> Vec<LoopReport> {
+        let Inner { sandboxes, stock, listing, garbage, .. } = &*self.inner;
+        vec![sandboxes.report(), stock.report(), listing.report(), garbage.report()]
     }
 }
 

@@ -1,50 +1,74 @@
 //! Infra containers made ahead of time, so that a cold start does not pay for a network (design D4).
 
-use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use harbor_model::ids::SandboxId;
-use harbor_runner::Held;
-use harbor_store::StoreError;
 
+use crate::queue::{Lane, Mark, Queue, Stepped};
+use crate::work::Work;
 use crate::{Inner, chain, now};
 
-/// Sandboxes come first: the stock is filled only while no worker has anything to do.
+/// Sandboxes come first: the stock is filled only while none is being started.
 const YIELD: Duration = Duration::from_millis(50);
 
 /// A look at the stock at least this often.
 const INTERVAL: Duration = Duration::from_secs(30);
 
-/// Keeps the stock full.
-pub(crate) async fn keep(inner: Arc<Inner>) {
-    loop {
-        if let Err(error) = inner.drop_unfinished().await {
-            tracing::warn!(error = chain(&error), "unfinished infra not taken out of the stock");
-        }
-        if let Err(error) = inner.fill_stock().await {
-            tracing::warn!(error, "infra stock not filled");
-        }
-        let _ = tokio::time::timeout(INTERVAL, inner.restock.notified()).await; // either way: look again
+/// The one stock there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct InfraStock;
+
+impl fmt::Display for InfraStock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stock")
+    }
+}
+
+/// Keeps the stock full, one infra container a step.
+pub(crate) struct Stock(pub(crate) Arc<Inner>);
+
+impl Work for Stock {
+    type Key = InfraStock;
+
+    fn queue(&self) -> &Queue<InfraStock> {
+        &self.0.stock
+    }
+
+    async fn step(&self, _: InfraStock, _: Mark) -> Stepped {
+        let (pause, outcome) = match self.0.fill_stock().await {
+            Ok((pause, done)) => (pause, Ok(done)),
+            Err(reason) => {
+                tracing::warn!(reason, "infra stock not filled");
+                (INTERVAL, Err(reason))
+            }
+        };
+        Stepped { again: Some(Mark::after(pause, Lane::Bulk)), outcome }
     }
 }
 
 impl Inner {
-    async fn fill_stock(&self) -> Result<(), String> {
-        loop {
-            let stock = self.store.infra_stock().await.map_err(|error| chain(&error))?;
-            if stock.len() >= self.config.infra_stock {
-                return Ok(());
-            }
-            if self.dirty.working() {
-                tokio::time::sleep(YIELD).await;
-                continue;
-            }
-            self.make_one().await?;
+    /// Takes what is unfinished out of the stock, or else makes one if there are too few; answers when to go on.
+    async fn fill_stock(&self) -> Result<(Duration, String), String> {
+        let stock = self.store.infra_stock().await.map_err(|error| chain(&error))?;
+        // left from a run that ended in between, from a removal that failed, or retired by a listing
+        let unfinished: Vec<SandboxId> = stock.iter().filter(|(_, ready)| !ready).map(|(id, _)| *id).collect();
+        for id in &unfinished {
+            self.discard(*id).await?;
         }
+        let ready = stock.len() - unfinished.len();
+        if ready >= self.config.infra_stock {
+            return Ok((INTERVAL, format!("{ready} ready")));
+        }
+        if self.sandboxes.working(Lane::Start) {
+            return Ok((YIELD, format!("{ready} ready; a sandbox is being started first")));
+        }
+        self.make_one().await?;
+        Ok((Duration::ZERO, "one made".to_owned()))
     }
 
-    /// Row, container, row: a crash in between leaves a row that [`Inner::drop_unfinished`] finds.
+    /// Row, container, row: a crash or failure in between leaves a row that is not ready and is found again.
     async fn make_one(&self) -> Result<(), String> {
         let id = SandboxId::random();
         self.store.add_infra(id, now()).await.map_err(|error| chain(&error))?;
@@ -52,51 +76,18 @@ impl Inner {
             Ok(()) => self.store.infra_ready(id).await.map_err(|error| chain(&error)),
             Err(error) => {
                 let reason = chain(&error);
-                self.discard(id).await;
+                self.discard(id).await.map_err(|discarded| format!("{reason}; and {discarded}"))?;
                 Err(reason)
-            }
-        }
-    }
-
-    /// Takes out of the stock what somebody stopped or removed. `stock` is as it was before `held` was listed: what is
-    /// made after the listing is not in it.
-    pub(crate) async fn check_stock(&self, stock: &[(SandboxId, bool)], held: &[Held]) {
-        let running: HashSet<SandboxId> = held
-            .iter()
-            .filter(|held| held.infra.as_ref().is_some_and(|infra| infra.running))
-            .map(|held| held.sandbox)
-            .collect();
-        for (id, ready) in stock {
-            if *ready && !running.contains(id) {
-                self.discard(*id).await;
             }
         }
     }
 
     /// Removes one from the stock. What is claimed at this moment is not touched; a row whose removal did not come to
     /// its end stays, so that it is tried again: forgotten, what is left of it would be nobody's.
-    async fn discard(&self, id: SandboxId) {
-        let discarded: Result<(), String> = async {
-            if self.store.retire_infra(id).await.map_err(|error| chain(&error))? {
-                self.runner.remove(&id).await.map_err(|error| chain(&error))?;
-                self.store.drop_infra(id).await.map_err(|error| chain(&error))?;
-                self.restock.notify_one();
-            }
-            Ok(())
-        }
-        .await;
-        if let Err(error) = discarded {
-            tracing::warn!(sandbox = %id, error, "infra not taken out of the stock");
-        }
-    }
-
-    /// Rows that are not ready are left from a run that ended in between, or from a removal that failed: whoever makes
-    /// new ones is here.
-    async fn drop_unfinished(&self) -> Result<(), StoreError> {
-        for (id, ready) in self.store.infra_stock().await? {
-            if !ready {
-                self.discard(id).await;
-            }
+    async fn discard(&self, id: SandboxId) -> Result<(), String> {
+        if self.store.retire_infra(id).await.map_err(|error| chain(&error))? {
+            self.runner.remove(&id).await.map_err(|error| format!("infra of {id} not removed: {}", chain(&error)))?;
+            self.store.drop_infra(id).await.map_err(|error| chain(&error))?;
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ impl Orphans {
         let runner = Runner::connect(runner).await?;
         let store = Store::open(&directories.database())?;
         let idle =
-            ReconcileConfig { workers: 0, infra_stock: 0, start_deadline: Duration::ZERO, stop_grace: Duration::ZERO };
+            ReconcileConfig { starts: 0, infra_stock: 0, start_deadline: Duration::ZERO, stop_grace: Duration::ZERO };
         Ok(Some(Self { reconciler: Reconciler::new(store, runner, idle) }))
     }
 

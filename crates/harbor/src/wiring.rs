@@ -74,7 +74,7 @@ pub(crate) async fn serve(
     let control = Control::new(store.clone(), control_config(config, secrets, &about), dial).await?;
     let reconciler = Reconciler::new(store, runner.clone(), reconcile_config(config, &about));
 
-    let readiness = Arc::new(joins::Ready::new(runner.clone(), control.clone()));
+    let readiness = Arc::new(joins::Ready::new(runner.clone(), control.clone(), reconciler.clone()));
     let (router, events) = harbor_api::router(control.clone(), api_config(config, secrets, &api, &proxy), readiness);
     let gateway = Gateway::new(control.clone(), gateway_config());
     let mut crew = Supervisor::default();
@@ -172,7 +172,7 @@ fn control_config(config: &Config, secrets: &Secrets, about: &About) -> harbor_c
 
 fn reconcile_config(config: &Config, about: &About) -> harbor_reconcile::Config {
     harbor_reconcile::Config {
-        workers: usize::try_from(about.processors).unwrap_or(1).max(1) * 2,
+        starts: usize::try_from(about.processors).unwrap_or(1).max(1) * 2,
         infra_stock: config.infra.stock,
         start_deadline: START_DEADLINE,
         stop_grace: STOP_GRACE,

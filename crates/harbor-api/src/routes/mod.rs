@@ -53,6 +53,7 @@ pub(crate) fn built() -> (Router<Api>, OpenApi) {
     }
     guarded!(
         open,
+        system::harbor_loops,
         sandboxes::create,
         sandboxes::list,
         sandboxes::list_numbered,

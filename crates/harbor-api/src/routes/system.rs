@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
-use harbor_control::Caller;
+use harbor_control::{Administer, Allowed, Caller};
 use http::StatusCode;
 use http::request::Parts;
 use subtle::ConstantTimeEq;
@@ -16,6 +16,7 @@ use crate::error::ApiError;
 use crate::state::Api;
 use crate::wire::config::Configuration;
 use crate::wire::health::{Health, Ready};
+use crate::wire::loops::Loop;
 
 /// How long the components may take to say how they are.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -55,6 +56,12 @@ pub(super) async fn health_ready(State(api): State<Api>, mut parts: Parts) -> Re
 )]
 pub(super) async fn harbor_ready(State(api): State<Api>) -> Response {
     ready(&api).await
+}
+
+/// What harbor's own loops do; for the administrator.
+#[utoipa::path(get, path = "/harbor/loops", tag = "harbor", responses((status = 200, body = [Loop])))]
+pub(super) async fn harbor_loops(_: Allowed<Administer>, State(api): State<Api>) -> Result<Json<Vec<Loop>>, ApiError> {
+    Ok(Json(api.readiness.loops().into_iter().map(Loop::of).collect()))
 }
 
 async fn ready(api: &Api) -> Response {

@@ -9,6 +9,7 @@
 pub(crate) mod config;
 pub(crate) mod health;
 pub(crate) mod keys;
+pub(crate) mod loops;
 pub(crate) mod organizations;
 pub(crate) mod regions;
 pub(crate) mod sandboxes;

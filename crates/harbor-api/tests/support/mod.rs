@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use harbor_api::{Component, Config, Events, PreviewUrls, Readiness, Urls};
+use harbor_api::{Component, Config, Events, Loop, LoopOutcome, PreviewUrls, Readiness, Urls};
 use harbor_control::{Administer, Allowed, Control, Dial, DialFailure, NewUser, Stream, hash_key};
 use harbor_model::identity::{ApiKey, KeyEnds, Permission};
 use harbor_model::ids::{ContainerId, InstanceId, OrganizationId, RegionId, SandboxId, SnapshotId, UserId};
@@ -42,6 +42,18 @@ struct Told(Option<String>);
 impl Readiness for Told {
     async fn check(&self) -> Vec<Component> {
         vec![Component { name: "database", problem: None }, Component { name: "engine", problem: self.0.clone() }]
+    }
+
+    fn loops(&self) -> Vec<Loop> {
+        let outcome = |outcome: &str| LoopOutcome {
+            key: "a".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            took: Duration::from_millis(7),
+            outcome: outcome.to_owned(),
+        };
+        let (last, last_failure) = (Some(outcome("start, configure")), Some(outcome("start: no image")));
+        let under_way = vec![("b".to_owned(), "end", Duration::from_secs(3))];
+        vec![Loop { name: "sandboxes", due: 1, later: 2, under_way, steps: 9, failures: 4, last, last_failure }]
     }
 }
 

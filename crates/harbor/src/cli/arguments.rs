@@ -74,6 +74,9 @@ pub(super) enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Also tell what harbor's own loops do, and did last
+        #[arg(long, conflicts_with = "json")]
+        verbose: bool,
         #[arg(hide = true)]
         handles: Vec<String>,
     },

@@ -9,6 +9,7 @@ mod doctor;
 mod down;
 mod env;
 mod logs;
+mod loops;
 mod prune;
 mod ps;
 mod pull;
@@ -47,7 +48,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         Command::Down(options) => down::run(&load::directories_of(&said)?, &options),
         Command::Ps { json, handles } => ps::run(&load::directories_of(&said)?, json, &handles),
         Command::Logs(options) => logs::run(&load::directories_of(&said)?, &options),
-        Command::Status { json, handles } => status::run(&said, json, &handles),
+        Command::Status { json, verbose, handles } => status::run(&said, json, verbose, &handles),
         Command::Env { handles } => env::print_exports(&load::load(&said)?, &handles),
         Command::Url { handles } => env::print_url(&load::load(&said)?, &handles),
         Command::Open { handles } => env::open(&load::load(&said)?, &handles),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::{env, note_foreign};
+use super::{env, loops, note_foreign};
 use crate::config::load::{self, Said};
 use crate::process::announce::one_line;
 use crate::process::http;
@@ -16,7 +16,7 @@ use crate::screen::{self, Colour, paint};
 /// How long the API may take to say how it is; it gives its components five seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) fn run(said: &Said, as_json: bool, handles: &[String]) -> anyhow::Result<ExitCode> {
+pub(super) fn run(said: &Said, as_json: bool, verbose: bool, handles: &[String]) -> anyhow::Result<ExitCode> {
     note_foreign(handles);
     let running = Running::find(&load::directories_of(said)?)?;
     let loaded = load::load(said);
@@ -48,6 +48,9 @@ pub(super) fn run(said: &Said, as_json: bool, handles: &[String]) -> anyhow::Res
         let at = url.map_or_else(String::new, |url| format!(" at {url}"));
         let detail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
         screen::line(&format!("harbor is {}{at}{detail}", paint(word, colour)))?;
+        if let (true, Some(ready), Ok(loaded)) = (verbose, running.ready(), &loaded) {
+            loops::print(ready, &env::api_key(&loaded.config)?.unwrap_or_default())?;
+        }
     }
     Ok(if word == "ready" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,8 +1,9 @@
 //! What one crate asks for and another one has.
 
-use harbor_api::{Component, Readiness};
+use harbor_api::{Component, Loop, LoopOutcome, Readiness};
 use harbor_control::{Control, Dial, DialFailure, Stream};
 use harbor_model::ids::SandboxId;
+use harbor_reconcile::{LastStep, LoopReport, Reconciler, UnderWay};
 use harbor_runner::{DialError, Runner};
 
 /// Control's way into sandboxes is the runner's.
@@ -28,15 +29,16 @@ impl Dial for Dialer {
     }
 }
 
-/// What a create needs: an engine that answers, and the default snapshot.
+/// What a create needs: an engine that answers, and the default snapshot; and what the reconciler does.
 pub(super) struct Ready {
     runner: Runner,
     control: Control,
+    reconciler: Reconciler,
 }
 
 impl Ready {
-    pub(super) fn new(runner: Runner, control: Control) -> Self {
-        Self { runner, control }
+    pub(super) fn new(runner: Runner, control: Control, reconciler: Reconciler) -> Self {
+        Self { runner, control, reconciler }
     }
 }
 
@@ -48,5 +50,24 @@ impl Readiness for Ready {
             Component { name: "engine", problem: engine.err().map(|error| error.to_string()) },
             Component { name: "default snapshot", problem: snapshot.unwrap_or_else(|error| Some(error.to_string())) },
         ]
+    }
+
+    fn loops(&self) -> Vec<Loop> {
+        self.reconciler.report().into_iter().map(told).collect()
+    }
+}
+
+fn told(report: LoopReport) -> Loop {
+    let LoopReport { name, due, later, under_way, steps, failures, last, last_failure } = report;
+    let outcome = |LastStep { key, at, took, outcome }| LoopOutcome { key, at, took, outcome };
+    Loop {
+        name,
+        due,
+        later,
+        under_way: under_way.into_iter().map(|UnderWay { key, lane, lasts }| (key, lane, lasts)).collect(),
+        steps,
+        failures,
+        last: last.map(outcome),
+        last_failure: last_failure.map(outcome),
     }
 }

@@ -1,4 +1,4 @@
-//! One worker: takes an id, walks it to where it is wanted, step by step.
+//! The loop over sandboxes: walks each to where it is wanted, step by step.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,21 +9,55 @@ use harbor_runner::{Configuration, RunnerError, SandboxSpec};
 use harbor_store::StoreError;
 use tokio::time::Instant;
 
-use crate::dirty::Mark;
+use crate::listing::WholeEngine;
+use crate::queue::{Failures, Lane, Mark, Queue, Stepped};
+use crate::work::Work;
 use crate::{Inner, chain, now};
 
 /// More steps than any walk needs: a guard against a step that does not change what is seen.
 const LONGEST_WALK: usize = 12;
 
-/// Works until the set of dirty ids is closed.
-pub(crate) async fn work(inner: Arc<Inner>) {
-    while let Some((id, mark)) = inner.dirty.next().await {
-        let again = match inner.walk(id, mark.look).await {
-            Ok(()) => None,
-            Err(trouble) => inner.after_trouble(id, mark, trouble).await,
-        };
-        inner.dirty.done(id, again);
+/// Walks sandboxes to where they are wanted.
+pub(crate) struct Sandboxes(pub(crate) Arc<Inner>);
+
+/// The lane of a step.
+pub(crate) const fn lane(step: &Step) -> Lane {
+    match step {
+        Step::Create | Step::Start(_) | Step::Configure(_) => Lane::Start,
+        Step::Stop(_) | Step::Remove => Lane::End,
+        Step::Remake(_) => Lane::Bulk,
+        Step::Settled | Step::Accept(_) => Lane::Look,
     }
+}
+
+impl Work for Sandboxes {
+    type Key = SandboxId;
+
+    fn queue(&self) -> &Queue<SandboxId> {
+        &self.0.sandboxes
+    }
+
+    async fn step(&self, id: SandboxId, mark: Mark) -> Stepped {
+        match self.0.walk(id, mark.lane).await {
+            Ok(Walked { done, onward }) => {
+                let again = onward.map(|lane| Mark { failures: mark.failures, ..Mark::now(lane) });
+                let done = if done.is_empty() { "nothing to do".to_owned() } else { done };
+                Stepped { again, outcome: Ok(done) }
+            }
+            Err(trouble) => {
+                let reason = trouble.reason();
+                Stepped { again: self.0.after_trouble(id, mark, &trouble).await, outcome: Err(reason) }
+            }
+        }
+    }
+}
+
+/// How far a walk went.
+struct Walked {
+    /// The steps taken.
+    done: String,
+    /// The lane that the next step belongs to, if there is one.
+    onward: Option<Lane>,
 }
 
 /// Why a walk stopped before it was done.
@@ -62,25 +96,31 @@ impl Trouble {
 }
 
 impl Inner {
-    /// Takes steps until intent and observation agree.
-    async fn walk(&self, id: SandboxId, look: bool) -> Result<(), Trouble> {
+    /// Takes steps of `lane` until intent and observation agree, or the next step belongs to another lane. In the lane
+    /// of looks it looks at the engine first.
+    async fn walk(&self, id: SandboxId, lane: Lane) -> Result<Walked, Trouble> {
+        let mut done: Vec<&str> = Vec::new();
         let Some(mut sandbox) = self.store.sandbox(id).await? else {
             // the stock's, or made by a call that an earlier run of harbor died in
-            if look && !self.store.infra_stock().await?.iter().any(|(spare, _)| *spare == id) {
-                self.relist.notify_one();
+            if lane == Lane::Look && !self.store.infra_stock().await?.iter().any(|(spare, _)| *spare == id) {
+                self.listing.mark(WholeEngine, Mark::now(Lane::Bulk));
             }
-            return Ok(());
+            return Ok(Walked { done: "no sandbox".to_owned(), onward: None });
         };
-        if look && sandbox.seen != Seen::Removed {
+        if lane == Lane::Look && sandbox.seen != Seen::Removed {
             sandbox = self.look(&sandbox).await?;
+            done.push("look");
         }
         for _ in 0..LONGEST_WALK {
             let step = sandbox.next_step();
-            if step == Step::Settled {
-                return Ok(());
+            let needed = self::lane(&step);
+            if step == Step::Settled || (needed != lane && needed != Lane::Look) {
+                let onward = (step != Step::Settled).then_some(needed);
+                return Ok(Walked { done: done.join(", "), onward });
             }
             let started = Instant::now();
             sandbox = self.take(&step, &sandbox).await?;
+            done.push(step.name());
             tracing::info!(sandbox = %id, step = step.name(), elapsed = ?started.elapsed(), "step taken");
         }
         Err(Trouble::Endless)
@@ -131,10 +171,9 @@ impl Inner {
     }
 
     /// Decides what a failed walk means: another attempt later, or the end of trying.
-    async fn after_trouble(&self, id: SandboxId, mark: Mark, trouble: Trouble) -> Option<Mark> {
-        let (count, since) = mark.failed.unwrap_or((0, Instant::now()));
-        let count = count + 1;
-        let reason = trouble.reason();
+    async fn after_trouble(&self, id: SandboxId, mark: Mark, trouble: &Trouble) -> Option<Mark> {
+        let Failures { count, since } = mark.failures.unwrap_or(Failures { count: 0, since: Instant::now() });
+        let (count, reason) = (count + 1, trouble.reason());
         tracing::warn!(sandbox = %id, attempt = count, %reason, "step failed");
         let pause = match trouble.kind().retry(count, since.elapsed(), self.config.start_deadline) {
             Retry::After(pause) => pause,
@@ -146,7 +185,7 @@ impl Inner {
                 pause
             }
         };
-        Some(Mark { due: Instant::now() + pause, look: true, failed: Some((count, since)) })
+        Some(Mark { failures: Some(Failures { count, since }), ..Mark::after(pause, Lane::Look) })
     }
 }
 

@@ -1,0 +1,64 @@
+//! What marks sandboxes: committed changes and the engine's events. Nothing here waits for the engine's answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use harbor_model::sandboxes::Step;
+use harbor_runner::Event;
+use harbor_store::Change;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::listing::WholeEngine;
+use crate::queue::{Lane, Mark};
+use crate::stock::InfraStock;
+use crate::{Inner, chain, sandboxes};
+
+/// Events about one sandbox within this time are looked at once: most of them are our own doing.
+const SETTLING: Duration = Duration::from_millis(300);
+
+/// Marks the sandbox of every committed change that calls for a step.
+pub(crate) async fn store(inner: Arc<Inner>) {
+    let mut changes = inner.store.changes();
+    mark_unsettled(&inner).await;
+    loop {
+        match changes.recv().await {
+            Ok(Change::Sandbox { before, after }) => {
+                if before.is_none() {
+                    inner.stock.mark(InfraStock, Mark::now(Lane::Bulk));
+                }
+                let step = after.next_step();
+                if step != Step::Settled {
+                    inner.sandboxes.mark(after.id, Mark::now(sandboxes::lane(&step)));
+                }
+            }
+            Ok(Change::Snapshot { .. }) => {}
+            Err(RecvError::Lagged(_)) => mark_unsettled(&inner).await,
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+/// Follows the engine's events.
+pub(crate) async fn engine(inner: Arc<Inner>) {
+    let mut events = std::pin::pin!(inner.runner.events());
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Changed(id) => inner.sandboxes.mark(id, Mark::after(SETTLING, Lane::Look)),
+            Event::Reconnected => inner.listing.mark(WholeEngine, Mark::now(Lane::Bulk)),
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Marks what the rows alone say is unfinished: the engine may take a while to answer.
+async fn mark_unsettled(inner: &Inner) {
+    match inner.store.all_live_sandboxes().await {
+        Ok(rows) => {
+            for row in rows.iter().filter(|row| row.next_step() != Step::Settled) {
+                inner.sandboxes.mark(row.id, Mark::now(Lane::Look));
+            }
+        }
+        Err(error) => tracing::error!(error = chain(&error), "sandboxes not read"),
+    }
+}
