@@ -5,6 +5,11 @@
 //! one gets the newest. Nothing of the host's file system is involved, so a remote engine is no different. `current` is
 //! switched by `harbor-infra --install`, inside a short container, because a rename there is atomic and copying a link
 //! into a volume is not (seen to be missing in between).
+//!
+//! A file of the volume may be held by somebody who makes everybody wait that opens it: root in a sandbox that was made
+//! before sandboxes had a list of system calls of harbor's own (`seccomp`) can take a lease on it. So reading back has a
+//! short deadline, and what cannot be read in time is left as it is: the binaries are delivered once more into a directory
+//! that did not exist before, through another container, since the engine keeps a container locked while it reads from it.
 
 use std::ffi::OsStr;
 use std::io::{self, Read};
@@ -20,6 +25,7 @@ use bollard::query_parameters::{
 use futures_util::{StreamExt, TryStreamExt};
 use harbor_protocol::toolbox;
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 
 use crate::embedded::{DIRECTORY, EMBEDDED, Embedded, hex};
 use crate::engine::{LEFT_BEHIND, QUICK, SLOW};
@@ -31,6 +37,16 @@ use crate::spec;
 /// The most that is read back of one thing in the volume, in bytes.
 const MOST: usize = 64 * 1024 * 1024;
 
+/// How long the engine may take to read the binaries back, or to make them durable: tens of milliseconds where nobody
+/// holds them.
+const HELD: Duration = Duration::from_secs(10);
+
+/// How long a container is waited for that the engine still reads from. The engine removes it afterwards all the same.
+const LOCKED: Duration = Duration::from_secs(1);
+
+/// How many directories are tried in one delivery.
+const DIRECTORIES: u32 = 3;
+
 /// Between two attempts to make a container whose name is taken.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -40,10 +56,20 @@ impl Runner {
         let embedded = EMBEDDED.as_ref().ok_or(RunnerError::Incomplete)?;
         let _one_at_a_time = self.delivering().await;
         self.make_volume().await?;
-        let container = self.delivery_container(embedded).await?;
-        let delivered = self.deliver_through(&container, embedded).await;
-        let removed = self.remove_container(&container).await;
-        delivered.and(removed)
+        let mut fresh = None;
+        for attempt in 0..DIRECTORIES {
+            let container = self.delivery_container(fresh.as_deref().unwrap_or(embedded.directory)).await?;
+            let delivered = self.deliver_through(&container, embedded, fresh.as_deref()).await;
+            match delivered {
+                Err(RunnerError::TooSlow { .. }) if attempt + 1 < DIRECTORIES => {
+                    tracing::warn!("the toolbox volume is held by somebody: delivering into another directory of it");
+                    let _removed_later = tokio::time::timeout(LOCKED, self.remove_container(&container)).await;
+                    fresh = Some(format!("{}-{}", embedded.directory, OffsetDateTime::now_utc().unix_timestamp()));
+                }
+                delivered => return delivered.and(self.remove_container(&container).await),
+            }
+        }
+        Err(failed("the volume is held by somebody; stop the sandboxes that were made by an older harbor"))
     }
 
     async fn make_volume(&self) -> Result<(), RunnerError> {
@@ -60,22 +86,22 @@ impl Runner {
         }
     }
 
-    /// A container that has the volume; not started.
-    async fn delivery_container(&self, embedded: &Embedded) -> Result<String, RunnerError> {
-        let name = naming::delivery(self.instance());
-        let create = || async {
-            let body = spec::delivery(self.config(), embedded.directory);
-            let options = CreateContainerOptionsBuilder::new().name(&name).build();
-            let call = self.engine().docker().create_container(Some(options), body);
-            self.engine().call(&format!("make container {name}"), SLOW, call).await
-        };
+    /// A container that has the volume and, started, makes `directory` of it the current one; not started.
+    async fn delivery_container(&self, directory: &str) -> Result<String, RunnerError> {
+        let mut name = naming::delivery(self.instance());
         let started = Instant::now();
         let mut imported = false;
         loop {
-            match create().await {
+            let body = spec::delivery(self.config(), directory);
+            let options = CreateContainerOptionsBuilder::new().name(&name).build();
+            let call = self.engine().docker().create_container(Some(options), body);
+            match self.engine().call(&format!("make container {name}"), SLOW, call).await {
                 // left by a harbor that died; one that the engine is still making has the name, and cannot be removed yet
                 Err(RunnerError::Conflict { .. }) if started.elapsed() < LEFT_BEHIND => {
-                    self.remove_container(&name).await?;
+                    match tokio::time::timeout(LOCKED, self.remove_container(&name)).await {
+                        Ok(removed) => removed?,
+                        Err(_) => name.push_str("-next"),
+                    }
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(RunnerError::NotFound { .. }) if !imported => {
@@ -87,11 +113,18 @@ impl Runner {
         }
     }
 
-    async fn deliver_through(&self, container: &str, embedded: &Embedded) -> Result<(), RunnerError> {
-        if self.holds(container, embedded).await? {
+    /// Delivers unless the volume has it all; into the directory `fresh` when one is given, whatever the volume has.
+    async fn deliver_through(
+        &self,
+        container: &str,
+        embedded: &Embedded,
+        fresh: Option<&str>,
+    ) -> Result<(), RunnerError> {
+        if fresh.is_none() && self.holds(container, embedded).await? {
             return Ok(());
         }
-        let archive = pack(embedded).map_err(|error| failed(&format!("cannot unpack them: {error}")))?;
+        let directory = fresh.unwrap_or(embedded.directory);
+        let archive = pack(embedded, directory).map_err(|error| failed(&format!("cannot unpack them: {error}")))?;
         let options = UploadToContainerOptionsBuilder::new().path(DIRECTORY).build();
         let call = self.engine().docker().upload_to_container(container, Some(options), body_full(archive.into()));
         self.engine().call("copy toolbox and infra to the engine", SLOW, call).await?;
@@ -105,7 +138,7 @@ impl Runner {
         let doing = "install toolbox and infra on the engine";
         self.engine().call(doing, SLOW, docker.start_container(container, None::<StartContainerOptions>)).await?;
         let mut wait = docker.wait_container(container, None::<WaitContainerOptions>).boxed();
-        let ended = self.engine().call(doing, SLOW, async { wait.next().await.transpose() }).await;
+        let ended = self.engine().call(doing, HELD, async { wait.next().await.transpose() }).await;
         match ended {
             Ok(_) => Ok(()),
             Err(RunnerError::Engine { .. }) => {
@@ -119,13 +152,15 @@ impl Runner {
         }
     }
 
-    /// Whether the volume holds every byte of this build, as the current one.
+    /// Whether the volume holds every byte of this build, in a directory of it that is the current one.
     async fn holds(&self, container: &str, embedded: &Embedded) -> Result<bool, RunnerError> {
-        let directory = format!("{DIRECTORY}/{}", embedded.directory);
-        let link = format!("{DIRECTORY}/current");
-        let (directory, link) = tokio::try_join!(self.read(container, &directory), self.read(container, &link))?;
-        let (Some(directory), Some(link)) = (directory, link) else { return Ok(false) };
-        Ok(is_whole(&directory, embedded).unwrap_or(false) && is_link(&link, embedded.directory).unwrap_or(false))
+        let Some(link) = self.read(container, &format!("{DIRECTORY}/current")).await? else { return Ok(false) };
+        let Some(current) = link_target(&link).ok().flatten() else { return Ok(false) };
+        if !is_of(&current, embedded) {
+            return Ok(false);
+        }
+        let directory = self.read(container, &format!("{DIRECTORY}/{current}")).await?;
+        Ok(directory.is_some_and(|directory| is_whole(&directory, embedded).unwrap_or(false)))
     }
 
     /// What lies at `path` in the volume, as an archive; `None` when nothing does.
@@ -139,7 +174,11 @@ impl Runner {
             }
             Ok(whole)
         });
-        self.engine().look("read toolbox and infra back", whole).await
+        match self.engine().call("read toolbox and infra back", HELD, whole).await {
+            Ok(whole) => Ok(Some(whole)),
+            Err(RunnerError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -147,26 +186,26 @@ fn failed(reason: &str) -> RunnerError {
     RunnerError::Delivery { reason: reason.to_owned() }
 }
 
-/// An archive of the directory with the binaries and the command's link.
-fn pack(embedded: &Embedded) -> io::Result<Vec<u8>> {
+/// An archive of `directory` with the binaries and the command's link.
+fn pack(embedded: &Embedded, directory: &str) -> io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(tar::EntryType::Directory);
     header.set_mode(0o755);
     header.set_size(0);
-    archive.append_data(&mut header, embedded.directory, io::empty())?;
+    archive.append_data(&mut header, directory, io::empty())?;
     for binary in embedded.binaries {
         let bytes = binary.unpack()?;
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o755);
         header.set_size(bytes.len() as u64);
-        archive.append_data(&mut header, Path::new(embedded.directory).join(binary.name), bytes.as_slice())?;
+        archive.append_data(&mut header, Path::new(directory).join(binary.name), bytes.as_slice())?;
     }
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(tar::EntryType::Symlink);
     header.set_mode(0o777);
     header.set_size(0);
-    archive.append_link(&mut header, Path::new(embedded.directory).join(toolbox::COMMAND), command_target())?;
+    archive.append_link(&mut header, Path::new(directory).join(toolbox::COMMAND), command_target())?;
     archive.into_inner()
 }
 
@@ -197,9 +236,14 @@ fn is_whole(archive: &[u8], embedded: &Embedded) -> io::Result<bool> {
     Ok(good == embedded.binaries.len() + 1)
 }
 
-/// Whether an archive has a link to `target` and nothing else.
-fn is_link(archive: &[u8], target: &str) -> io::Result<bool> {
+/// What the link in an archive names.
+fn link_target(archive: &[u8]) -> io::Result<Option<String>> {
     let mut archive = tar::Archive::new(archive);
-    let first = archive.entries()?.next().transpose()?;
-    Ok(first.is_some_and(|entry| entry.link_name().is_ok_and(|name| name.as_deref() == Some(Path::new(target)))))
+    let Some(entry) = archive.entries()?.next().transpose()? else { return Ok(None) };
+    Ok(entry.link_name()?.and_then(|name| Some(name.to_str()?.to_owned())))
+}
+
+/// Whether a directory of the volume was made for this build: its own, or one that took its place.
+fn is_of(directory: &str, embedded: &Embedded) -> bool {
+    directory.strip_prefix(embedded.directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }

@@ -32,6 +32,7 @@ mod prepare;
 mod probe;
 mod remake;
 mod runner;
+mod seccomp;
 mod spec;
 
 pub use about::About;

@@ -1,10 +1,12 @@
 //! Toolbox and infra reach the engine, and are replaced there under running sandboxes.
 
-use std::time::Duration;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use harbor_runner::{RunnerError, Transport};
 
-use crate::fixture::{Fixture, configuration, docker, get};
+use crate::fixture::{Fixture, configuration, docker, eventually, get};
 
 /// A shell line in a container that may write to the toolbox volume.
 fn in_volume(fixture: &Fixture, line: &str) -> String {
@@ -78,6 +80,63 @@ async fn an_emptied_volume_is_filled_again_when_a_start_fails_for_it() {
     in_volume(&fixture, "busybox rm -r /v/*");
     fixture.runner.start(&spec.id, &container).await.unwrap();
     fixture.runner.configure(&spec.id, &container, &configuration("token")).await.unwrap();
+    fixture.finish().await;
+}
+
+/// Takes a lease on every file of the volume, as root in a sandbox could that has no list of system calls of harbor's own,
+/// and never lets go. Ended when dropped.
+struct Holder(Child);
+
+impl Holder {
+    fn of(fixture: &Fixture) -> Self {
+        let volume = format!("harbor-toolbox-{}", fixture.instance);
+        let directory = docker(&["volume", "inspect", "--format", "{{.Mountpoint}}", &volume]);
+        let program = "import fcntl, os, signal, sys\nsignal.signal(signal.SIGIO, signal.SIG_IGN)\nheld = []\n\
+            for folder, folders, names in os.walk(sys.argv[1]):\n  for name in names:\n    \
+            file = os.open(os.path.join(folder, name), os.O_RDONLY)\n    \
+            try: fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK); held.append(name)\n    \
+            except BlockingIOError: pass\nprint(*held, flush=True)\nsignal.pause()";
+        let mut child =
+            Command::new("python3").args(["-c", program, &directory]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut held = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut held).unwrap();
+        assert!(held.contains("harbor-git"), "as root there is a lease on it: {held}");
+        Self(child)
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_volume_that_somebody_holds_keeps_nobody_waiting() {
+    let fixture = Fixture::prepared().await;
+    let before = in_volume(&fixture, "busybox readlink /v/current");
+    let holder = Holder::of(&fixture);
+
+    let runner = fixture.again().await;
+    let begun = Instant::now();
+    runner.prepare().await.unwrap();
+    // breaking a lease takes the kernel 45 s
+    assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
+    let after = in_volume(&fixture, "busybox readlink /v/current");
+    assert!(after.starts_with(&format!("{before}-")), "{after} after {before}");
+    let started = fixture.started().await;
+    fixture.runner.stop(&started.id, &started.container, Duration::from_secs(5)).await.unwrap();
+
+    let begun = Instant::now();
+    fixture.again().await.prepare().await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(8), "the new directory is nobody's: {:?}", begun.elapsed());
+    drop(holder);
+    let delivery = format!("name=harbor-delivery-{}", fixture.instance);
+    eventually("without containers that it was delivered with", async || {
+        docker(&["ps", "-aq", "--filter", &delivery]).is_empty()
+    })
+    .await;
     fixture.finish().await;
 }
 

@@ -21,11 +21,18 @@ async fn a_sandbox_has_few_rights_and_limits() {
     assert_eq!(inspect(&name, ".HostConfig.NanoCpus"), "1000000000");
     assert_eq!(inspect(&name, ".HostConfig.PidsLimit"), "4096");
     assert_eq!(inspect(&name, ".Config.Healthcheck.Test"), "[\"NONE\"]");
-    // NET_RAW is bit 13 and NET_ADMIN bit 12, SYS_ADMIN bit 21
+    // NET_RAW is bit 13 and NET_ADMIN bit 12, SYS_ADMIN bit 21, MKNOD bit 27
     let bounding = Fixture::shell(&started.id, "busybox grep CapBnd /proc/1/status");
     let bounding = u64::from_str_radix(bounding.split_whitespace().nth(1).unwrap(), 16).unwrap();
-    assert_eq!(bounding & (1 << 13 | 1 << 12 | 1 << 21), 0, "{bounding:x}");
+    assert_eq!(bounding & (1 << 13 | 1 << 12 | 1 << 21 | 1 << 27), 0, "{bounding:x}");
     assert_ne!(bounding & (1 << 7), 0, "SETUID, for sudo: {bounding:x}");
+    // 2: by a list of system calls
+    assert_eq!(
+        Fixture::shell(&started.id, "busybox grep -w Seccomp: /proc/1/status").split_whitespace().nth(1),
+        Some("2")
+    );
+    let made = "busybox mknod /node c 1 1 2>&1 && echo made || echo refused";
+    assert!(Fixture::shell(&started.id, made).ends_with("refused"));
     let mounts = inspect(&name, ".Mounts");
     assert!(mounts.contains("/opt/harbor") && mounts.contains("\"RW\":false"), "{mounts}");
     assert_eq!(mounts.matches("\"Destination\"").count(), 1, "{mounts}");
