@@ -18,6 +18,7 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::error::ApiError;
+use crate::input::{Sender, receive};
 use crate::state::Api;
 
 /// The key behind `Authorization: Bearer <key>`: the scheme in any case, one blank, no blanks in the key.
@@ -29,9 +30,15 @@ pub(crate) fn bearer(parts: &Parts) -> Option<&str> {
 impl FromRequestParts<Api> for Caller {
     type Rejection = ApiError;
 
+    /// Reads the body too, as much of it as who is asked for may send: malformed JSON is told before a refused credential.
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let key = bearer(parts).ok_or_else(ApiError::unauthenticated)?;
-        Ok(api.control.authenticate(key).await?)
+        let caller = match bearer(parts) {
+            Some(key) => api.control.authenticate(key).await.map_err(ApiError::from),
+            None => Err(ApiError::unauthenticated()),
+        };
+        let sender = if caller.is_ok() { Sender::Caller } else { Sender::Stranger };
+        receive(parts, sender, &api.bodies).await?;
+        caller
     }
 }
 

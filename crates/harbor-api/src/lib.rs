@@ -4,9 +4,10 @@
 //! every wait is bounded there. This crate knows no store and no engine.
 //!
 //! Guarantees: every answer below `/api` is JSON, errors of every kind in one shape (contract, control-plane §3.1);
-//! malformed JSON is refused before the credential is looked at, the credential before the request is validated, and
-//! permission before anything is looked up; no secret is logged. What the contract has and harbor has not built answers
-//! 501 and stands in `gaps.txt`, which a test compares with the contract's list of endpoints.
+//! malformed JSON is refused before a credential that does not open, that before the request is validated, and
+//! permission before anything is looked up; of a body whose sender shows no credential that opens, a few KiB are read;
+//! no secret is logged. What the contract has and harbor has not built answers 501 and stands in `gaps.txt`, which a test
+//! compares with the contract's list of endpoints.
 //!
 //! Leaves out: the roads into a sandbox (`/toolbox/*`, previews), which are another crate's, and rate limits, which are
 //! off by default and therefore send no headers (contract, control-plane §4).

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use harbor_control::Control;
 
+use crate::input::Bodies;
 use crate::{Config, Readiness};
 
 /// Shared by all handlers; clones are cheap.
@@ -12,10 +13,11 @@ pub(crate) struct Api {
     pub(crate) control: Control,
     pub(crate) config: Arc<Config>,
     pub(crate) readiness: Arc<dyn Readiness>,
+    pub(crate) bodies: Bodies,
 }
 
 impl Api {
     pub(crate) fn new(control: Control, config: Config, readiness: Arc<dyn Readiness>) -> Self {
-        Self { control, config: Arc::new(config), readiness }
+        Self { control, config: Arc::new(config), readiness, bodies: Bodies::default() }
     }
 }

@@ -8,8 +8,11 @@ mod signing_key;
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::Body;
+use futures_util::StreamExt as _;
 use http::Request;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -418,10 +421,75 @@ async fn a_body_beyond_the_limit_is_413_in_the_error_shape() {
     let answer = place.send(post(streamed(large(17 << 20)))).await;
     assert_eq!(answer.status, 413);
     check_error("413", "/api/sandbox", &answer);
-    let announced = Request::post("/api/sandbox").header("content-length", "17000000").body(Body::empty()).unwrap();
-    assert_eq!(place.send(announced).await.status, 413);
+    let announced = |request: http::request::Builder| {
+        place.send(request.header("content-length", "17000000").body(Body::empty()).unwrap())
+    };
+    let authorized = Request::post("/api/sandbox").header("authorization", format!("Bearer {KEY}"));
+    assert_eq!(announced(authorized).await.status, 413);
+    assert_eq!(
+        announced(Request::post("/api/sandbox")).await.status,
+        401,
+        "whose body is too large is told to callers"
+    );
     let accepted = place.send(post(streamed(large(10 << 20)))).await;
     assert_eq!(accepted.status, 400, "10 MiB are read; the name is too long");
+}
+
+/// Without a key, a body costs harbor a few KiB, whatever its size (attack 39).
+#[tokio::test]
+async fn a_stranger_cannot_make_harbor_read() {
+    let place = Place::new().await;
+    for key in [None, Some("dtn_unknown")] {
+        for target in ["/api/sandbox", "/api/volumes", "/api/sandbox/nobody/start", "/api/nowhere", "/dashboard"] {
+            let read = Arc::new(AtomicUsize::new(0));
+            let count = Arc::clone(&read);
+            let zeros = futures_util::stream::iter(0..4096).map(move |_| {
+                count.fetch_add(4096, Ordering::Relaxed);
+                Ok::<_, std::io::Error>("0,".repeat(2048))
+            });
+            let mut request = Request::post(target);
+            if let Some(key) = key {
+                request = request.header("authorization", format!("Bearer {key}"));
+            }
+            let answer = place.send(request.body(Body::from_stream(zeros)).unwrap()).await;
+            let unknown = ["/api/nowhere", "/dashboard"].contains(&target);
+            assert_eq!(answer.status, if unknown { 404 } else { 401 }, "{target}");
+            assert!(read.load(Ordering::Relaxed) <= 16 * 1024, "{target}: {read:?} bytes were read");
+        }
+    }
+}
+
+/// Where nothing is, nothing is wrong with the body (fault 33).
+#[tokio::test]
+async fn an_unknown_route_is_unknown_whatever_the_body() {
+    let place = Place::new().await;
+    for (method, target) in [("POST", "/api/nowhere"), ("PATCH", "/api/sandbox"), ("POST", "/dashboard")] {
+        for key in [None, Some(KEY)] {
+            let mut request = Request::builder().method(method).uri(target);
+            if let Some(key) = key {
+                request = request.header("authorization", format!("Bearer {key}"));
+            }
+            let answer = place.send(request.body(Body::from("name=x")).unwrap()).await;
+            assert_eq!(answer.status, 404, "{method} {target}");
+            check_error(target, target, &answer);
+        }
+    }
+}
+
+/// Malformed JSON is told to callers on every route that takes a body, and a Dockerfile may be long only where one fits.
+#[tokio::test]
+async fn a_body_is_read_by_what_its_route_needs() {
+    let place = Place::new().await;
+    let post = async |target: &str, body: String| {
+        let request = Request::post(target).header("authorization", format!("Bearer {KEY}"));
+        place.send(request.body(Body::from(body)).unwrap()).await.status
+    };
+    let long = format!("{{\"unknown\": \"{}\"}}", "x".repeat(300_000));
+    assert_eq!(post("/api/sandbox", long.clone()).await, 200);
+    assert_eq!(post("/api/api-keys", long).await, 413);
+    assert_eq!(post("/api/sandbox/nobody/start", "{".to_owned()).await, 400);
+    assert_eq!(post("/api/volumes", "{".to_owned()).await, 400);
+    assert_eq!(post("/api/volumes", "{}".to_owned()).await, 501);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! JSON bodies. `transport` has parsed them before any handler runs.
+//! JSON bodies, as a route reads them once its caller is known.
 
 use std::convert::Infallible;
 
@@ -6,41 +6,45 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
-use serde_json::{Number, Value};
+use serde_json::Number;
 
+use super::receive::Received;
 use crate::error::ApiError;
 
-/// What `transport` found in the request's body; `None`: it was empty.
-#[derive(Clone, Debug)]
-pub(crate) struct Parsed(pub(crate) Option<Value>);
-
-/// The request's JSON body, not yet checked against what the handler expects.
-#[derive(Debug)]
-pub(crate) struct Body(Option<Value>);
+/// The request's JSON body, not yet checked against what the handler expects; `None`: it was empty.
+pub(crate) struct Body(Option<Received>);
 
 impl<S: Sync> FromRequestParts<S> for Body {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(parts.extensions.remove::<Parsed>().and_then(|Parsed(value)| value)))
+        Ok(Self(parts.extensions.remove()))
     }
 }
 
 impl Body {
     /// The body as `T`. An empty one is `{}`, unknown fields are ignored, null means absent, and a refusal names the
     /// field.
-    pub(crate) fn read<T: DeserializeOwned>(self) -> Result<T, ApiError> {
-        let value = match self.0 {
-            None | Some(Value::Null) => Value::Object(serde_json::Map::new()),
-            Some(object @ Value::Object(_)) => object,
-            Some(_) => return Err(ApiError::invalid("the body must be a JSON object")),
-        };
-        serde_path_to_error::deserialize(value).map_err(|error| {
-            let field = error.path().to_string();
-            let what = error.into_inner();
-            ApiError::invalid(if field == "." { what.to_string() } else { format!("{field}: {what}") })
-        })
+    pub(crate) async fn read<T: DeserializeOwned + Send + 'static>(self) -> Result<T, ApiError> {
+        match self.0 {
+            None => parse(b""),
+            Some(received) => received.parse(parse).await,
+        }
     }
+}
+
+/// Straight from the text: nothing is built for what `T` does not hold.
+fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ApiError> {
+    let object = match json.trim_ascii_start().first() {
+        None | Some(b'n') => b"{}",
+        Some(b'{') => json,
+        Some(_) => return Err(ApiError::invalid("the body must be a JSON object")),
+    };
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(object)).map_err(|error| {
+        let field = error.path().to_string();
+        let what = error.into_inner();
+        ApiError::invalid(if field == "." { what.to_string() } else { format!("{field}: {what}") })
+    })
 }
 
 /// A whole number: `15` and `15.0`, not `1.5` and not `"15"`.
@@ -70,7 +74,7 @@ pub(super) fn whole_of(number: f64) -> Option<i64> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -83,7 +87,8 @@ mod tests {
     }
 
     fn check(body: Option<Value>, outcome: Result<Wish, &str>) {
-        let found = Body(body).read::<Wish>().map_err(|error| error.message);
+        let json = body.map_or_else(String::new, |body| body.to_string());
+        let found = parse::<Wish>(json.as_bytes()).map_err(|error| error.message);
         match (found, outcome) {
             (Ok(found), Ok(wish)) => assert_eq!(found, wish),
             (Err(message), Err(part)) => assert!(message.contains(part), "{message} lacks {part}"),

@@ -6,9 +6,11 @@ mod body;
 mod date;
 mod path;
 mod query;
+mod receive;
 
 pub(crate) use allow_lists::{domains, networks};
-pub(crate) use body::{Body, Parsed, whole};
+pub(crate) use body::{Body, whole};
 pub(crate) use date::date;
 pub(crate) use path::Segments;
 pub(crate) use query::Query;
+pub(crate) use receive::{Bodies, Sender, Unread, receive};

@@ -18,7 +18,7 @@ pub(super) async fn create(
     State(api): State<Api>,
     body: Body,
 ) -> Result<(StatusCode, Json<NewApiKey>), ApiError> {
-    let issued = api.control.create_key(&caller, parse(body.read()?)?).await?;
+    let issued = api.control.create_key(&caller, parse(body.read().await?)?).await?;
     Ok((StatusCode::CREATED, Json(issued.into())))
 }
 

@@ -17,7 +17,7 @@ use crate::routes::Routes;
 ///
 /// Addresses are normalised before routing, hence the router within a router.
 pub(crate) fn wrap(Routes { router, about }: Routes, socket: SocketIoLayer) -> Router {
-    let routed = router.layer(from_fn(body::parse)).layer(socket).layer(from_fn(events::websocket_only));
+    let routed = router.layer(from_fn(body::set_aside)).layer(socket).layer(from_fn(events::websocket_only));
     let service = ServiceBuilder::new()
         .layer(from_fn(move |request, next| envelope::seal(about.clone(), request, next)))
         .layer(from_fn(cors::allow))

@@ -25,7 +25,7 @@ pub(super) async fn create(
     State(api): State<Api>,
     body: Body,
 ) -> Result<Json<Sandbox>, ApiError> {
-    let (new, linked) = body.read::<CreateSandbox>()?.check()?;
+    let (new, linked) = body.read::<CreateSandbox>().await?.check()?;
     if let Some(linked) = linked {
         api.control.sandbox(&caller, &linked).await?;
         return Err(ApiError::not_built("linkedSandbox is not built yet: create the sandbox without it"));
@@ -103,7 +103,7 @@ pub(super) async fn set_labels(
     Segments(sandbox): Segments<String>,
     body: Body,
 ) -> Result<Json<Sandbox>, ApiError> {
-    let SandboxLabels { labels } = body.read()?;
+    let SandboxLabels { labels } = body.read().await?;
     Ok(api.render(api.control.set_labels(&caller, &SandboxRef::new(sandbox), labels).await?))
 }
 
