@@ -14,6 +14,37 @@ const SKIP_ACTIVITY: HeaderName = HeaderName::from_static("x-daytona-skip-last-a
 const HOP_BY_HOP: [HeaderName; 6] =
     [header::CONNECTION, KEEP_ALIVE, header::TE, header::TRAILER, header::TRANSFER_ENCODING, header::UPGRADE];
 
+/// What an answer may not say to a browser below a path of harbor's own hosts: each would hold for the whole origin or
+/// host, which is not the sandbox's.
+const ORIGIN_WIDE: [HeaderName; 7] = [
+    header::SET_COOKIE,
+    header::STRICT_TRANSPORT_SECURITY,
+    header::ALT_SVC,
+    HeaderName::from_static("clear-site-data"),
+    HeaderName::from_static("service-worker-allowed"),
+    HeaderName::from_static("nel"),
+    HeaderName::from_static("report-to"),
+];
+
+/// How a browser says that it fetches the script of a service worker.
+const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
+
+/// Whether a browser asks for the script of a service worker. One registered below a path of harbor's own host could
+/// outlive the sandbox and see what is sent to that origin later.
+pub(crate) fn asks_for_service_worker(headers: &HeaderMap) -> bool {
+    headers.contains_key(SERVICE_WORKER)
+}
+
+/// Keeps what a sandbox serves below a path of harbor's own host from becoming an active document of that origin, or
+/// from speaking for it.
+pub(crate) fn confine(headers: &mut HeaderMap) {
+    for name in ORIGIN_WIDE {
+        headers.remove(name);
+    }
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
 /// Takes the header off that asks for the use not to be noted, and answers whether it does.
 pub(crate) fn take_skip_activity(headers: &mut HeaderMap) -> bool {
     headers.remove(SKIP_ACTIVITY).is_some_and(|value| value == "true")

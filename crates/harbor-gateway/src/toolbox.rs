@@ -17,7 +17,7 @@ use percent_encoding::percent_decode_str;
 use crate::credentials::{self, Credentials};
 use crate::forward::{self, Passage};
 use crate::refusal::{Dialect, Refusal};
-use crate::{Inner, guard};
+use crate::{Inner, guard, headers};
 
 const DIRECT: &str = "/toolbox/";
 const LEGACY: &str = "/api/toolbox/";
@@ -64,11 +64,17 @@ pub(crate) async fn pass(inner: &Inner, target: Target, mut request: Request) ->
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         return answer;
     }
+    if headers::asks_for_service_worker(request.headers()) {
+        let message = "a sandbox cannot have a service worker below a path of harbor's own host";
+        return Refusal::new(StatusCode::FORBIDDEN, message).answer(target.dialect, &method, &uri);
+    }
     let passed = match enter(inner, &target, &mut request).await {
         Ok(passage) => forward::to_toolbox(inner, passage, request).await.map_err(Refusal::from),
         Err(refusal) => Err(refusal),
     };
-    passed.unwrap_or_else(|refusal| refusal.answer(target.dialect, &method, &uri))
+    let mut answer = passed.unwrap_or_else(|refusal| refusal.answer(target.dialect, &method, &uri));
+    headers::confine(answer.headers_mut());
+    answer
 }
 
 async fn enter(inner: &Inner, target: &Target, request: &mut Request) -> Result<Passage, Refusal> {

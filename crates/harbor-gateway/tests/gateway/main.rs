@@ -5,6 +5,7 @@
 mod fixture;
 
 mod access;
+mod confinement;
 mod connections;
 mod cross_origin;
 mod deadlines;
