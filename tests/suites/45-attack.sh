@@ -8,6 +8,7 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/suites/lib/harbor.sh
 source tests/suites/lib/harbor.sh
 
+ensure_command chromium chromium || die "chromium is needed, and could not be installed"
 start_harbor
 export HARBOR_TEST_URL=$url HARBOR_TEST_PROXY_URL=$proxy_url HARBOR_TEST_KEY=$key HARBOR_TEST_BINARY=$harbor
 bystander=$(create '{"name": "bystander"}')
