@@ -251,6 +251,45 @@ async fn a_sandbox_shows_what_was_asked_for_and_no_secret() {
 }
 
 #[tokio::test]
+async fn what_has_no_effect_is_told_and_not_refused() {
+    let place = Place::new().await;
+    let check = async |method: &str, path: &str, body: Value, told: &[&str]| {
+        let answer = place.call(method, path, Some(body.clone())).await;
+        assert!(answer.status.is_success(), "{body}: {}", answer.text);
+        let found: Vec<&str> = answer.headers.get_all("warning").iter().map(|value| value.to_str().unwrap()).collect();
+        assert_eq!(found.len(), told.len(), "{body}: {found:?}");
+        for (found, part) in found.iter().zip(told) {
+            assert!(found.starts_with("299 harbor \"") && found.contains(part), "{found} lacks {part}");
+        }
+    };
+    // what clients send by themselves, the command line's defaults but for those that do nothing among it
+    let routine = json!({"env": {}, "labels": {}, "volumes": [], "autoStopInterval": 0, "autoDeleteInterval": -1,
+        "user": "daytona", "public": false, "snapshot": support::DEFAULT_SNAPSHOT});
+    check("POST", "/api/sandbox", routine, &[]).await;
+    let misspelt = json!({"autoStopIntervall": 1, "some\nthing": {"a": 1}, "env": {"any": "thing"}});
+    check("POST", "/api/sandbox", misspelt, &["ignored: autoStopIntervall, some\\nthing"]).await;
+    let idle = json!({"autoStopInterval": 15, "autoArchiveInterval": 10080, "autoDeleteInterval": 5});
+    let told = ["autoStopInterval is recorded", "autoArchiveInterval is recorded", "autoDeleteInterval is recorded"];
+    check("POST", "/api/sandbox", idle, &told).await;
+    check("POST", "/api/sandbox", json!({"public": true, "user": "root"}), &["public is", "user is told"]).await;
+    let older = json!({"snapshot": "daytonaio/sandbox:0.4.3"});
+    check("POST", "/api/sandbox", older, &["snapshot daytonaio/sandbox:0.4.3 is not here"]).await;
+    let by_id = json!({"snapshot": place.own_snapshot.id.to_string()});
+    check("POST", "/api/sandbox", by_id, &[]).await;
+    let key = json!({"name": "k", "permissions": [], "expires": "2030-01-01"});
+    check("POST", "/api/api-keys", key, &["ignored: expires"]).await;
+
+    for snapshot in ["daytonaio/sandbox:latest", "daytonaio/sandbox:0.4", "daytona-medum"] {
+        let refused = place.call("POST", "/api/sandbox", Some(json!({"snapshot": snapshot}))).await;
+        assert_eq!(refused.status, 400, "{snapshot}");
+        assert!(refused.json()["message"].as_str().unwrap().contains(snapshot), "{}", refused.text);
+    }
+    let nobody = place.call("POST", "/api/sandbox", Some(json!({"user": "nobody-here", "unknown": 1}))).await;
+    assert_eq!(nobody.status, 400);
+    assert!(!nobody.headers.contains_key("warning"));
+}
+
+#[tokio::test]
 async fn states_and_names_go_as_the_contract_says() {
     let place = Place::new().await;
     let check = async |method: &str, path: &str, status: u16, state: &str| {

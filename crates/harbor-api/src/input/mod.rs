@@ -7,6 +7,7 @@ mod date;
 mod path;
 mod query;
 mod receive;
+mod warnings;
 
 pub(crate) use allow_lists::{domains, networks};
 pub(crate) use body::{Body, whole};
@@ -14,3 +15,4 @@ pub(crate) use date::date;
 pub(crate) use path::Segments;
 pub(crate) use query::Query;
 pub(crate) use receive::{Bodies, Sender, Unread, receive};
+pub(crate) use warnings::{Warnings, tell};

@@ -11,10 +11,10 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::error::ApiError;
-use crate::input::{domains, networks, whole};
+use crate::input::{Warnings, domains, networks, whole};
 use crate::wire::sandboxes::SandboxVolume;
 
-/// What a new sandbox shall be. Unknown keys are ignored; null means absent.
+/// What a new sandbox shall be. Unknown keys are ignored with a warning; null means absent.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CreateSandbox {
@@ -105,6 +105,25 @@ enum OneOrMore {
 }
 
 impl CreateSandbox {
+    /// Tells what is accepted and recorded, because clients send it routinely, and has no effect yet.
+    pub(super) fn warn(&self, warnings: &Warnings) {
+        let set = |minutes: Option<i64>| minutes.is_some_and(|minutes| minutes > 0);
+        let idle = [
+            ("autoStopInterval", self.auto_stop_interval),
+            ("autoArchiveInterval", self.auto_archive_interval),
+            ("autoDeleteInterval", self.auto_delete_interval),
+        ];
+        for (field, _) in idle.into_iter().filter(|(_, minutes)| set(*minutes)) {
+            warnings.add(format!("{field} is recorded and not acted on yet: nothing happens to the sandbox by itself"));
+        }
+        if self.public == Some(true) {
+            warnings.add("public is recorded and has no effect yet: there are no previews");
+        }
+        if self.user.as_deref() == Some("root") {
+            warnings.add("user is told to the sandbox's processes, which run as the image's own user");
+        }
+    }
+
     /// Checks everything that needs no look at what exists, and answers what to ask control for, and the sandbox to
     /// link with, if any.
     pub(super) fn check(self) -> Result<(NewSandbox, Option<SandboxRef>), ApiError> {

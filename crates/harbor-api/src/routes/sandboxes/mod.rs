@@ -6,13 +6,14 @@ mod list;
 use axum::Json;
 use axum::extract::State;
 use harbor_control::{Allowed, Caller, DeleteSandboxes, WriteSandboxes};
+use harbor_model::ids::SnapshotId;
 use harbor_model::names::SandboxRef;
 use http::StatusCode;
 
 pub(super) use list::{__path_list, __path_list_numbered, list, list_numbered};
 
 use crate::error::ApiError;
-use crate::input::{Body, Query, Segments};
+use crate::input::{Body, Query, Segments, Warnings};
 use crate::state::Api;
 use crate::wire::Url;
 use crate::wire::sandboxes::{PortPreviewUrl, Sandbox, SandboxLabels};
@@ -24,13 +25,23 @@ pub(super) async fn create(
     caller: Allowed<WriteSandboxes>,
     State(api): State<Api>,
     body: Body,
+    warnings: Warnings,
 ) -> Result<Json<Sandbox>, ApiError> {
-    let (new, linked) = body.read::<CreateSandbox>().await?.check()?;
+    let asked = body.read::<CreateSandbox>().await?;
+    asked.warn(&warnings);
+    let (new, linked) = asked.check()?;
     if let Some(linked) = linked {
         api.control.sandbox(&caller, &linked).await?;
         return Err(ApiError::not_built("linkedSandbox is not built yet: create the sandbox without it"));
     }
-    Ok(api.render(api.control.create_sandbox(&caller, new).await?))
+    let snapshot = new.snapshot.clone().filter(|asked| !asked.trim().is_empty());
+    let made = api.control.create_sandbox(&caller, new).await?;
+    let by_id = |asked: &str| asked.parse::<SnapshotId>().is_ok();
+    if let Some(asked) = snapshot.filter(|asked| *asked != made.origin.snapshot && !by_id(asked)) {
+        let used = &made.origin.snapshot;
+        warnings.add(format!("snapshot {asked} is not here: the sandbox was made of {used}, which stands for it"));
+    }
+    Ok(api.render(made))
 }
 
 /// One sandbox, by id or name.
