@@ -11,6 +11,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use harbor_control::{Allowed, Caller, OwnOrganization, Requirement};
 use harbor_model::identity::Permission;
 use harbor_model::ids::OrganizationId;
+use harbor_serve::ConnectionSlot;
 use http::StatusCode;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -36,6 +37,11 @@ impl FromRequestParts<Api> for Caller {
             Some(key) => api.control.authenticate(key).await.map_err(ApiError::from),
             None => Err(ApiError::unauthenticated()),
         };
+        if caller.is_ok()
+            && let Some(slot) = parts.extensions.get::<ConnectionSlot>()
+        {
+            slot.vouch();
+        }
         let sender = if caller.is_ok() { Sender::Caller } else { Sender::Stranger };
         receive(parts, sender, &api.bodies).await?;
         caller

@@ -2,6 +2,7 @@
 
 use harbor_model::ids::InstanceId;
 use harbor_model::secrets::Secret;
+use harbor_serve::BodyBudget;
 
 /// What the API has to know of this installation.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct Config {
     pub health_key: Option<Secret>,
     /// Who signs people in.
     pub oidc: Option<Oidc>,
+    /// The bytes that bodies may hold while they are read.
+    pub bodies: BodyBudget,
 }
 
 /// Where clients find things. None ends in a slash.

@@ -17,6 +17,7 @@ use harbor_model::ids::OrganizationId;
 use harbor_model::sandboxes::SandboxEvent;
 use harbor_model::secrets::Secret;
 use harbor_model::{sandboxes, snapshots};
+use harbor_serve::ConnectionSlot;
 use http::StatusCode;
 use http::header::UPGRADE;
 use serde::{Deserialize, Serialize};
@@ -111,6 +112,9 @@ async fn admit(control: &Control, socket: &SocketRef, Credential { token }: Cred
         }
         Unauthorized
     })?;
+    if let Some(slot) = socket.req_parts().extensions.get::<ConnectionSlot>() {
+        slot.vouch();
+    }
     socket.extensions.insert(Listener { key: Secret::new(token), organization: caller.organization() });
     socket.join(caller.organization().to_string());
     Ok(())

@@ -18,6 +18,6 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(control: Control, config: Config, readiness: Arc<dyn Readiness>) -> Self {
-        Self { control, config: Arc::new(config), readiness, bodies: Bodies::default() }
+        Self { control, bodies: Bodies::within(config.bodies.clone()), config: Arc::new(config), readiness }
     }
 }

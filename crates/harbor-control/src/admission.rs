@@ -57,13 +57,32 @@ pub enum DialFailure {
     TimedOut,
 }
 
+/// What a sandbox is entered for. An admission for one purpose opens nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Calls of its toolbox.
+    Toolbox {
+        /// Where the toolbox listens on the sandbox's loopback.
+        port: u16,
+    },
+}
+
+impl Purpose {
+    fn port(self) -> u16 {
+        match self {
+            Self::Toolbox { port } => port,
+        }
+    }
+}
+
 /// Why [`Admission::open`] failed.
 pub type DialError = DialFailure;
 
-/// Leave to enter one sandbox, as it was when leave was given.
+/// Leave to enter one sandbox for one purpose, as the sandbox was when leave was given.
 pub struct Admission {
     control: Control,
     sandbox: Sandbox,
+    purpose: Purpose,
     /// The key that opened the way in, if one did.
     key: Option<KeyWatch>,
 }
@@ -79,12 +98,21 @@ impl Admission {
         &self.sandbox.toolbox_token
     }
 
-    /// Connects to `port` on the sandbox's loopback; at most five seconds.
-    pub async fn open(&self, port: u16) -> Result<Box<dyn Stream>, DialFailure> {
-        match tokio::time::timeout(DIAL_DEADLINE, self.control.inner.dial.dial(self.sandbox.id, port)).await {
+    /// Connects to the port that the purpose has on the sandbox's loopback; at most five seconds.
+    pub async fn open(&self) -> Result<Box<dyn Stream>, DialFailure> {
+        let dial = self.control.inner.dial.dial(self.sandbox.id, self.purpose.port());
+        match tokio::time::timeout(DIAL_DEADLINE, dial).await {
             Ok(outcome) => outcome,
             Err(_) => Err(DialFailure::TimedOut),
         }
+    }
+
+    /// Refuses in words when the sandbox, which was `started` when leave was given, no longer is.
+    pub async fn check_started(&self) -> Result<(), Error> {
+        let id = self.sandbox.id;
+        let found = self.control.store().sandbox(id).await?;
+        allowed(Operation::Enter, &found.ok_or_else(|| gone(id))?, now())?;
+        Ok(())
     }
 
     /// Completes when the key that opened the way in was deleted or has expired; never where something else did. What
@@ -123,10 +151,15 @@ impl Control {
     /// whatever is shown besides: were another credential tried, the key would travel on into the sandbox.
     ///
     /// Answers which of `credentials` it was, so that a door can take it out of what it forwards.
-    pub async fn admit(&self, credentials: &[Credential], sandbox: &SandboxRef) -> Result<(Admission, usize), Error> {
+    pub async fn admit(
+        &self,
+        credentials: &[Credential],
+        sandbox: &SandboxRef,
+        purpose: Purpose,
+    ) -> Result<(Admission, usize), Error> {
         for (index, credential) in credentials.iter().enumerate() {
             if let Some((found, key)) = self.try_credential(credential, sandbox).await? {
-                return Ok((self.enter(found, key)?, index));
+                return Ok((self.enter(found, key, purpose)?, index));
             }
         }
         let message = if credentials.is_empty() {
@@ -143,10 +176,11 @@ impl Control {
         &self,
         caller: &Allowed<WriteSandboxes>,
         sandbox: &SandboxRef,
+        purpose: Purpose,
     ) -> Result<Admission, Error> {
         let found = self.sandbox(caller, sandbox).await;
         match found {
-            Ok(found) => self.enter(found, caller.watch.clone()),
+            Ok(found) => self.enter(found, caller.watch.clone(), purpose),
             Err(error) if error.kind() == Kind::NotFound => Err(self.deleted(caller, sandbox).await?.unwrap_or(error)),
             Err(error) => Err(error),
         }
@@ -156,7 +190,7 @@ impl Control {
     async fn deleted(&self, caller: &Caller, sandbox: &SandboxRef) -> Result<Option<Error>, Error> {
         let Some(id) = sandbox.id() else { return Ok(None) };
         let row = self.store().sandbox(id).await?.filter(|row| row.organization == caller.organization);
-        Ok(row.map(|_| Error::not_found(format!("sandbox {id} is gone: it was deleted"))))
+        Ok(row.map(|_| gone(id)))
     }
 
     /// The sandbox if `credential` opens it, and the key that did.
@@ -201,8 +235,12 @@ impl Control {
         }
     }
 
-    fn enter(&self, sandbox: Sandbox, key: Option<KeyWatch>) -> Result<Admission, Error> {
+    fn enter(&self, sandbox: Sandbox, key: Option<KeyWatch>, purpose: Purpose) -> Result<Admission, Error> {
         allowed(Operation::Enter, &sandbox, now())?;
-        Ok(Admission { control: self.clone(), sandbox, key })
+        Ok(Admission { control: self.clone(), sandbox, purpose, key })
     }
+}
+
+fn gone(id: SandboxId) -> Error {
+    Error::not_found(format!("sandbox {id} is gone: it was deleted"))
 }

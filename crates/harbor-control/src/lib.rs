@@ -27,7 +27,7 @@ use harbor_model::resources::Resources;
 use harbor_model::secrets::Secret;
 use harbor_store::{Changes, Store};
 
-pub use admission::{Admission, Credential, Dial, DialError, DialFailure, Stream};
+pub use admission::{Admission, Credential, Dial, DialError, DialFailure, Purpose, Stream};
 pub use caller::{Administer, Allowed, Caller, DeleteSandboxes, Grant, OwnOrganization, Requirement, WriteSandboxes};
 pub use error::{Error, Kind};
 pub use harbor_store::Change;

@@ -7,46 +7,28 @@
 //! in; a client that goes away takes its request to the sandbox with it.
 //! Leaves out: TLS, which ends in front of harbor.
 //!
-//! Roads: [`toolbox`] by path; [`preview`] by host name, where login, cookies and the warning page will go as well.
-//! SSH becomes a module `ssh` beside them.
+//! `roads` has one module a road: the toolbox by path; previews by host name, where login, cookies and the warning page
+//! will go as well; SSH will stand beside them. `http` is what they share, and knows none of them.
 //!
 //! [`Admission`]: harbor_control::Admission
 
-mod activity;
-mod cors;
-mod credentials;
-mod follow;
-mod forward;
-mod guard;
-mod headers;
-mod host;
-mod pool;
-mod preview;
-mod refusal;
-mod serve;
-mod signed_url;
-mod tasks;
-mod toolbox;
-mod transfer;
-mod tunnel;
-mod upstream;
+mod http;
+mod roads;
 
 use std::sync::Arc;
 
+use ::http::{HeaderName, Method, StatusCode, header};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use harbor_control::Control;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
-pub use serve::serve;
-
-use crate::cors::Cors;
-use crate::pool::Pool;
-use crate::refusal::{Dialect, Refusal};
-use crate::tasks::Tasks;
-use crate::toolbox::Target;
+use crate::http::cors::Cors;
+use crate::http::forward::Forwarder;
+use crate::http::refusal::{Dialect, Refusal};
+use crate::roads::preview;
+use crate::roads::toolbox::{self, ToolboxRoad};
 
 /// What the gateway has to know of this installation.
 #[derive(Clone, Debug)]
@@ -57,6 +39,8 @@ pub struct Config {
     pub toolbox_token_header: HeaderName,
     /// Header that asks a toolbox for a log as it is written.
     pub toolbox_follow_header: HeaderName,
+    /// Connections into sandboxes that may be kept idle for later requests.
+    pub most_idle_connections: usize,
     /// harbor's version, as `GET /health` answers it.
     pub version: String,
 }
@@ -68,23 +52,24 @@ pub struct Gateway {
     inner: Arc<Inner>,
 }
 
-pub(crate) struct Inner {
-    pub(crate) control: Control,
-    pub(crate) config: Config,
-    /// What a toolbox reads as `Host`.
-    pub(crate) toolbox_host: HeaderValue,
-    pub(crate) pool: Arc<Pool>,
-    pub(crate) tasks: Arc<Tasks>,
+struct Inner {
+    toolbox: ToolboxRoad,
+    version: String,
 }
 
 impl Gateway {
     /// Doors to the sandboxes that `control` admits to.
     pub fn new(control: Control, config: Config) -> Self {
-        let toolbox_host = HeaderValue::from_str(&format!("localhost:{}", config.toolbox_port))
-            .unwrap_or(HeaderValue::from_static("localhost"));
-        let tasks = Arc::new(Tasks::default());
-        let pool = Arc::new(Pool::new(Arc::clone(&tasks)));
-        Self { inner: Arc::new(Inner { control, config, toolbox_host, pool, tasks }) }
+        let Config { toolbox_port, toolbox_token_header, toolbox_follow_header, most_idle_connections, version } =
+            config;
+        let toolbox = ToolboxRoad {
+            control,
+            forwarder: Forwarder::new(most_idle_connections),
+            port: toolbox_port,
+            token_header: toolbox_token_header,
+            follow_header: toolbox_follow_header,
+        };
+        Self { inner: Arc::new(Inner { toolbox, version }) }
     }
 
     /// Everything that the proxy's listener answers (contract, edges §1.1): preview hosts, `/toolbox/{sandboxId}/…`,
@@ -111,7 +96,7 @@ async fn on_proxy(State(Gateway { inner }): State<Gateway>, mut request: Request
         return answer;
     }
     let mut response = match toolbox::direct(request.uri().path()) {
-        Some(target) => pass(&inner, target, request).await,
+        Some(target) => inner.toolbox.pass(target, request).await,
         None if request.uri().path() == "/health" && is_read(request.method()) => health(&inner),
         None => not_found(&request),
     };
@@ -131,17 +116,13 @@ async fn on_api(State(Gateway { inner }): State<Gateway>, mut request: Request, 
     if let Some(answer) = cors.preflight(&request) {
         return answer;
     }
-    let mut response = pass(&inner, target, request).await;
+    let mut response = inner.toolbox.pass(target, request).await;
     cors.dress(&mut response);
     response
 }
 
-async fn pass(inner: &Inner, target: Target, request: Request) -> Response {
-    toolbox::pass(inner, target, request).await
-}
-
 fn health(inner: &Inner) -> Response {
-    let body = serde_json::json!({ "status": "ok", "version": inner.config.version }).to_string();
+    let body = serde_json::json!({ "status": "ok", "version": inner.version }).to_string();
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 

@@ -17,6 +17,7 @@ use harbor_model::resources::Resources;
 use harbor_model::snapshots::SnapshotState;
 use harbor_reconcile::Reconciler;
 use harbor_runner::{About, Runner};
+use harbor_serve::Budget;
 use harbor_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -57,6 +58,7 @@ pub(crate) async fn serve(
     ready: oneshot::Sender<Ready>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let budget = Budget::of_process()?;
     progress.say("opening ports");
     let (api_listeners, api) = listen(config, Service::Api).await?;
     let (proxy_listeners, proxy) = listen(config, Service::Proxy).await?;
@@ -75,8 +77,9 @@ pub(crate) async fn serve(
     let reconciler = Reconciler::new(store, runner.clone(), reconcile_config(config, &about));
 
     let readiness = Arc::new(joins::Ready::new(runner.clone(), control.clone(), reconciler.clone()));
-    let (router, events) = harbor_api::router(control.clone(), api_config(config, secrets, &api, &proxy), readiness);
-    let gateway = Gateway::new(control.clone(), gateway_config());
+    let (router, events) =
+        harbor_api::router(control.clone(), api_config(config, secrets, &api, &proxy, &budget), readiness);
+    let gateway = Gateway::new(control.clone(), gateway_config(&budget));
     let mut crew = Supervisor::default();
     let router = gateway.beside(router);
     crew.spawn(
@@ -87,8 +90,8 @@ pub(crate) async fn serve(
         events.publish(stop.cancelled_owned()).await;
         Ok(())
     });
-    doors(&mut crew, "api", api_listeners, &router);
-    doors(&mut crew, "proxy", proxy_listeners, &gateway.proxy());
+    doors(&mut crew, "api", api_listeners, &router, &budget);
+    doors(&mut crew, "proxy", proxy_listeners, &gateway.proxy(), &budget);
     let services = vec![api, proxy];
     let engine = format!("Docker {} (API {})", about.version, about.api);
     let image = config.daytona.default_snapshot.clone();
@@ -106,11 +109,11 @@ pub(crate) async fn serve(
 }
 
 /// Serves `router` on each of `listeners`.
-fn doors(crew: &mut Supervisor, name: &str, listeners: Vec<TcpListener>, router: &Router) {
+fn doors(crew: &mut Supervisor, name: &str, listeners: Vec<TcpListener>, router: &Router, budget: &Budget) {
     for listener in listeners {
-        let router = router.clone();
+        let (router, budget) = (router.clone(), budget.clone());
         crew.spawn(name, |stop| async move {
-            harbor_gateway::serve(listener, router, stop.cancelled_owned()).await;
+            harbor_serve::serve(listener, router, &budget, stop.cancelled_owned()).await;
             Ok(())
         });
     }
@@ -179,7 +182,13 @@ fn reconcile_config(config: &Config, about: &About) -> harbor_reconcile::Config 
     }
 }
 
-fn api_config(config: &Config, secrets: &Secrets, api: &Listening, proxy: &Listening) -> harbor_api::Config {
+fn api_config(
+    config: &Config,
+    secrets: &Secrets,
+    api: &Listening,
+    proxy: &Listening,
+    budget: &Budget,
+) -> harbor_api::Config {
     let port = |listening: &Listening| listening.addresses.first().map_or(0, std::net::SocketAddr::port);
     let (api, proxy) = (port(api), port(proxy));
     let api_url = config.api_url(api);
@@ -201,14 +210,16 @@ fn api_config(config: &Config, secrets: &Secrets, api: &Listening, proxy: &Liste
         instance: secrets.instance,
         health_key: None,
         oidc: None,
+        bodies: budget.bodies().clone(),
     }
 }
 
-fn gateway_config() -> harbor_gateway::Config {
+fn gateway_config(budget: &Budget) -> harbor_gateway::Config {
     harbor_gateway::Config {
         toolbox_port: harbor_protocol::toolbox::PORT,
         toolbox_token_header: http::HeaderName::from_static(harbor_protocol::toolbox::TOKEN_HEADER),
         toolbox_follow_header: http::HeaderName::from_static(harbor_protocol::toolbox::FOLLOW_HEADER),
+        most_idle_connections: budget.idle_connections(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

@@ -153,6 +153,20 @@ def toolbox():
         call(f"harbor's own {path}", [400, 401, 403, 404], "POST", path, {"protocol": 1, "sandbox": SANDBOX, "token": "mine"})
 
 
+def early():
+    """An answer that is ready before all of the body was sent reaches the client, every time."""
+    for method, path, statuses in [
+        ("POST", "/nowhere", [404]), ("PUT", "/process/execute", [404, 405]), ("POST", "/files/upload", [400]),
+    ]:
+        seen = set()
+        for _ in range(25):
+            try:
+                seen.add(ask(PROXY, method, f"/toolbox/{SANDBOX}{path}", JSON, b"x" * 1_000_000)[0])
+            except OSError as error:
+                seen.add(repr(error))
+        report(f"{method} {path} with 1 MB, 25 times", None if seen <= set(statuses) else f"answered {seen}")
+
+
 def raw(what, data, base, expected=(b"HTTP/1.1 4", b"")):
     """Bytes that are no request: an error or a closed connection, soon."""
     address = urlsplit(base)
@@ -186,6 +200,9 @@ def wire():
         raw(f"{name}: a broken chunk",
             b"POST /api/sandbox HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + KEY.encode()
             + b"\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", base)
+        raw(f"{name}: quotes and angle brackets in a target",
+            b"GET /api/sandbox?labels={\"a\":\"<b>\"} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer "
+            + KEY.encode() + b"\r\n\r\n", base, (b"HTTP/1.1 200 ",) if name == "api" else (b"HTTP/1.1 404 ",))
         raw(f"{name}: no host", b"GET /api/sandbox HTTP/1.1\r\n\r\n", base)
     held = []
     for _ in range(300):  # half-open connections must not keep others out
@@ -199,7 +216,7 @@ def wire():
         connection.close()
 
 
-for group in (credentials, bodies, routes, queries, toolbox, wire):
+for group in (credentials, bodies, routes, queries, toolbox, early, wire):
     group()
 print(f"{passed} passed, {failed} failed")
 sys.exit(failed > 0)

@@ -12,12 +12,13 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::MatchedPath;
 use bytes::{Bytes, BytesMut};
+use harbor_serve::{BodyBudget, BodyShare};
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use serde::de::IgnoredAny;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::error::ApiError;
 
@@ -38,18 +39,6 @@ const DEADLINE: Duration = Duration::from_mins(1);
 
 /// How long the body of a stranger may take to arrive.
 const DEADLINE_FOR_STRANGERS: Duration = Duration::from_secs(10);
-
-/// Bytes that all bodies together may hold beyond the first [`UNCOUNTED`] of each.
-const BUDGET: usize = 64 * 1024 * 1024;
-
-/// How long a body waits for its share of the budget.
-const BUDGET_WAIT: Duration = Duration::from_secs(5);
-
-/// Bytes of each body that no budget counts, so that small requests are served while large ones wait.
-const UNCOUNTED: usize = 16 * 1024;
-
-/// The unit in which the budget is counted, bytes.
-const UNIT: usize = 1024;
 
 /// Bytes that are parsed at once; more go to a thread of their own.
 const PARSED_AT_ONCE: usize = 16 * 1024;
@@ -74,13 +63,13 @@ impl Unread {
 /// What all bodies that are being read share.
 #[derive(Clone)]
 pub(crate) struct Bodies {
-    budget: Arc<Semaphore>,
+    budget: BodyBudget,
     parsers: Arc<Semaphore>,
 }
 
-impl Default for Bodies {
-    fn default() -> Self {
-        Self { budget: Arc::new(Semaphore::new(BUDGET / UNIT)), parsers: Arc::new(Semaphore::new(PARSERS)) }
+impl Bodies {
+    pub(crate) fn within(budget: BodyBudget) -> Self {
+        Self { budget, parsers: Arc::new(Semaphore::new(PARSERS)) }
     }
 }
 
@@ -99,7 +88,7 @@ pub(crate) struct Received {
     json: Bytes,
     parsers: Arc<Semaphore>,
     /// Given back when the last clone goes.
-    _share: Option<Arc<OwnedSemaphorePermit>>,
+    _share: Arc<BodyShare>,
 }
 
 impl Received {
@@ -135,7 +124,7 @@ pub(crate) async fn receive(parts: &mut Parts, sender: Sender, bodies: &Bodies) 
         Sender::Stranger => (MOST_FROM_STRANGERS, DEADLINE_FOR_STRANGERS),
     };
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    let mut share = Share { budget: Arc::clone(&bodies.budget), held: None };
+    let mut share = bodies.budget.share();
     let collected = if length.is_some_and(|length| length > limit as u64) {
         None
     } else {
@@ -155,7 +144,7 @@ pub(crate) async fn receive(parts: &mut Parts, sender: Sender, bodies: &Bodies) 
         return Ok(());
     }
     let parsers = Arc::clone(&bodies.parsers);
-    let received = Received { json, parsers, _share: share.held.map(Arc::new) };
+    let received = Received { json, parsers, _share: Arc::new(share) };
     received.clone().parse(check_syntax).await?;
     parts.extensions.insert(received);
     Ok(())
@@ -167,7 +156,7 @@ fn limit(parts: &Parts) -> usize {
 }
 
 /// All of the body; none when it is longer than `limit` bytes.
-async fn collect(mut body: Body, limit: usize, share: &mut Share) -> Result<Option<Bytes>, ApiError> {
+async fn collect(mut body: Body, limit: usize, share: &mut BodyShare) -> Result<Option<Bytes>, ApiError> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| ApiError::invalid("the body ended early"))?;
@@ -175,35 +164,11 @@ async fn collect(mut body: Body, limit: usize, share: &mut Share) -> Result<Opti
         if whole.len() + piece.len() > limit {
             return Ok(None);
         }
-        share.cover(whole.len() + piece.len()).await?;
+        let covered = share.cover(whole.len() + piece.len()).await;
+        covered.map_err(|spent| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, spent.to_string()))?;
         whole.extend_from_slice(&piece);
     }
     Ok(Some(whole.freeze()))
-}
-
-/// One body's part of the budget.
-struct Share {
-    budget: Arc<Semaphore>,
-    held: Option<OwnedSemaphorePermit>,
-}
-
-impl Share {
-    /// Takes what is missing for a body of so many bytes; 503 when others hold it for too long.
-    async fn cover(&mut self, bytes: usize) -> Result<(), ApiError> {
-        let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let missing = bytes.saturating_sub(UNCOUNTED).div_ceil(UNIT).saturating_sub(held);
-        let Some(missing) = u32::try_from(missing).ok().filter(|missing| *missing > 0) else { return Ok(()) };
-        let taken = tokio::time::timeout(BUDGET_WAIT, Arc::clone(&self.budget).acquire_many_owned(missing)).await;
-        let Ok(Ok(taken)) = taken else {
-            let message = "too many large bodies are on their way: try again in a moment";
-            return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message));
-        };
-        match &mut self.held {
-            Some(held) => held.merge(taken),
-            None => self.held = Some(taken),
-        }
-        Ok(())
-    }
 }
 
 /// Looks at every byte and keeps none, however deep the body is nested.
@@ -247,37 +212,33 @@ mod tests {
     #[tokio::test]
     async fn of_a_stranger_a_few_kilobytes_are_read() {
         let (body, asked) = endless(4096);
-        assert_eq!(check(Sender::Stranger, body, &Bodies::default()).await, Ok(false));
+        assert_eq!(check(Sender::Stranger, body, &Bodies::within(BodyBudget::default())).await, Ok(false));
         assert!(asked.load(Ordering::Relaxed) * PIECE <= MOST_FROM_STRANGERS + PIECE);
         for (body, outcome) in [("{\"name\":", Err(400)), ("{}", Ok(true)), (" ", Ok(false)), ("name=x", Err(400))] {
-            assert_eq!(check(Sender::Stranger, Body::from(body), &Bodies::default()).await, outcome, "{body}");
+            assert_eq!(
+                check(Sender::Stranger, Body::from(body), &Bodies::within(BodyBudget::default())).await,
+                outcome,
+                "{body}"
+            );
         }
     }
 
     #[tokio::test]
     async fn of_a_caller_as_much_as_the_route_needs() {
         let (body, asked) = endless(4096);
-        assert_eq!(check(Sender::Caller, body, &Bodies::default()).await, Err(413));
+        assert_eq!(check(Sender::Caller, body, &Bodies::within(BodyBudget::default())).await, Err(413));
         assert!(asked.load(Ordering::Relaxed) * PIECE <= MOST + PIECE);
         let long = format!("[{}0]", "0,".repeat(100_000));
-        assert_eq!(check(Sender::Caller, Body::from(long), &Bodies::default()).await, Ok(true));
+        assert_eq!(check(Sender::Caller, Body::from(long), &Bodies::within(BodyBudget::default())).await, Ok(true));
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
-        assert_eq!(check(Sender::Caller, Body::from(deep), &Bodies::default()).await, Ok(true));
-        assert_eq!(check(Sender::Caller, Body::from("[".repeat(100_000)), &Bodies::default()).await, Err(400));
-        assert_eq!(check(Sender::Caller, Body::from(&b"{\"a\":\"\xff\"}"[..]), &Bodies::default()).await, Err(400));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn all_bodies_share_one_budget() {
-        let bodies = Bodies { budget: Arc::new(Semaphore::new(100)), ..Bodies::default() };
-        let json = |bytes: usize| Body::from(format!("\"{}\"", "x".repeat(bytes)));
-        let held = Arc::clone(&bodies.budget).acquire_many_owned(90).await.unwrap();
-        assert_eq!(check(Sender::Caller, json(UNCOUNTED + 20 * UNIT), &bodies).await, Err(503));
-        assert_eq!(check(Sender::Caller, json(UNCOUNTED / 2), &bodies).await, Ok(true), "small ones are not counted");
-        drop(held);
-        for _ in 0..10 {
-            assert_eq!(check(Sender::Caller, json(UNCOUNTED + 80 * UNIT), &bodies).await, Ok(true));
-        }
-        assert_eq!(bodies.budget.available_permits(), 100);
+        assert_eq!(check(Sender::Caller, Body::from(deep), &Bodies::within(BodyBudget::default())).await, Ok(true));
+        assert_eq!(
+            check(Sender::Caller, Body::from("[".repeat(100_000)), &Bodies::within(BodyBudget::default())).await,
+            Err(400)
+        );
+        assert_eq!(
+            check(Sender::Caller, Body::from(&b"{\"a\":\"\xff\"}"[..]), &Bodies::within(BodyBudget::default())).await,
+            Err(400)
+        );
     }
 }

@@ -208,6 +208,7 @@ fn config(origin: &str) -> Config {
         instance: InstanceId::random(),
         health_key: Some(Secret::new(HEALTH_KEY)),
         oidc: None,
+        bodies: harbor_serve::BodyBudget::default(),
     }
 }
 

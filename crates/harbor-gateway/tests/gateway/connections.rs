@@ -24,6 +24,14 @@ async fn post(started: &Started, body: impl Into<Body>) -> (StatusCode, Bytes) {
     (answer.status, answer.body)
 }
 
+/// A missing answer is told in words.
+#[track_caller]
+fn check_words(body: &[u8]) {
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap();
+    assert_eq!((&body["statusCode"], &body["code"]), (&502.into(), &"BAD_GATEWAY".into()), "{body}");
+    assert!(body["message"].as_str().is_some_and(|message| message.len() > "bad gateway: ".len()), "{body}");
+}
+
 #[tokio::test]
 async fn one_connection_serves_many_requests_of_many_clients() {
     let started = Started::with_mirror().await;
@@ -102,7 +110,8 @@ async fn a_small_request_is_repeated_when_an_idle_connection_was_dead() {
 async fn a_large_request_is_not_repeated() {
     let started = dies_over_its_second_request().await;
     let (status, body) = post(&started, "b".repeat(256 * 1024 + 1)).await;
-    assert_eq!((status, body.len(), started.dialled()), (StatusCode::BAD_GATEWAY, 0, 1));
+    assert_eq!((status, started.dialled()), (StatusCode::BAD_GATEWAY, 1));
+    check_words(&body);
 }
 
 #[tokio::test]
@@ -110,7 +119,8 @@ async fn nothing_is_repeated_over_a_new_connection() {
     let toolbox = scripted::toolbox(|_, mut stream| async move { drop(scripted::read(&mut stream).await) }).await;
     let started = Started::with_toolbox_at(toolbox).await;
     let (status, body) = post(&started, "x").await;
-    assert_eq!((status, body.len(), started.dialled()), (StatusCode::BAD_GATEWAY, 0, 1));
+    assert_eq!((status, started.dialled()), (StatusCode::BAD_GATEWAY, 1));
+    check_words(&body);
 }
 
 #[tokio::test]
@@ -118,7 +128,8 @@ async fn a_toolbox_that_does_not_listen_is_a_bad_gateway() {
     let nobody = listener().await.local_addr().unwrap();
     let started = Started::with_toolbox_at(nobody).await;
     let (status, body) = post(&started, "x").await;
-    assert_eq!((status, body.len()), (StatusCode::BAD_GATEWAY, 0));
+    assert_eq!(status, StatusCode::BAD_GATEWAY);
+    check_words(&body);
 }
 
 #[tokio::test]
@@ -230,4 +241,77 @@ async fn a_client_that_asks_first_is_told_to_go_on_once_it_is_let_in() {
 fn raw_head(method: &str, target: &str, headers: &[(&str, &str)]) -> String {
     let headers: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\n{}\r\n", headers.concat())
+}
+
+/// Answers 404 as soon as it has read the head, and closes, as a server does that does not read the rest.
+async fn answers_early() -> Started {
+    let toolbox = scripted::toolbox(|_, mut stream| async move {
+        let mut head = Vec::new();
+        while !head.windows(4).any(|four| four == b"\r\n\r\n") {
+            if stream.read_buf(&mut head).await.unwrap_or(0) == 0 {
+                return;
+            }
+        }
+        let answer = b"HTTP/1.1 404 Not Found\r\ncontent-length: 4\r\nconnection: close\r\n\r\nnone";
+        stream.write_all(answer).await.unwrap();
+    });
+    Started::with_toolbox_at(toolbox.await).await
+}
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_body_is_passed_on() {
+    let started = answers_early().await;
+    for _ in 0..25 {
+        let answer = post(&started, "x".repeat(1_000_000)).await;
+        assert_eq!(answer, (StatusCode::NOT_FOUND, Bytes::from("none")));
+    }
+}
+
+#[tokio::test]
+async fn a_sandbox_that_is_stopped_meanwhile_is_told_by_its_state() {
+    let (told, mut asked) = mpsc::unbounded_channel();
+    let (go, gone) = tokio::sync::watch::channel(());
+    let toolbox = scripted::toolbox(move |_, mut stream| {
+        let (told, mut gone) = (told.clone(), gone.clone());
+        async move {
+            scripted::read(&mut stream).await;
+            told.send(()).unwrap();
+            gone.changed().await.unwrap();
+        }
+    });
+    let started = Started::with_toolbox_at(toolbox.await).await;
+    let stops = async {
+        asked.recv().await.unwrap();
+        started.change(|sandbox| sandbox.desired = harbor_model::sandboxes::Desired::Stopped).await;
+        go.send(()).unwrap();
+    };
+    let ((status, body), ()) = tokio::join!(post(&started, "x"), stops);
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+    assert!(body["message"].as_str().unwrap().contains("not started"), "{body}");
+}
+
+#[tokio::test]
+async fn interim_answers_end_somewhere() {
+    let toolbox = scripted::toolbox(|_, mut stream| async move {
+        scripted::read(&mut stream).await;
+        let many = "HTTP/1.1 102 Processing\r\n\r\n".repeat(1000);
+        while stream.write_all(many.as_bytes()).await.is_ok() {}
+    });
+    let started = Started::with_toolbox_at(toolbox.await).await;
+    let (status, body) = tokio::time::timeout(Duration::from_secs(10), post(&started, "x")).await.unwrap();
+    assert_eq!(status, StatusCode::BAD_GATEWAY);
+    check_words(&body);
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_its_clients_fault() {
+    let started = Started::with_mirror().await;
+    let headers = [("authorization", &*bearer(KEY)), ("transfer-encoding", "chunked")];
+    let mut client = TcpStream::connect(started.proxy).await.unwrap();
+    client.write_all(raw_head("POST", &started.path("/x"), &headers).as_bytes()).await.unwrap();
+    client.write_all(b"3\r\nabc\r\nnonsense\r\n").await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(Duration::from_secs(5), client.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }

@@ -21,6 +21,7 @@ use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{Boot, Desired, Generation, Network, Origin, Sandbox, Seen, Settings};
 use harbor_model::secrets::Secret;
 use harbor_model::{Timestamp, to_millisecond};
+use harbor_serve::Budget;
 use harbor_store::Store;
 use http::{HeaderMap, HeaderName, StatusCode, Uri};
 use http_body_util::BodyExt as _;
@@ -94,6 +95,7 @@ impl Started {
             toolbox_port: PORT,
             toolbox_token_header: TOKEN_HEADER.parse().unwrap(),
             toolbox_follow_header: FOLLOW_HEADER.parse().unwrap(),
+            most_idle_connections: 100,
             version: "1.2.3".into(),
         };
         let gateway = Gateway::new(control.clone(), config);
@@ -101,8 +103,11 @@ impl Started {
         let (proxy_listener, api_listener) = (listener().await, listener().await);
         let (proxy, api_address) = (proxy_listener.local_addr().unwrap(), api_listener.local_addr().unwrap());
         let mut servers = JoinSet::new();
-        servers.spawn(harbor_gateway::serve(proxy_listener, gateway.proxy(), pending()));
-        servers.spawn(harbor_gateway::serve(api_listener, gateway.beside(api), pending()));
+        let budget = Budget::of_open_files(1024).unwrap();
+        for (listener, router) in [(proxy_listener, gateway.proxy()), (api_listener, gateway.beside(api))] {
+            let budget = budget.clone();
+            servers.spawn(async move { harbor_serve::serve(listener, router, &budget, pending()).await });
+        }
         Self { proxy, api: api_address, store, control, sandbox, dials, _directory: directory, _servers: servers }
     }
 

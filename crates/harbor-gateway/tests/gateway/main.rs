@@ -8,7 +8,6 @@ mod access;
 mod confinement;
 mod connections;
 mod cross_origin;
-mod deadlines;
 mod key_end;
 mod passing;
 mod real_toolbox;

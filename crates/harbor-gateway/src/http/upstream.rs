@@ -1,4 +1,5 @@
-//! One request to a toolbox: over an idle connection or a new one, once more where the idle one turns out dead.
+//! One request to a server in a sandbox: over an idle connection or a new one, once more where the idle one turns out
+//! dead.
 
 use std::error::Error as _;
 use std::io;
@@ -12,14 +13,15 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
 
-use crate::Inner;
-use crate::pool::{Connection, Lease};
-use crate::transfer::Upload;
+use super::dialled::{Dialled, Patience};
+use super::pool::{Connection, Lease, Pool};
+use super::tasks::Tasks;
+use super::upload::Upload;
 
 /// The most that a connection buffers in either direction, and with it the longest head of an answer, bytes.
 const BUFFER: usize = 128 * 1024;
 
-/// Why a toolbox gave no answer.
+/// Why a server in a sandbox gave no answer.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// It was not reached.
@@ -33,20 +35,25 @@ pub(crate) enum Failure {
 /// A request that an idle connection did not take is sent again on a new one. One that it took and died over without a
 /// word is sent again if its body can be (contract, edges §1.12).
 pub(crate) async fn exchange(
-    inner: &Inner,
+    pool: &Arc<Pool>,
+    tasks: &Tasks,
     admission: &Arc<Admission>,
     head: Parts,
     body: Body,
 ) -> Result<(Response<Incoming>, Lease), Failure> {
     let upload = Upload::new(body);
-    let lease = |connection| Lease::new(&inner.pool, admission, connection);
-    let Some(mut connection) = inner.pool.take(admission) else {
-        let (response, connection) = send_fresh(inner, admission, Request::from_parts(head, upload)).await?;
+    let lease = |connection| Lease::new(pool, admission, connection);
+    let Some(mut connection) = pool.take(admission) else {
+        let (response, connection) = send_fresh(tasks, admission, Request::from_parts(head, upload)).await?;
         return Ok((response, lease(connection)));
     };
     let spare = upload.repeat().map(|repeat| (head.clone(), repeat));
-    let mut refused = match connection.try_send_request(Request::from_parts(head, upload)).await {
-        Ok(response) => return Ok((response, lease(connection))),
+    connection.patience.begin();
+    let mut refused = match connection.sender.try_send_request(Request::from_parts(head, upload)).await {
+        Ok(response) => {
+            connection.patience.end();
+            return Ok((response, lease(connection)));
+        }
         Err(refused) => refused,
     };
     let again = match (refused.take_message(), spare) {
@@ -55,25 +62,29 @@ pub(crate) async fn exchange(
         (None, _) => return Err(Failure::Broken(refused.into_error())),
     };
     tracing::debug!(sandbox = %admission.sandbox().id, "an idle connection was dead; asking again");
-    let (response, connection) = send_fresh(inner, admission, again).await?;
+    let (response, connection) = send_fresh(tasks, admission, again).await?;
     Ok((response, lease(connection)))
 }
 
 async fn send_fresh(
-    inner: &Inner,
+    tasks: &Tasks,
     admission: &Admission,
     request: Request<Upload>,
 ) -> Result<(Response<Incoming>, Connection), Failure> {
-    let stream = admission.open(inner.config.toolbox_port).await.map_err(Failure::Dial)?;
-    let (mut connection, driver) =
+    let stream = admission.open().await.map_err(Failure::Dial)?;
+    let patience = Patience::default();
+    patience.begin();
+    let stream = Dialled::new(stream, patience.clone());
+    let (mut sender, driver) =
         Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(stream)).await.map_err(Failure::Broken)?;
-    inner.tasks.spawn(async move {
+    tasks.spawn(async move {
         if let Err(error) = driver.with_upgrades().await {
             tracing::debug!(%error, "a connection into a sandbox broke"); // its request hears of it
         }
     });
-    let response = connection.send_request(request).await.map_err(Failure::Broken)?;
-    Ok((response, connection))
+    let response = sender.send_request(request).await.map_err(Failure::Broken)?;
+    patience.end();
+    Ok((response, Connection { sender, patience }))
 }
 
 /// Whether the connection was closed from the other side before anything came back.

@@ -3,19 +3,11 @@
 //! To a toolbox `follow=true` on plain HTTP means nothing, unless harbor's own header says that the caller was promised
 //! a stream. It is promised on the route of one command, and nowhere else.
 
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, Method, Uri, header};
 
-/// Sets harbor's header where a stream is promised; what the client sent in it does not count.
-pub(crate) fn ask_for_stream(header: &HeaderName, head: &mut Parts) {
-    head.headers.remove(header);
-    if head.method == Method::GET
-        && is_log_of_command(head.uri.path())
-        && follows(&head.uri)
-        && !upgrades(&head.headers)
-    {
-        head.headers.insert(header, HeaderValue::from_static("true"));
-    }
+/// Whether the caller of this route of the toolbox was promised a stream.
+pub(crate) fn is_promised(method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
+    method == Method::GET && is_log_of_command(uri.path()) && follows(uri) && !upgrades(headers)
 }
 
 /// Reads `/process/session/{sessionId}/command/{commandId}/logs`.
@@ -36,19 +28,16 @@ fn upgrades(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
+    use http::{HeaderName, HeaderValue, Request};
 
     use super::*;
-
-    const HEADER: HeaderName = HeaderName::from_static("x-follow");
 
     fn asked(method: &str, uri: &str, headers: &[(&'static str, &'static str)]) -> bool {
         let (mut head, ()) = Request::builder().method(method).uri(uri).body(()).unwrap().into_parts();
         head.headers.extend(
             headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))),
         );
-        ask_for_stream(&HEADER, &mut head);
-        head.headers.contains_key(HEADER)
+        is_promised(&head.method, &head.uri, &head.headers)
     }
 
     #[test]
@@ -64,7 +53,7 @@ mod tests {
             "/process/session/s/command/c/logs/x?follow=true",
             "/process/session//command/c/logs?follow=true",
         ] {
-            assert!(!asked("GET", uri, &[("x-follow", "true")]), "{uri}");
+            assert!(!asked("GET", uri, &[]), "{uri}");
         }
         assert!(!asked("POST", "/process/session/s/command/c/logs?follow=true", &[]));
         assert!(!asked("GET", "/process/session/s/command/c/logs?follow=true", &[("upgrade", "WebSocket")]));

@@ -15,8 +15,9 @@ use harbor_model::secrets::Secret;
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
-use crate::tasks::Tasks;
-use crate::transfer::Upload;
+use super::dialled::Patience;
+use super::tasks::Tasks;
+use super::upload::Upload;
 
 /// How long a connection waits for its next request. The toolbox waits longer.
 const IDLE: Duration = Duration::from_secs(30);
@@ -25,14 +26,19 @@ const IDLE: Duration = Duration::from_secs(30);
 const SWEEP: Duration = Duration::from_secs(10);
 
 const MOST_PER_SANDBOX: usize = 16;
-const MOST: usize = 512;
 
 /// An HTTP connection into a sandbox, driven by a task of its own.
-pub(crate) type Connection = SendRequest<Upload>;
+pub(crate) struct Connection {
+    pub(crate) sender: SendRequest<Upload>,
+    /// What its stream is told while an answer is waited for.
+    pub(crate) patience: Patience,
+}
 
 /// The idle connections of all sandboxes.
 pub(crate) struct Pool {
     tasks: Arc<Tasks>,
+    /// Idle connections of all sandboxes together.
+    most: usize,
     state: Mutex<State>,
 }
 
@@ -72,8 +78,8 @@ impl Shelf {
 
     /// The newest connection that is ready; those that turn out closed are dropped.
     fn take(&mut self, now: Instant) -> Option<Connection> {
-        self.idle.retain(|idle| !idle.connection.is_closed() && now - idle.since < IDLE);
-        let ready = self.idle.iter().rposition(|idle| idle.connection.is_ready())?;
+        self.idle.retain(|idle| !idle.connection.sender.is_closed() && now - idle.since < IDLE);
+        let ready = self.idle.iter().rposition(|idle| idle.connection.sender.is_ready())?;
         Some(self.idle.remove(ready).connection)
     }
 }
@@ -86,8 +92,8 @@ fn boot(sandbox: &Sandbox) -> Option<&Boot> {
 }
 
 impl Pool {
-    pub(crate) fn new(tasks: Arc<Tasks>) -> Self {
-        Self { tasks, state: Mutex::default() }
+    pub(crate) fn new(tasks: Arc<Tasks>, most: usize) -> Self {
+        Self { tasks, most, state: Mutex::default() }
     }
 
     /// An idle connection to the toolbox that `admission` leads to.
@@ -113,7 +119,7 @@ impl Pool {
         let sandbox = admission.sandbox();
         let mut state = self.lock();
         let state = &mut *state;
-        if connection.is_closed() || state.count >= MOST {
+        if connection.sender.is_closed() || state.count >= self.most {
             return;
         }
         let place = match state.shelves.entry(sandbox.id) {
@@ -143,7 +149,7 @@ impl Pool {
         let now = Instant::now();
         let mut state = self.lock();
         state.shelves.retain(|_, place| {
-            place.idle.retain(|idle| !idle.connection.is_closed() && now - idle.since < IDLE);
+            place.idle.retain(|idle| !idle.connection.sender.is_closed() && now - idle.since < IDLE);
             !place.idle.is_empty()
         });
         state.count = state.shelves.values().map(|place| place.idle.len()).sum();

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use crate::activity::KeyEnded;
+use super::activity::KeyEnded;
 
 /// Whose error bodies a door speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

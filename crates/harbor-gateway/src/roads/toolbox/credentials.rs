@@ -10,7 +10,7 @@ use harbor_model::secrets::Secret;
 use http::header::{self, HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 
-use crate::signed_url::{self, Malformed};
+use super::signed_url::{self, Malformed};
 
 /// Carries the sandbox's preview token.
 const PREVIEW_TOKEN: HeaderName = HeaderName::from_static("x-daytona-preview-token");

@@ -3,16 +3,14 @@
 
 use std::time::Duration;
 
-use axum::extract::Request;
 use http::Response;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional_with_sizes;
 
-use crate::Inner;
-use crate::activity::Activity;
-use crate::serve::Held;
+use super::activity::Activity;
+use super::tasks::Tasks;
 
 /// How long the client's side may take to read that the protocol changes.
 const SWITCH: Duration = Duration::from_secs(10);
@@ -20,23 +18,11 @@ const SWITCH: Duration = Duration::from_secs(10);
 /// Buffer per direction, bytes.
 const BUFFER: usize = 32 * 1024;
 
-/// The client's end of a tunnel to be, with its place among the bounded connections.
-pub(crate) struct ClientSide {
-    upgrade: OnUpgrade,
-    held: Option<Held>,
-}
-
-/// Takes the client's end out of a request that asks for an upgrade.
-pub(crate) fn client_side(request: &mut Request) -> ClientSide {
-    ClientSide { held: request.extensions().get().cloned(), upgrade: hyper::upgrade::on(request) }
-}
-
 /// Joins both ends as soon as the answer, 101, has been sent to the client.
-pub(crate) fn dig(inner: &Inner, client: ClientSide, response: &mut Response<Incoming>, mut activity: Activity) {
+pub(crate) fn dig(tasks: &Tasks, client: OnUpgrade, response: &mut Response<Incoming>, mut activity: Activity) {
     let sandbox = hyper::upgrade::on(response);
-    inner.tasks.spawn(async move {
-        let ClientSide { upgrade, held } = client;
-        let both = async { tokio::try_join!(upgrade, sandbox) };
+    tasks.spawn(async move {
+        let both = async { tokio::try_join!(client, sandbox) };
         let Ok(Ok((client, sandbox))) = tokio::time::timeout(SWITCH, both).await else {
             tracing::debug!("an upgrade was not completed");
             return;
@@ -48,6 +34,5 @@ pub(crate) fn dig(inner: &Inner, client: ClientSide, response: &mut Response<Inc
             Ok(Err(error)) => tracing::debug!(%error, "a tunnel broke"),
             Err(ended) => tracing::debug!(error = %ended, "a tunnel was closed"),
         }
-        drop(held);
     });
 }

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
-use crate::host;
+use super::host;
 
 /// `true` leaves all this to what answers inside the sandbox.
 const DISABLE: HeaderName = HeaderName::from_static("x-daytona-disable-cors");

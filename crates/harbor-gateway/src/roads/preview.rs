@@ -7,8 +7,8 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
 
-use crate::host;
-use crate::refusal::{Dialect, Refusal};
+use crate::http::host;
+use crate::http::refusal::{Dialect, Refusal};
 
 /// The answer to a request for a preview host; none for any other.
 pub(crate) fn intercept(request: &Request) -> Option<Response> {
