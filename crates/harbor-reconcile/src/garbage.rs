@@ -71,7 +71,7 @@ impl Inner {
         if self.known().await.map_err(|error| chain(&error))?.contains(&id) {
             return Ok("it is somebody's".to_owned());
         }
-        self.runner.remove(&id).await.map_err(|error| chain(&error))?;
+        self.engine.remove(&id).await.map_err(|error| chain(&error))?;
         Ok("removed".to_owned())
     }
 }

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use harbor_model::Timestamp;
 use harbor_model::ids::SandboxId;
-use harbor_runner::Runner;
+use harbor_runner::Engine;
 use harbor_store::Store;
 use tokio::task::JoinSet;
 
@@ -67,7 +67,7 @@ pub struct Reconciler {
 
 struct Inner {
     store: Store,
-    runner: Runner,
+    engine: Arc<dyn Engine>,
     config: Config,
     sandboxes: Queue<SandboxId>,
     stock: Queue<InfraStock>,
@@ -76,13 +76,13 @@ struct Inner {
 }
 
 impl Reconciler {
-    /// A reconciler over `store` and `runner`; nothing happens before [`Reconciler::run`].
-    pub fn new(store: Store, runner: Runner, config: Config) -> Self {
+    /// A reconciler over `store` and `engine`; nothing happens before [`Reconciler::run`].
+    pub fn new(store: Store, engine: Arc<dyn Engine>, config: Config) -> Self {
         let sandboxes = Queue::new("sandboxes", config.bounds());
         let stock = Queue::new("infra stock", Bounds::ONE);
         let listing = Queue::new("listing", Bounds::ONE);
         let garbage = Queue::new("garbage", Bounds::ONE);
-        Self { inner: Arc::new(Inner { store, runner, config, sandboxes, stock, listing, garbage }) }
+        Self { inner: Arc::new(Inner { store, engine, config, sandboxes, stock, listing, garbage }) }
     }
 
     /// Works until `stop` resolves; steps of sandboxes that are under way are then finished, none is begun.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use harbor_model::ids::SandboxId;
 use harbor_model::sandboxes::Found;
-use harbor_runner::Held;
+use harbor_runner::{Held, Inventory};
 use harbor_store::StoreError;
 
 use crate::garbage::GarbageKey;
@@ -68,14 +68,14 @@ pub struct Orphan {
 impl Reconciler {
     /// What the engine holds of this installation that the database does not know.
     pub async fn orphans(&self) -> Result<Vec<Orphan>, String> {
-        let held = self.inner.runner.list().await.map_err(|error| chain(&error))?;
+        let inventory = self.inner.engine.list().await.map_err(|error| chain(&error))?;
         let known = self.inner.known().await.map_err(|error| chain(&error))?;
-        Ok(unknown(&held, &known))
+        Ok(unknown(&inventory, &known))
     }
 
     /// Removes the orphan `sandbox`, files and all.
     pub async fn remove_orphan(&self, sandbox: SandboxId) -> Result<(), String> {
-        self.inner.runner.remove(&sandbox).await.map_err(|error| chain(&error))
+        self.inner.engine.remove(&sandbox).await.map_err(|error| chain(&error))
     }
 }
 
@@ -86,18 +86,25 @@ impl Inner {
         // stock before the listing: what is ready before it is in it. Rows after: a sandbox made in between is known,
         // never an orphan
         let stock = self.store.infra_stock().await.map_err(|error| chain(&error))?;
-        let held = self.runner.list().await.map_err(|error| chain(&error))?;
+        let inventory = self.engine.list().await.map_err(|error| chain(&error))?;
+        for (sandbox, error) in &inventory.unclear {
+            tracing::warn!(%sandbox, error = chain(error), "not looked at in a listing");
+        }
         let rows = self.store.all_live_sandboxes().await.map_err(|error| chain(&error))?;
-        let found: HashMap<SandboxId, &Found> = held.iter().map(|held| (held.sandbox, &held.found)).collect();
+        let found: HashMap<SandboxId, &Found> = 
+            inventory.held.iter().map(|held| (held.sandbox, &held.found)).collect();
         let nothing = Found { sandbox: None };
-        let differ = rows.iter().filter(|row| row.needs_a_look(found.get(&row.id).copied().unwrap_or(&nothing)));
+        // what could not be looked at is looked at alone, with a deadline of its own
+        let differ = rows.iter().filter(|row| {
+            inventory.is_unclear(&row.id) || row.needs_a_look(found.get(&row.id).copied().unwrap_or(&nothing))
+        });
         let differ: Vec<SandboxId> = differ.map(|row| row.id).collect();
         for id in &differ {
             self.sandboxes.mark(*id, Mark::now(Lane::Look));
         }
-        self.check_stock(&stock, &held).await.map_err(|error| chain(&error))?;
+        self.check_stock(&stock, &inventory).await.map_err(|error| chain(&error))?;
         let known = self.known().await.map_err(|error| chain(&error))?;
-        for orphan in unknown(&held, &known) {
+        for orphan in unknown(&inventory, &known) {
             if orphan.files {
                 tracing::warn!(sandbox = %orphan.sandbox, "a container of this harbor is in no row; see `harbor doctor`");
             } else {
@@ -107,12 +114,11 @@ impl Inner {
         Ok(format!("{} of {} sandboxes are to be looked at", differ.len(), rows.len()))
     }
 
-    /// Retires what is in stock and was stopped or removed by somebody. `stock` is as it was before `held` was listed:
-    /// what is made after the listing is not in it.
-    async fn check_stock(&self, stock: &[(SandboxId, bool)], held: &[Held]) -> Result<(), StoreError> {
+    /// Retires what is in stock and was stopped or removed by somebody. `stock` is as it was before the `inventory`: what is made after the listing is not in it.
+    async fn check_stock(&self, stock: &[(SandboxId, bool)], inventory: &Inventory) -> Result<(), StoreError> {
         let runs = |held: &&Held| held.infra.as_ref().is_some_and(|infra| infra.running);
-        let running: HashSet<SandboxId> = held.iter().filter(runs).map(|held| held.sandbox).collect();
-        for (id, _) in stock.iter().filter(|(id, ready)| *ready && !running.contains(id)) {
+        let running: HashSet<SandboxId> = inventory.held.iter().filter(runs).map(|held| held.sandbox).collect();
+        for (id, _) in stock.iter().filter(|(id, ready)| *ready && !running.contains(id) && !inventory.is_unclear(id)) {
             self.store.retire_infra(*id).await?;
             self.stock.mark(InfraStock, Mark::now(Lane::Bulk));
         }
@@ -128,7 +134,7 @@ impl Inner {
     }
 }
 
-fn unknown(held: &[Held], known: &HashSet<SandboxId>) -> Vec<Orphan> {
-    let strangers = held.iter().filter(|held| !known.contains(&held.sandbox));
+fn unknown(inventory: &Inventory, known: &HashSet<SandboxId>) -> Vec<Orphan> {
+    let strangers = inventory.held.iter().filter(|held| !known.contains(&held.sandbox));
     strangers.map(|held| Orphan { sandbox: held.sandbox, files: held.found.sandbox.is_some() }).collect()
 }

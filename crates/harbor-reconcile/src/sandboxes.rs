@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use harbor_model::ids::SandboxId;
 use harbor_model::sandboxes::{FailedAttempt, Outcome, Retry, Sandbox, Seen, Step};
-use harbor_runner::{Configuration, RunnerError, SandboxSpec};
+use harbor_runner::{Configuration, EngineError, SandboxSpec};
 use harbor_store::StoreError;
 use tokio::time::Instant;
 
@@ -62,7 +62,7 @@ struct Walked {
 
 /// Why a walk stopped before it was done.
 enum Trouble {
-    Runner(&'static str, RunnerError),
+    Engine(&'static str, EngineError),
     Store(StoreError),
     Endless,
 }
@@ -77,7 +77,7 @@ impl Trouble {
     /// What failed and why, for people.
     fn reason(&self) -> String {
         match self {
-            Self::Runner(step, error) => format!("{step}: {}", chain(error)),
+            Self::Engine(step, error) => format!("{step}: {}", chain(error)),
             Self::Store(error) => chain(error),
             Self::Endless => "its steps lead nowhere; this is a fault of harbor's".to_owned(),
         }
@@ -86,9 +86,9 @@ impl Trouble {
     /// What it means for further attempts.
     fn kind(&self) -> FailedAttempt {
         match self {
-            Self::Runner(_, error) if error.transient() => FailedAttempt::Transient,
-            Self::Runner(_, RunnerError::ImageMissing { .. } | RunnerError::Incomplete) => FailedAttempt::Permanent,
-            Self::Runner(..) => FailedAttempt::Unlikely,
+            Self::Engine(_, error) if error.transient() => FailedAttempt::Transient,
+            Self::Engine(_, EngineError::ImageMissing { .. } | EngineError::Incomplete) => FailedAttempt::Permanent,
+            Self::Engine(..) => FailedAttempt::Unlikely,
             Self::Store(_) => FailedAttempt::Unrecorded,
             Self::Endless => FailedAttempt::Permanent,
         }
@@ -128,7 +128,7 @@ impl Inner {
 
     /// Asks the engine what is there and records it.
     async fn look(&self, sandbox: &Sandbox) -> Result<Sandbox, Trouble> {
-        let found = self.runner.find(&sandbox.id).await.map_err(|error| Trouble::Runner("look", error))?;
+        let found = self.engine.find(&sandbox.id).await.map_err(|error| Trouble::Engine("look", error))?;
         let after = self.record(sandbox.id, Outcome::Found(found)).await?;
         if after.state() != sandbox.state() {
             tracing::info!(sandbox = %after.id, state = after.state().word(), note = after.note, "changed on the engine");
@@ -139,26 +139,26 @@ impl Inner {
     /// Takes one step and records what came of it.
     async fn take(&self, step: &Step, sandbox: &Sandbox) -> Result<Sandbox, Trouble> {
         let id = sandbox.id;
-        let failed = |error| Trouble::Runner(step.name(), error);
+        let failed = |error| Trouble::Engine(step.name(), error);
         let outcome = match step {
             Step::Settled => return Ok(sandbox.clone()),
-            Step::Create => Outcome::Made(self.runner.create(&spec(sandbox)).await.map_err(failed)?),
-            Step::Remake(old) => Outcome::Made(self.runner.remake(&spec(sandbox), old).await.map_err(failed)?),
+            Step::Create => Outcome::Made(self.engine.create(&spec(sandbox)).await.map_err(failed)?),
+            Step::Remake(old) => Outcome::Made(self.engine.remake(&spec(sandbox), old).await.map_err(failed)?),
             Step::Start(container) => {
-                Outcome::Started(container.clone(), self.runner.start(&id, container).await.map_err(failed)?)
+                Outcome::Started(container.clone(), self.engine.start(&id, container).await.map_err(failed)?)
             }
             Step::Configure(container) => {
-                let configured = self.runner.configure(&id, container, &configuration(sandbox)).await;
+                let configured = self.engine.configure(&id, container, &configuration(sandbox)).await;
                 let version = configured.map_err(failed)?.version;
                 Outcome::Configured { version, at: harbor_model::to_millisecond(now()) }
             }
             Step::Stop(container) => {
                 let grace = if sandbox.force { Duration::ZERO } else { self.config.stop_grace };
-                self.runner.stop(&id, container, grace).await.map_err(failed)?;
+                self.engine.stop(&id, container, grace).await.map_err(failed)?;
                 return self.look(sandbox).await;
             }
             Step::Remove => {
-                self.runner.remove(&id).await.map_err(failed)?;
+                self.engine.remove(&id).await.map_err(failed)?;
                 Outcome::Removed
             }
             Step::Accept(_) => Outcome::Accepted,

@@ -72,7 +72,7 @@ impl Inner {
     async fn make_one(&self) -> Result<(), String> {
         let id = SandboxId::random();
         self.store.add_infra(id, now()).await.map_err(|error| chain(&error))?;
-        match self.runner.reserve(&id).await {
+        match self.engine.reserve(&id).await {
             Ok(()) => self.store.infra_ready(id).await.map_err(|error| chain(&error)),
             Err(error) => {
                 let reason = chain(&error);
@@ -86,7 +86,7 @@ impl Inner {
     /// its end stays, so that it is tried again: forgotten, what is left of it would be nobody's.
     async fn discard(&self, id: SandboxId) -> Result<(), String> {
         if self.store.retire_infra(id).await.map_err(|error| chain(&error))? {
-            self.runner.remove(&id).await.map_err(|error| format!("infra of {id} not removed: {}", chain(&error)))?;
+            self.engine.remove(&id).await.map_err(|error| format!("infra of {id} not removed: {}", chain(&error)))?;
             self.store.drop_infra(id).await.map_err(|error| chain(&error))?;
         }
         Ok(())

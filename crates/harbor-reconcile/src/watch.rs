@@ -41,7 +41,7 @@ pub(crate) async fn store(inner: Arc<Inner>) {
 
 /// Follows the engine's events.
 pub(crate) async fn engine(inner: Arc<Inner>) {
-    let mut events = std::pin::pin!(inner.runner.events());
+    let mut events = std::pin::pin!(inner.engine.events());
     while let Some(event) = events.next().await {
         match event {
             Event::Changed(id) => inner.sandboxes.mark(id, Mark::after(SETTLING, Lane::Look)),

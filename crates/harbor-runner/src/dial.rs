@@ -6,16 +6,17 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use harbor_model::secrets::Secret;
 use harbor_protocol::infra::{Failure, Hello, MAX_MESSAGE, Reply, Request};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 mod passing;
+mod stream;
+
+pub use stream::Stream;
 
 /// The longest that a dial takes; infra's own deadline is shorter.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -40,55 +41,12 @@ pub enum DialError {
     Unexpected(String),
 }
 
-/// A connection into a sandbox.
-#[derive(Debug)]
-pub struct Stream(TcpStream);
-
-impl Stream {
-    /// The socket itself, for `splice` and socket options.
-    pub fn into_inner(self) -> TcpStream {
-        self.0
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-}
-
 /// Dials through one infra container.
 #[derive(Clone, Debug)]
-pub struct InfraDialer(Form);
+pub struct InfraDialer(Way);
 
 #[derive(Clone, Debug)]
-enum Form {
+enum Way {
     Passing { directory: PathBuf },
     Streaming { address: SocketAddr, token: Secret },
 }
@@ -96,12 +54,12 @@ enum Form {
 impl InfraDialer {
     /// Through the unix socket in `directory`.
     pub fn passing(directory: &Path) -> Self {
-        Self(Form::Passing { directory: directory.to_owned() })
+        Self(Way::Passing { directory: directory.to_owned() })
     }
 
     /// Through infra's published port at `address`.
     pub fn streaming(address: SocketAddr, token: Secret) -> Self {
-        Self(Form::Streaming { address, token })
+        Self(Way::Streaming { address, token })
     }
 
     /// Connects to `port` inside the namespace.
@@ -110,7 +68,7 @@ impl InfraDialer {
         let (reply, stream) =
             tokio::time::timeout(DEADLINE, self.ask(&Request::Dial { port })).await.map_err(timed_out)??;
         match (reply, stream) {
-            (Reply::Dialled, Some(stream)) => Ok(Stream(stream)),
+            (Reply::Dialled, Some(stream)) => Ok(Stream::of(stream)),
             (reply, _) => Err(refusal(port, &reply)),
         }
     }
@@ -126,13 +84,13 @@ impl InfraDialer {
 
     async fn ask(&self, request: &Request) -> Result<(Reply, Option<TcpStream>), DialError> {
         match &self.0 {
-            Form::Passing { directory } => {
+            Way::Passing { directory } => {
                 let packet = serde_json::to_vec(request).map_err(|error| DialError::Unexpected(error.to_string()))?;
                 let (answer, socket) = passing::exchange(directory, &packet).await.map_err(DialError::Gone)?;
                 let stream = socket.map(|socket| TcpStream::from_std(socket.into())).transpose();
                 Ok((understand(&answer)?, stream.map_err(DialError::Gone)?))
             }
-            Form::Streaming { address, token } => stream(*address, token, request).await,
+            Way::Streaming { address, token } => stream(*address, token, request).await,
         }
     }
 }

@@ -1,109 +1,87 @@
-//! The engine's client: where the engine is, and a deadline on every call.
+//! What an engine does for sandboxes: the only way in which the rest of harbor makes, looks at or ends one (design D13).
 
-use std::future::Future;
-use std::path::Path;
+use std::fmt;
 use std::time::Duration;
 
-use bollard::errors::Error as EngineError;
-use bollard::{API_DEFAULT_VERSION, Docker};
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use harbor_model::ids::{ContainerId, SandboxId};
+use harbor_model::sandboxes::{Boot, Found};
+use harbor_protocol::toolbox::Configured;
 
-use crate::error::RunnerError;
+use crate::about::About;
+use crate::dial::{DialError, Stream};
+use crate::error::EngineError;
+use crate::image::{Build, Context, Image, Progress};
+use crate::sandbox::{Configuration, Event, Inventory, SandboxSpec};
 
-/// For calls that only read or write the engine's records.
-pub(crate) const QUICK: Duration = Duration::from_secs(20);
-/// For calls that make, start or remove something: many at once take this long on a small machine.
-pub(crate) const SLOW: Duration = Duration::from_mins(2);
-/// How long the engine may take to finish making what a harbor asked for that has died since: until then it has the
-/// name, and is not there yet.
-pub(crate) const LEFT_BEHIND: Duration = Duration::from_secs(30);
-/// For calls that move whole images or layers.
-pub(crate) const BULK: Duration = Duration::from_hours(1);
+/// Makes, starts, configures, finds, dials, stops and removes sandboxes, and gets the images that they are made of.
+///
+/// Every verb but [`Engine::events`] ends, within a deadline of the implementation's. Every verb may be repeated, also by
+/// another process after this one died in the middle of it: it then goes on, or finds that it is done. An engine changes
+/// only what it made for this installation; something of somebody else in its way is [`EngineError::Foreign`].
+#[async_trait]
+pub trait Engine: fmt::Debug + Send + Sync {
+    /// What the engine is and what it can give.
+    async fn about(&self) -> Result<About, EngineError>;
 
-/// The client, with the address for messages.
-#[derive(Clone, Debug)]
-pub(crate) struct Engine {
-    docker: Docker,
-    address: String,
-}
+    /// Makes what all sandboxes need, and tries what this engine can. Quick when all is there.
+    async fn prepare(&self) -> Result<(), EngineError>;
 
-impl Engine {
-    /// Finds the engine and agrees on an API version with it.
-    pub(crate) async fn connect(configured: Option<&str>) -> Result<Self, RunnerError> {
-        let address = configured.map_or_else(discover, str::to_owned);
-        let doing = "connect to the container engine";
-        let docker = match address.split_once("://") {
-            Some(("unix", _)) => Docker::connect_with_unix(&address, BULK.as_secs(), API_DEFAULT_VERSION),
-            Some(("tcp" | "http", _)) => Docker::connect_with_http(&address, BULK.as_secs(), API_DEFAULT_VERSION),
-            _ => {
-                let reason = format!("cannot use {address:?}; give unix:///path or tcp://host:port");
-                return Err(RunnerError::Setting { setting: "docker_host", reason });
-            }
-        };
-        let docker = docker.map_err(|error| RunnerError::from_engine(doing.to_owned(), &address, error))?;
-        // without it an older engine refuses every call: "client version 1.53 is too new"
-        let docker = within(doing, QUICK, &address, docker.negotiate_version()).await?;
-        Ok(Self { docker, address })
-    }
+    /// Removes all of this installation: every sandbox with its files, and what [`Engine::prepare`] made. Images stay.
+    async fn dismantle(&self) -> Result<(), EngineError>;
 
-    /// The client itself, for building calls.
-    pub(crate) fn docker(&self) -> &Docker {
-        &self.docker
-    }
+    /// What there is of this sandbox.
+    async fn find(&self, id: &SandboxId) -> Result<Found, EngineError>;
 
-    /// The engine's address.
-    pub(crate) fn address(&self) -> &str {
-        &self.address
-    }
+    /// All that there is of this installation. One sandbox that cannot be looked at delays and fails no other.
+    async fn list(&self) -> Result<Inventory, EngineError>;
 
-    /// Awaits one call of the client. `doing` completes "could not …".
-    pub(crate) fn call<T>(
+    /// What happens to this installation's sandboxes from now on. Never ends; subscribes again on its own, and says so.
+    fn events(&self) -> BoxStream<'static, Event>;
+
+    /// Makes ahead of time what takes long in [`Engine::create`] and needs nothing but the sandbox's id.
+    async fn reserve(&self, id: &SandboxId) -> Result<(), EngineError>;
+
+    /// Makes the sandbox; it does not run afterwards.
+    async fn create(&self, spec: &SandboxSpec) -> Result<ContainerId, EngineError>;
+
+    /// Makes anew, with its files, a sandbox that does not run and can never start again, which [`Engine::start`] tells by
+    /// [`EngineError::InfraGone`] and [`Engine::find`] by `connected: false`.
+    async fn remake(&self, spec: &SandboxSpec, container: &ContainerId) -> Result<ContainerId, EngineError>;
+
+    /// Starts it; the same run is answered when it runs already.
+    async fn start(&self, id: &SandboxId, container: &ContainerId) -> Result<Boot, EngineError>;
+
+    /// Tells the toolbox of a sandbox that runs its token and environment, and waits until it listens.
+    async fn configure(
         &self,
-        doing: &str,
-        limit: Duration,
-        call: impl Future<Output = Result<T, EngineError>>,
-    ) -> impl Future<Output = Result<T, RunnerError>> {
-        // the client's futures are kilobytes large
-        within(doing, limit, &self.address, Box::pin(call))
-    }
+        id: &SandboxId,
+        container: &ContainerId,
+        configuration: &Configuration,
+    ) -> Result<Configured, EngineError>;
 
-    /// [`Engine::call`], with `None` for what does not exist.
-    pub(crate) fn look<T>(
+    /// Ends its processes: they are asked to end, and made to after `grace` (whole seconds, rounded up). What is gone is
+    /// stopped.
+    async fn stop(&self, id: &SandboxId, container: &ContainerId, grace: Duration) -> Result<(), EngineError>;
+
+    /// Removes all of it, running or not, files and all. What is gone is removed.
+    async fn remove(&self, id: &SandboxId) -> Result<(), EngineError>;
+
+    /// Connects to a TCP port on its loopback.
+    async fn dial(&self, id: &SandboxId, port: u16) -> Result<Stream, DialError>;
+
+    /// The image of this reference or id; `None` when it is not there.
+    async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError>;
+
+    /// Gets an image by reference; without tag or digest it is `latest`.
+    async fn pull(&self, reference: &str, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Image, EngineError>;
+
+    /// Builds an image; `log` gets the build's output as it comes.
+    async fn build(
         &self,
-        doing: &str,
-        call: impl Future<Output = Result<T, EngineError>>,
-    ) -> impl Future<Output = Result<Option<T>, RunnerError>> {
-        let call = self.call(doing, QUICK, call);
-        async move {
-            match call.await {
-                Ok(found) => Ok(Some(found)),
-                Err(RunnerError::NotFound { .. }) => Ok(None),
-                Err(error) => Err(error),
-            }
-        }
-    }
-}
-
-async fn within<T>(
-    doing: &str,
-    limit: Duration,
-    address: &str,
-    call: impl Future<Output = Result<T, EngineError>>,
-) -> Result<T, RunnerError> {
-    match tokio::time::timeout(limit, call).await {
-        Ok(outcome) => outcome.map_err(|error| RunnerError::from_engine(doing.to_owned(), address, error)),
-        Err(_) => Err(RunnerError::TooSlow { doing: doing.to_owned(), limit }),
-    }
-}
-
-/// `DOCKER_HOST`, else the rootless socket of this user if there is one and the system's is not, else the system's.
-fn discover() -> String {
-    if let Some(host) = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()) {
-        return host;
-    }
-    let system = "/var/run/docker.sock";
-    let rootless = std::env::var("XDG_RUNTIME_DIR").ok().map(|directory| format!("{directory}/docker.sock"));
-    match rootless.filter(|socket| Path::new(socket).exists()) {
-        Some(socket) if !Path::new(system).exists() => format!("unix://{socket}"),
-        _ => format!("unix://{system}"),
-    }
+        build: &Build,
+        context: Context,
+        log: &mut (dyn for<'text> FnMut(&'text str) + Send),
+    ) -> Result<Image, EngineError>;
 }

@@ -1,19 +1,18 @@
-//! Why the runner could not do what it was asked; one variant per decision a caller can take.
+//! Why an engine could not do what it was asked; one variant per decision that a caller can take.
 
 use std::time::Duration;
 
-use bollard::errors::Error as EngineError;
 use harbor_model::ids::SandboxId;
 
 use crate::dial::DialError;
 
-/// Why the runner could not do what it was asked. Messages name what failed and what to do, the source says why;
+/// Why an engine could not do what it was asked. Messages name what failed and what to do, the source says why;
 /// neither holds a secret.
 #[derive(Debug, thiserror::Error)]
-pub enum RunnerError {
+pub enum EngineError {
     /// The engine cannot be reached or did not answer in time. Worth trying again.
     #[error(
-        "could not {doing}: the engine at {engine} does not answer; check that it runs and that this user may use it (`docker info`)"
+        "could not {doing}: the engine at {engine} does not answer; check that it runs and that this user may use it (`harbor doctor`)"
     )]
     Unreachable {
         /// What was to be done.
@@ -21,7 +20,7 @@ pub enum RunnerError {
         /// The engine's address.
         engine: String,
         /// What the client saw.
-        source: Box<EngineError>,
+        source: EngineSaid,
     },
     /// The engine was reached and did not finish within the deadline. Worth trying again.
     #[error("could not {doing}: not done within {limit:?}; the engine is overloaded or hangs (see its log)")]
@@ -37,7 +36,7 @@ pub enum RunnerError {
         /// What was to be done.
         doing: String,
         /// What the engine says.
-        source: Box<EngineError>,
+        source: EngineSaid,
     },
     /// The infra container that a sandbox container is bound to is gone; the sandbox has to be remade.
     #[error("could not start sandbox {sandbox}: its infra container was removed; make its containers anew")]
@@ -45,12 +44,10 @@ pub enum RunnerError {
         /// The sandbox.
         sandbox: SandboxId,
         /// What the engine says.
-        source: Box<EngineError>,
+        source: EngineSaid,
     },
     /// Something of somebody else has a name that harbor needs.
-    #[error(
-        "{what} named {name} was not made by this harbor; remove or rename it (`docker inspect {name}` shows what it is)"
-    )]
+    #[error("{what} named {name} was not made by this harbor; remove or rename it")]
     Foreign {
         /// What kind of thing it is.
         what: &'static str,
@@ -63,7 +60,7 @@ pub enum RunnerError {
         /// What was to be done.
         doing: String,
         /// What the engine says.
-        source: Box<EngineError>,
+        source: EngineSaid,
     },
     /// The image is not on the engine.
     #[error("image {image} is not on the engine; pull or build it first")]
@@ -77,7 +74,7 @@ pub enum RunnerError {
         /// The image's reference.
         image: String,
         /// What the engine says.
-        source: Box<EngineError>,
+        source: EngineSaid,
     },
     /// The build of an image failed; its log says where.
     #[error("could not build image {image}; its build log says which step failed")]
@@ -85,19 +82,21 @@ pub enum RunnerError {
         /// The image's reference.
         image: String,
         /// What the engine says.
-        source: Box<EngineError>,
+        source: EngineSaid,
     },
     /// The engine's disk is full.
-    #[error("could not {doing}: the engine's disk is full; free some space (`docker system df` shows what takes it)")]
+    #[error(
+        "could not {doing}: the engine's disk is full; free some space there (`harbor doctor` shows how much there is)"
+    )]
     NoSpace {
         /// What was to be done.
         doing: String,
         /// What the engine says.
-        source: Box<EngineError>,
+        source: EngineSaid,
     },
     /// The toolbox was not reached within the deadline.
     #[error(
-        "the toolbox of sandbox {sandbox} did not answer within {limit:?}; `docker logs harbor-{sandbox}` may say why"
+        "the toolbox of sandbox {sandbox} did not answer within {limit:?}; the log of its container harbor-{sandbox} may say why"
     )]
     ToolboxSilent {
         /// The sandbox.
@@ -116,7 +115,9 @@ pub enum RunnerError {
         status: u16,
     },
     /// Process 1 of the sandbox ended as soon as it was started.
-    #[error("sandbox {sandbox} ended at once with exit code {code}; `docker logs harbor-{sandbox}` may say why")]
+    #[error(
+        "sandbox {sandbox} ended at once with exit code {code}; the log of its container harbor-{sandbox} may say why"
+    )]
     EndedAtOnce {
         /// The sandbox.
         sandbox: SandboxId,
@@ -124,7 +125,7 @@ pub enum RunnerError {
         code: i64,
     },
     /// Infra was not reached, so nothing in its namespace can be.
-    #[error("infra of sandbox {sandbox} does not answer; `docker logs harbor-infra-{sandbox}` may say why")]
+    #[error("infra of sandbox {sandbox} does not answer; the log of its container harbor-infra-{sandbox} may say why")]
     InfraSilent {
         /// The sandbox.
         sandbox: SandboxId,
@@ -160,15 +161,15 @@ pub enum RunnerError {
     },
     /// Anything else that the engine refuses or fails at.
     #[error("could not {doing}")]
-    Engine {
+    Refused {
         /// What was to be done.
         doing: String,
         /// What the engine says.
-        source: Box<EngineError>,
+        source: EngineSaid,
     },
 }
 
-impl RunnerError {
+impl EngineError {
     /// Whether the same call may succeed later without anything being changed.
     pub const fn transient(&self) -> bool {
         match self {
@@ -176,91 +177,30 @@ impl RunnerError {
             Self::ToolboxSilent { .. } | Self::InfraSilent { .. } | Self::Pull { .. } => true,
             Self::NotFound { .. } | Self::InfraGone { .. } | Self::Foreign { .. } | Self::ImageMissing { .. } => false,
             Self::Build { .. } | Self::ToolboxRefused { .. } | Self::EndedAtOnce { .. } | Self::Incomplete => false,
-            Self::Delivery { .. } | Self::Files { .. } | Self::Setting { .. } | Self::Engine { .. } => false,
-        }
-    }
-
-    /// What the engine's error means for `doing`.
-    pub(crate) fn from_engine(doing: String, engine: &str, source: EngineError) -> Self {
-        let kind = Kind::of(&source);
-        let source = Box::new(source);
-        match kind {
-            Kind::Unreachable => Self::Unreachable { doing, engine: engine.to_owned(), source },
-            Kind::NotFound => Self::NotFound { doing, source },
-            Kind::Conflict => Self::Conflict { doing, source },
-            Kind::NoSpace => Self::NoSpace { doing, source },
-            Kind::Other => Self::Engine { doing, source },
+            Self::Delivery { .. } | Self::Files { .. } | Self::Setting { .. } | Self::Refused { .. } => false,
         }
     }
 
     /// What the engine says, when it answered at all.
     pub(crate) fn engine_says(&self) -> Option<&str> {
-        let (Self::NotFound { source, .. }
-        | Self::Conflict { source, .. }
-        | Self::NoSpace { source, .. }
-        | Self::Engine { source, .. }) = self
-        else {
-            return None;
-        };
-        match source.as_ref() {
-            EngineError::DockerResponseServerError { message, .. } => Some(message),
-            EngineError::DockerStreamError { error } => Some(error),
+        match self {
+            Self::NotFound { source, .. }
+            | Self::Conflict { source, .. }
+            | Self::NoSpace { source, .. }
+            | Self::Refused { source, .. } => Some(&source.0),
             _ => None,
         }
     }
 }
 
-/// The kinds of an engine's error.
-enum Kind {
-    Unreachable,
-    NotFound,
-    Conflict,
-    NoSpace,
-    Other,
-}
+/// What an engine, or the way to it, said in its own words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct EngineSaid(String);
 
-impl Kind {
-    fn of(error: &EngineError) -> Self {
-        match error {
-            EngineError::DockerResponseServerError { status_code, message } => match status_code {
-                _ if message.contains("no space left on device") => Self::NoSpace,
-                404 => Self::NotFound,
-                409 => Self::Conflict,
-                _ => Self::Other,
-            },
-            EngineError::DockerStreamError { error } if error.contains("no space left on device") => Self::NoSpace,
-            EngineError::SocketNotFoundError(_)
-            | EngineError::RequestTimeoutError
-            | EngineError::IOError { .. }
-            | EngineError::HyperResponseError { .. }
-            | EngineError::HyperLegacyError { .. } => Self::Unreachable,
-            _ => Self::Other,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(status_code: u16, message: &str) -> RunnerError {
-        let source = EngineError::DockerResponseServerError { status_code, message: message.to_owned() };
-        RunnerError::from_engine("start it".to_owned(), "unix:///x", source)
-    }
-
-    #[test]
-    fn the_engines_status_decides_the_kind() {
-        assert!(matches!(refused(404, "No such container: x"), RunnerError::NotFound { .. }));
-        assert!(matches!(refused(409, "name in use"), RunnerError::Conflict { .. }));
-        assert!(matches!(refused(500, "write /x: no space left on device"), RunnerError::NoSpace { .. }));
-        assert!(matches!(refused(500, "boom"), RunnerError::Engine { .. }));
-    }
-
-    #[test]
-    fn an_engine_that_is_not_there_is_transient() {
-        let source = EngineError::SocketNotFoundError("/run/none.sock".to_owned());
-        let error = RunnerError::from_engine("list".to_owned(), "unix:///run/none.sock", source);
-        assert!(error.transient());
-        assert!(error.to_string().contains("unix:///run/none.sock"), "{error}");
+impl EngineSaid {
+    /// These words.
+    pub fn new(words: impl Into<String>) -> Self {
+        Self(words.into())
     }
 }

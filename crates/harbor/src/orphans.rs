@@ -1,6 +1,7 @@
 //! Containers of this installation that its database does not know: listed by `harbor doctor`, removed by
 //! `harbor prune --orphans` (design §3a). They may hold files of a user, so nothing else removes them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use harbor_reconcile::{Config as ReconcileConfig, Orphan, Reconciler};
@@ -30,7 +31,7 @@ impl Orphans {
         let store = Store::open(&directories.database())?;
         let idle =
             ReconcileConfig { starts: 0, infra_stock: 0, start_deadline: Duration::ZERO, stop_grace: Duration::ZERO };
-        Ok(Some(Self { reconciler: Reconciler::new(store, runner, idle) }))
+        Ok(Some(Self { reconciler: Reconciler::new(store, Arc::new(runner), idle) }))
     }
 
     /// What the engine holds and the database does not know, those with files.

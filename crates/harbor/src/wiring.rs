@@ -16,7 +16,7 @@ use harbor_model::ids::{RegionId, UserId};
 use harbor_model::resources::Resources;
 use harbor_model::snapshots::SnapshotState;
 use harbor_reconcile::Reconciler;
-use harbor_runner::{About, Runner};
+use harbor_runner::{About, Engine, Runner};
 use harbor_serve::Budget;
 use harbor_store::Store;
 use tokio::net::TcpListener;
@@ -72,11 +72,12 @@ pub(crate) async fn serve(
     if let Some(found) = doctor::unknown_runtime(config, &about.runtimes) {
         bail!("{found}: run `{}`, or unset HARBOR_RUNTIME, for the engine's default", doctor::DEFAULT_RUNTIME);
     }
-    let dial = Arc::new(joins::Dialer::new(runner.clone()));
+    let engine: Arc<dyn Engine> = Arc::new(runner.clone());
+    let dial = Arc::new(joins::Dialer::new(Arc::clone(&engine)));
     let control = Control::new(store.clone(), control_config(config, secrets, &about), dial).await?;
-    let reconciler = Reconciler::new(store, runner.clone(), reconcile_config(config, &about));
+    let reconciler = Reconciler::new(store, Arc::clone(&engine), reconcile_config(config, &about));
 
-    let readiness = Arc::new(joins::Ready::new(runner.clone(), control.clone(), reconciler.clone()));
+    let readiness = Arc::new(joins::Ready::new(engine, control.clone(), reconciler.clone()));
     let (router, events) =
         harbor_api::router(control.clone(), api_config(config, secrets, &api, &proxy, &budget), readiness);
     let gateway = Gateway::new(control.clone(), gateway_config(&budget));
@@ -93,7 +94,7 @@ pub(crate) async fn serve(
     doors(&mut crew, "api", api_listeners, &router, &budget);
     doors(&mut crew, "proxy", proxy_listeners, &gateway.proxy(), &budget);
     let services = vec![api, proxy];
-    let engine = format!("Docker {} (API {})", about.version, about.api);
+    let version = format!("Docker {} (API {})", about.version, about.api);
     let image = config.daytona.default_snapshot.clone();
     let progress = progress.clone();
     crew.spawn("default snapshot", |stop| async move {
@@ -101,7 +102,7 @@ pub(crate) async fn serve(
             offered = offer_default_snapshot(&runner, &control, &image, &progress) => offered?,
             () = stop.cancelled() => return Ok(()),
         }
-        _ = ready.send(Ready { services, engine }); // nobody waits for it
+        _ = ready.send(Ready { services, engine: version }); // nobody waits for it
         stop.cancelled().await;
         Ok(())
     });

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use harbor_runner::{RunnerError, Transport};
+use harbor_runner::{EngineError, Transport};
 
 use crate::fixture::{Fixture, configuration, docker, eventually, get};
 
@@ -152,7 +152,7 @@ async fn preparing_again_starts_nothing() {
 }
 
 /// What the engine tells of containers of this instance while `call` runs, one word per line.
-async fn happened(fixture: &Fixture, call: impl Future<Output = Result<(), RunnerError>>) -> String {
+async fn happened(fixture: &Fixture, call: impl Future<Output = Result<(), EngineError>>) -> String {
     let now = || docker(&["system", "info", "--format", "{{.SystemTime}}"]);
     let since = now();
     call.await.unwrap();

@@ -52,7 +52,7 @@ async fn next(events: &mut (impl futures_util::Stream<Item = Event> + Unpin)) ->
 #[tokio::test]
 async fn the_listing_shows_everything_of_this_instance() {
     let fixture = Fixture::prepared().await;
-    assert_eq!(fixture.runner.list().await.unwrap(), []);
+    assert_eq!(fixture.runner.list().await.unwrap().held, []);
     let running = fixture.started().await;
     let stopped = fixture.started().await;
     fixture.runner.stop(&stopped.id, &stopped.container, Duration::from_secs(5)).await.unwrap();
@@ -61,7 +61,7 @@ async fn the_listing_shows_everything_of_this_instance() {
     let orphaned = fixture.started().await;
     docker(&["rm", "-f", &format!("harbor-infra-{}", orphaned.id)]);
 
-    let held = fixture.again().await.list().await.unwrap();
+    let held = fixture.again().await.list().await.unwrap().held;
     let ids: BTreeSet<_> = held.iter().map(|held| held.sandbox).collect();
     assert_eq!(ids, BTreeSet::from([running.id, stopped.id, reserved, orphaned.id]));
     for held in held {

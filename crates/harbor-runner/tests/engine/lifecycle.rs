@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use harbor_model::sandboxes::{Found, FoundSandbox};
-use harbor_runner::{Runner, RunnerError, Transport};
+use harbor_runner::{Runner, EngineError, Transport};
 
 use crate::fixture::{Fixture, configuration, docker, eventually};
 
@@ -160,7 +160,7 @@ async fn a_made_sandbox_whose_infra_was_removed_is_made_again() {
     let first = fixture.runner.create(&spec).await.unwrap();
     docker(&["rm", "-f", &format!("harbor-infra-{}", spec.id)]);
     let refused = fixture.runner.start(&spec.id, &first).await;
-    assert!(matches!(refused, Err(RunnerError::InfraGone { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(EngineError::InfraGone { .. })), "{refused:?}");
     assert_eq!(fixture.runner.find(&spec.id).await.unwrap().sandbox, None);
     let second = fixture.runner.create(&spec).await.unwrap();
     assert_ne!(first, second);

@@ -1,7 +1,7 @@
 //! What the runner refuses, and in which words.
 
 use harbor_model::ids::{InstanceId, SandboxId};
-use harbor_runner::{Config, Runner, RunnerError};
+use harbor_runner::{Config, Runner, EngineError};
 
 use crate::fixture::{Fixture, docker};
 
@@ -13,7 +13,7 @@ async fn somebody_elses_container_is_refused_and_left_alone() {
         let name = format!("{prefix}-{}", spec.id);
         let theirs = docker(&["create", "--name", &name, "--label", "harbor.test=1", &fixture.image]);
         let refused = fixture.runner.create(&spec).await.unwrap_err();
-        assert!(matches!(&refused, RunnerError::Foreign { .. }), "{refused:?}");
+        assert!(matches!(&refused, EngineError::Foreign { .. }), "{refused:?}");
         assert!(refused.to_string().contains(&name) && refused.to_string().contains("remove or rename"), "{refused}");
         assert_eq!(fixture.runner.find(&spec.id).await.unwrap().sandbox, None);
         fixture.runner.remove(&spec.id).await.unwrap();
@@ -31,7 +31,7 @@ async fn somebody_elses_network_and_volume_are_refused() {
     let config = Config { network: Some(name.clone()), ..Config::new(fixture.instance, fixture.run_directory()) };
     let refused = Runner::connect(config).await.unwrap().prepare().await;
     docker(&["network", "rm", &name]);
-    assert!(matches!(&refused, Err(RunnerError::Foreign { what: "a network", .. })), "{refused:?}");
+    assert!(matches!(&refused, Err(EngineError::Foreign { what: "a network", .. })), "{refused:?}");
 
     let other = InstanceId::random();
     let volume = format!("harbor-toolbox-{other}");
@@ -40,7 +40,7 @@ async fn somebody_elses_network_and_volume_are_refused() {
     let refused = runner.prepare().await;
     docker(&["volume", "rm", &volume]);
     runner.dismantle().await.unwrap();
-    assert!(matches!(&refused, Err(RunnerError::Foreign { what: "a volume", .. })), "{refused:?}");
+    assert!(matches!(&refused, Err(EngineError::Foreign { what: "a volume", .. })), "{refused:?}");
     fixture.finish().await;
 }
 
@@ -50,10 +50,10 @@ async fn a_missing_image_is_named() {
     let mut spec = fixture.spec();
     spec.image = "harbor-test/none:1".to_owned();
     let refused = fixture.runner.create(&spec).await.unwrap_err();
-    assert!(matches!(&refused, RunnerError::ImageMissing { image } if *image == spec.image), "{refused:?}");
+    assert!(matches!(&refused, EngineError::ImageMissing { image } if *image == spec.image), "{refused:?}");
     assert_eq!(fixture.runner.image(&spec.image).await.unwrap(), None);
     let pulled = fixture.runner.pull("localhost:1/harbor-test/none", |_| ()).await.unwrap_err();
-    assert!(matches!(&pulled, RunnerError::Pull { image, .. } if image.ends_with(":latest")), "{pulled:?}");
+    assert!(matches!(&pulled, EngineError::Pull { image, .. } if image.ends_with(":latest")), "{pulled:?}");
     let image = fixture.runner.image(&fixture.image).await.unwrap().unwrap();
     assert_eq!(image.entrypoint, ["/bin/busybox", "sleep", "1000"]);
     assert!(image.size > 1_000_000 && image.id.starts_with("sha256:"), "{image:?}");
@@ -66,13 +66,13 @@ async fn an_engine_that_is_not_there_is_unreachable() {
     let mut config = Config::new(InstanceId::random(), directory.path().join("run"));
     config.docker_host = Some(format!("unix://{}/none.sock", directory.path().display()));
     let refused = Runner::connect(config.clone()).await.unwrap_err();
-    assert!(matches!(&refused, RunnerError::Unreachable { .. }) && refused.transient(), "{refused:?}");
+    assert!(matches!(&refused, EngineError::Unreachable { .. }) && refused.transient(), "{refused:?}");
     config.docker_host = Some("tcp://127.0.0.1:1".to_owned());
     let refused = Runner::connect(config.clone()).await.unwrap_err();
-    assert!(matches!(&refused, RunnerError::Unreachable { .. }), "{refused:?}");
+    assert!(matches!(&refused, EngineError::Unreachable { .. }), "{refused:?}");
     config.docker_host = Some("ftp://x".to_owned());
     let refused = Runner::connect(config).await.unwrap_err();
-    assert!(matches!(&refused, RunnerError::Setting { .. }), "{refused:?}");
+    assert!(matches!(&refused, EngineError::Setting { .. }), "{refused:?}");
 }
 
 #[tokio::test]
@@ -82,6 +82,6 @@ async fn what_does_not_exist_is_removed_and_stopped_without_a_word() {
     fixture.runner.remove(&id).await.unwrap();
     let none = harbor_model::ids::ContainerId::new("harbor-none");
     fixture.runner.stop(&id, &none, std::time::Duration::from_secs(1)).await.unwrap();
-    assert!(matches!(fixture.runner.start(&id, &none).await, Err(RunnerError::NotFound { .. })));
+    assert!(matches!(fixture.runner.start(&id, &none).await, Err(EngineError::NotFound { .. })));
     fixture.finish().await;
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use harbor_model::ids::SandboxId;
 use harbor_model::sandboxes::FoundSandbox;
-use harbor_runner::{RunnerError, SandboxSpec};
+use harbor_runner::{EngineError, SandboxSpec};
 
 use crate::fixture::{Fixture, Started, configuration, docker};
 
@@ -67,10 +67,10 @@ async fn survive(fixture: &Fixture) -> SandboxId {
     let spec = lose_infra(fixture, &started).await;
 
     let running = fixture.runner.remake(&spec, &started.container).await;
-    assert!(matches!(&running, Err(RunnerError::Conflict { .. })), "a running one is not remade: {running:?}");
+    assert!(matches!(&running, Err(EngineError::Conflict { .. })), "a running one is not remade: {running:?}");
     fixture.runner.stop(&id, &started.container, Duration::from_secs(5)).await.unwrap();
     let refused = fixture.runner.start(&id, &started.container).await;
-    assert!(matches!(refused, Err(RunnerError::InfraGone { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(EngineError::InfraGone { .. })), "{refused:?}");
 
     let container = fixture.runner.remake(&spec, &started.container).await.unwrap();
     assert_ne!(container, started.container);

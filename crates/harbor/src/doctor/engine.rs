@@ -26,7 +26,7 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     let asked = async {
         let runner = Runner::connect(runner).await?;
         let about = runner.about().await?;
-        Ok::<_, harbor_runner::RunnerError>((runner, about))
+        Ok::<_, harbor_runner::EngineError>((runner, about))
     };
     match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok((runner, about))) => {

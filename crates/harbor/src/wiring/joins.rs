@@ -1,26 +1,28 @@
 //! What one crate asks for and another one has.
 
+use std::sync::Arc;
+
 use harbor_api::{Component, Loop, LoopOutcome, Readiness};
 use harbor_control::{Control, Dial, DialFailure, Stream};
 use harbor_model::ids::SandboxId;
 use harbor_reconcile::{LastStep, LoopReport, Reconciler, UnderWay};
-use harbor_runner::{DialError, Runner};
+use harbor_runner::{DialError, Engine};
 
-/// Control's way into sandboxes is the runner's.
+/// Control's way into sandboxes is the engine's.
 pub(super) struct Dialer {
-    runner: Runner,
+    engine: Arc<dyn Engine>,
 }
 
 impl Dialer {
-    pub(super) fn new(runner: Runner) -> Self {
-        Self { runner }
+    pub(super) fn new(engine: Arc<dyn Engine>) -> Self {
+        Self { engine }
     }
 }
 
 #[async_trait::async_trait]
 impl Dial for Dialer {
     async fn dial(&self, sandbox: SandboxId, port: u16) -> Result<Box<dyn Stream>, DialFailure> {
-        match self.runner.dial(&sandbox, port).await {
+        match self.engine.dial(&sandbox, port).await {
             Ok(stream) => Ok(Box::new(stream)),
             Err(DialError::Refused(_)) => Err(DialFailure::Refused),
             Err(DialError::TimedOut(_)) => Err(DialFailure::TimedOut),
@@ -31,21 +33,21 @@ impl Dial for Dialer {
 
 /// What a create needs: an engine that answers, and the default snapshot; and what the reconciler does.
 pub(super) struct Ready {
-    runner: Runner,
+    engine: Arc<dyn Engine>,
     control: Control,
     reconciler: Reconciler,
 }
 
 impl Ready {
-    pub(super) fn new(runner: Runner, control: Control, reconciler: Reconciler) -> Self {
-        Self { runner, control, reconciler }
+    pub(super) fn new(engine: Arc<dyn Engine>, control: Control, reconciler: Reconciler) -> Self {
+        Self { engine, control, reconciler }
     }
 }
 
 #[async_trait::async_trait]
 impl Readiness for Ready {
     async fn check(&self) -> Vec<Component> {
-        let (engine, snapshot) = tokio::join!(self.runner.about(), self.control.default_snapshot_problem());
+        let (engine, snapshot) = tokio::join!(self.engine.about(), self.control.default_snapshot_problem());
         vec![
             Component { name: "engine", problem: engine.err().map(|error| error.to_string()) },
             Component { name: "default snapshot", problem: snapshot.unwrap_or_else(|error| Some(error.to_string())) },

@@ -1,0 +1,100 @@
+//! Removes everything of a sandbox.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::io;
+use std::time::{Duration, Instant};
+
+use bollard::models::ContainerSummary;
+use bollard::query_parameters::{
+    InspectContainerOptions, ListContainersOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptionsBuilder,
+};
+use futures_util::future::try_join_all;
+use harbor_model::ids::SandboxId;
+
+use crate::docker::client::{QUICK, SLOW};
+use crate::docker::find::sandbox_of;
+use crate::docker::naming::{self, Role};
+use crate::docker::runner::Runner;
+use crate::error::EngineError;
+
+/// How long a removal that somebody else began may take.
+const REMOVAL: Duration = Duration::from_mins(1);
+
+impl Runner {
+    /// Removes a sandbox's containers, running or not, their anonymous volumes and the socket directory. Idempotent.
+    pub async fn remove(&self, id: &SandboxId) -> Result<(), EngineError> {
+        let labels = [(naming::INSTANCE, self.instance().to_string()), (naming::SANDBOX, id.to_string())];
+        let held = self.containers(&labels).await?;
+        let of_role =
+            |labels: &&HashMap<_, _>| labels.get(naming::ROLE).is_some_and(|role| role == Role::Sandbox.word());
+        let sandboxes: Vec<_> = held.iter().filter_map(|found| found.labels.as_ref()).filter(of_role).collect();
+        // without a sandbox container nobody knows: a removal before this one may have died behind it
+        let kept = sandboxes.is_empty() || sandboxes.iter().any(|labels| labels.contains_key(naming::REMADE));
+        let ids = held.iter().filter_map(|found| found.id.as_deref());
+        try_join_all(ids.map(|container| self.remove_container(container))).await?;
+        if kept {
+            self.remove_kept_image(id).await?;
+        }
+        self.known().forget(id);
+        let directory = self.socket_directory(id);
+        match fs::remove_dir_all(&directory) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(EngineError::Files { doing: format!("remove the directory {}", directory.display()), source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes everything of this instance from the engine: every container, sandboxes included, the network and the
+    /// toolbox volume. Images stay. Idempotent.
+    pub async fn dismantle(&self) -> Result<(), EngineError> {
+        let held = self.containers(&[(naming::INSTANCE, self.instance().to_string())]).await?;
+        for id in held.iter().filter_map(sandbox_of).collect::<BTreeSet<_>>() {
+            self.remove(&id).await?;
+        }
+        let others = held.iter().filter(|found| sandbox_of(found).is_none()).filter_map(|found| found.id.as_deref());
+        try_join_all(others.map(|container| self.remove_container(container))).await?;
+        let docker = self.client().docker();
+        let volume = naming::volume(self.instance());
+        let options = RemoveVolumeOptionsBuilder::new().force(true).build();
+        self.client().look("remove the toolbox volume", docker.remove_volume(&volume, Some(options))).await?;
+        if self.own_network().await? {
+            self.client().look("remove the network", docker.remove_network(self.network())).await?;
+        }
+        Ok(())
+    }
+
+    /// Containers that carry all of these labels, in any state.
+    pub(crate) async fn containers(&self, labels: &[(&str, String)]) -> Result<Vec<ContainerSummary>, EngineError> {
+        let labels = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let filters = HashMap::from([("label", labels)]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        self.client().call("list containers", QUICK, self.client().docker().list_containers(Some(options))).await
+    }
+
+    /// Removes the image that kept a remade sandbox's files, if there is one.
+    pub(crate) async fn remove_kept_image(&self, id: &SandboxId) -> Result<(), EngineError> {
+        let name = naming::kept_image(id);
+        let options = RemoveImageOptionsBuilder::new().force(true).build();
+        let call = self.client().docker().remove_image(&name, Some(options), None);
+        match self.client().call(&format!("remove image {name}"), SLOW, call).await {
+            Ok(_) | Err(EngineError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits for a removal that is under way.
+    pub(crate) async fn gone(&self, name: &str) -> Result<(), EngineError> {
+        let started = Instant::now();
+        let doing = format!("remove container {name}");
+        while started.elapsed() < REMOVAL {
+            let call = self.client().docker().inspect_container(name, None::<InspectContainerOptions>);
+            if self.client().look(&doing, call).await?.is_none() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Err(EngineError::TooSlow { doing, limit: REMOVAL })
+    }
+}

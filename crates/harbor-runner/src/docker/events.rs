@@ -1,0 +1,130 @@
+//! What happens on the engine to containers of this instance.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::errors::Error as ClientError;
+use bollard::models::EventMessage;
+use bollard::query_parameters::EventsOptionsBuilder;
+use futures_util::stream::{BoxStream, Stream};
+use futures_util::{StreamExt, stream};
+use harbor_model::ids::SandboxId;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::docker::client::QUICK;
+use crate::docker::naming;
+use crate::docker::runner::Runner;
+use crate::error::EngineError;
+use crate::sandbox::Event;
+
+/// After this long without an event the subscription is made anew: a connection that is dead at the other end says
+/// nothing either.
+const SILENCE: Duration = Duration::from_mins(5);
+
+/// Between two attempts to subscribe: at first, and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+
+/// Where a subscription stands.
+enum State {
+    /// To be made, after a pause; `since` is where the one before it ended, in the engine's time.
+    Waiting { pause: Duration, since: Option<String> },
+    /// Delivers events; `since` is the newest so far.
+    Open { events: BoxStream<'static, Result<EventMessage, ClientError>>, since: String },
+}
+
+impl Runner {
+    /// What happens to this instance's containers from now on. Never ends; reconnects on its own.
+    ///
+    /// Dropping the stream ends the subscription. Nothing is buffered here beyond one event.
+    pub fn events(&self) -> impl Stream<Item = Event> + Send + use<> {
+        let runner = self.clone();
+        let start = State::Waiting { pause: Duration::ZERO, since: None };
+        stream::unfold((runner, start), |(runner, state)| async move {
+            let (event, state) = runner.next_event(state).await;
+            Some((event, (runner, state)))
+        })
+    }
+
+    async fn next_event(&self, mut state: State) -> (Event, State) {
+        loop {
+            state = match state {
+                State::Waiting { pause, since } => {
+                    tokio::time::sleep(pause).await;
+                    match self.subscribe(since.clone()).await {
+                        Ok((open, true)) => {
+                            self.known().outdate_all();
+                            return (Event::Reconnected, open);
+                        }
+                        Ok((open, false)) => open,
+                        Err(error) => {
+                            if pause < PAUSE.1 {
+                                tracing::warn!(error = &error as &dyn std::error::Error, "no events from the engine");
+                            }
+                            // its buffer may be gone with it, so what was missed is not known
+                            State::Waiting { pause: (pause * 2).clamp(PAUSE.0, PAUSE.1), since: None }
+                        }
+                    }
+                }
+                State::Open { mut events, since } => match tokio::time::timeout(SILENCE, events.next()).await {
+                    Ok(Some(Ok(message))) => {
+                        let since = moment(&message).unwrap_or(since);
+                        let state = State::Open { events, since };
+                        match sandbox(&message) {
+                            Some(id) => {
+                                self.known().outdate(&id);
+                                return (Event::Changed(id), state);
+                            }
+                            None => state,
+                        }
+                    }
+                    Err(_) => State::Waiting { pause: Duration::ZERO, since: Some(since) },
+                    Ok(Some(Err(error))) => {
+                        tracing::warn!(%error, "events from the engine ended");
+                        State::Waiting { pause: PAUSE.0, since: None }
+                    }
+                    Ok(None) => State::Waiting { pause: PAUSE.0, since: None },
+                },
+            }
+        }
+    }
+
+    /// Subscribes from `since`, or from now, which is a beginning (`true`): events between two of them are lost.
+    async fn subscribe(&self, since: Option<String>) -> Result<(State, bool), EngineError> {
+        let beginning = since.is_none();
+        let since = match since {
+            Some(since) => since,
+            None => self.engine_time().await?,
+        };
+        let filters = HashMap::from([
+            ("type", vec!["container".to_owned()]),
+            ("label", vec![format!("{}={}", naming::INSTANCE, self.instance())]),
+            ("event", ["create", "start", "die", "destroy", "pause", "unpause", "rename"].map(str::to_owned).to_vec()),
+        ]);
+        let options = EventsOptionsBuilder::new().since(&since).filters(&filters).build();
+        let events = self.client().docker().events(Some(options)).boxed();
+        Ok((State::Open { events, since }, beginning))
+    }
+
+    /// The engine's clock, as `since` wants it: what happens after this call is not missed.
+    async fn engine_time(&self) -> Result<String, EngineError> {
+        let info = self.client().call("ask the engine for its time", QUICK, self.client().docker().info()).await?;
+        let now = info.system_time.and_then(|text| OffsetDateTime::parse(&text, &Rfc3339).ok());
+        // without a clock of the engine ours has to do
+        Ok(since(now.unwrap_or_else(OffsetDateTime::now_utc).unix_timestamp_nanos()))
+    }
+}
+
+/// When it happened, in nanoseconds, as `since` wants it.
+fn moment(message: &EventMessage) -> Option<String> {
+    message.time_nano.map(|nanoseconds| since(nanoseconds.into()))
+}
+
+/// Nanoseconds since 1970 in the engine's words.
+fn since(nanoseconds: i128) -> String {
+    format!("{}.{:09}", nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000)
+}
+
+fn sandbox(message: &EventMessage) -> Option<SandboxId> {
+    message.actor.as_ref()?.attributes.as_ref()?.get(naming::SANDBOX)?.parse().ok()
+}

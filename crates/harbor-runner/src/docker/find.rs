@@ -1,0 +1,255 @@
+//! What the engine holds of one sandbox, or of all.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary};
+use bollard::query_parameters::{InspectContainerOptions, RenameContainerOptionsBuilder};
+use futures_util::{StreamExt, stream};
+use harbor_model::ids::{ContainerId, SandboxId};
+use harbor_model::sandboxes::{Boot, Found, FoundSandbox};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::docker::client::QUICK;
+use crate::docker::create::{bound_infra, worthless};
+use crate::docker::naming::{self, Role};
+use crate::docker::outline::Outline;
+use crate::docker::runner::Runner;
+use crate::error::EngineError;
+use crate::sandbox::{Held, HeldInfra, Inventory};
+
+/// How many sandboxes are inspected at a time for a listing.
+const AT_A_TIME: usize = 16;
+
+/// How long one sandbox may take in a listing: milliseconds, unless the engine hangs over one of its containers.
+const LOOK: Duration = Duration::from_secs(5);
+
+impl Runner {
+    /// What the engine holds of this sandbox.
+    pub async fn find(&self, id: &SandboxId) -> Result<Found, EngineError> {
+        Ok(self.held(id).await?.found)
+    }
+
+    /// Everything that carries this instance's label. Sandboxes whose containers are as they were when they were last
+    /// looked at, and about which nothing was heard since, are not looked at again.
+    pub async fn list(&self) -> Result<Inventory, EngineError> {
+        let containers = self.containers(&[(naming::INSTANCE, self.instance().to_string())]).await?;
+        let mut outlines: BTreeMap<SandboxId, Outline> = BTreeMap::new();
+        for found in &containers {
+            let Some(id) = sandbox_of(found) else { continue };
+            outlines.entry(id).or_default().add(found);
+        }
+        let looks = stream::iter(outlines).map(|(id, outline)| async move {
+            if let Some(held) = self.known().listed(&id, &outline) {
+                return (id, Ok(held));
+            }
+            let heard = self.known().heard(&id);
+            let look = tokio::time::timeout(LOOK, self.held(&id)).await;
+            let held = look.unwrap_or_else(|_| {
+                Err(EngineError::TooSlow { doing: format!("look at the containers of sandbox {id}"), limit: LOOK })
+            });
+            if let Ok(held) = &held {
+                self.known().note_listed(&id, heard, outline, held);
+            }
+            (id, held)
+        });
+        let mut looks = std::pin::pin!(looks.buffer_unordered(AT_A_TIME));
+        let mut listing = Inventory::default();
+        while let Some((id, held)) = looks.next().await {
+            match held {
+                Ok(held) if held.found.sandbox.is_some() || held.infra.is_some() => listing.held.push(held),
+                Ok(_) => {}
+                Err(error) => listing.unclear.push((id, error)),
+            }
+        }
+        Ok(listing)
+    }
+
+    async fn held(&self, id: &SandboxId) -> Result<Held, EngineError> {
+        let (sandbox, infra) = tokio::try_join!(self.find_own_sandbox(id), self.find_own_infra(id))?;
+        let found = Found { sandbox: sandbox.and_then(|sandbox| judge(&sandbox, infra.as_ref())) };
+        let infra = infra.and_then(|infra| {
+            let running = infra.state.as_ref().and_then(|state| state.running) == Some(true);
+            Some(HeldInfra { container: ContainerId::new(infra.id?), running })
+        });
+        self.known().note(id, |entry| {
+            entry.infra_runs = infra.as_ref().is_some_and(|infra| infra.running);
+            entry.infra = infra.as_ref().map(|infra| infra.container.as_str().to_owned());
+        });
+        Ok(Held { sandbox: *id, found, infra })
+    }
+
+    async fn find_own_infra(&self, id: &SandboxId) -> Result<Option<ContainerInspectResponse>, EngineError> {
+        self.find_own(&naming::infra(id), id, Role::Infra).await
+    }
+
+    async fn find_own_sandbox(&self, id: &SandboxId) -> Result<Option<ContainerInspectResponse>, EngineError> {
+        if let Some(found) = self.find_own(&naming::sandbox(id), id, Role::Sandbox).await? {
+            return Ok(Some(found));
+        }
+        // harbor may have died while it exchanged containers: see `remake`
+        let Some(_) = self.find_own(&naming::predecessor(id), id, Role::Sandbox).await? else { return Ok(None) };
+        self.finish_exchange(id).await?;
+        self.find_own(&naming::sandbox(id), id, Role::Sandbox).await
+    }
+
+    /// Inspects by name; `None` when there is none of ours.
+    pub(crate) async fn find_own(
+        &self,
+        name: &str,
+        id: &SandboxId,
+        role: Role,
+    ) -> Result<Option<ContainerInspectResponse>, EngineError> {
+        let call = self.client().docker().inspect_container(name, None::<InspectContainerOptions>);
+        let found = self.client().look(&format!("inspect container {name}"), call).await?;
+        let expected = naming::sandbox_labels(self.instance(), id, role);
+        Ok(found.filter(|found| {
+            let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
+            naming::carries(labels, &expected)
+        }))
+    }
+
+    /// Renames a container.
+    pub(crate) async fn rename(&self, from: &str, to: &str) -> Result<(), EngineError> {
+        let options = RenameContainerOptionsBuilder::new().name(to).build();
+        let call = self.client().docker().rename_container(from, options);
+        self.client().call(&format!("rename container {from} to {to}"), QUICK, call).await
+    }
+}
+
+/// The sandbox that a listed container belongs to.
+pub(crate) fn sandbox_of(found: &ContainerSummary) -> Option<SandboxId> {
+    found.labels.as_ref()?.get(naming::SANDBOX)?.parse().ok()
+}
+
+/// What a sandbox container and the infra container of its name mean together.
+fn judge(sandbox: &ContainerInspectResponse, infra: Option<&ContainerInspectResponse>) -> Option<FoundSandbox> {
+    use ContainerStateStatusEnum as Status;
+    let container = ContainerId::new(sandbox.id.clone()?);
+    let state = sandbox.state.as_ref()?;
+    // a sandbox container is bound to one infra container by its id: another of the same name is none
+    let infra = infra.filter(|infra| infra.id.is_some() && infra.id.as_deref() == bound_infra(sandbox));
+    match state.status? {
+        Status::CREATED if infra.is_some() => Some(FoundSandbox::Made(container)),
+        // it can never start, and there is nothing in it
+        Status::CREATED if worthless(sandbox) => None,
+        Status::CREATED => Some(FoundSandbox::Exited { container, code: 0, connected: false }),
+        Status::RUNNING | Status::PAUSED | Status::RESTARTING | Status::STOPPING => {
+            let boot = Boot(state.started_at.clone().unwrap_or_default());
+            let connected = infra.and_then(|infra| infra.state.as_ref()).is_some_and(|infra| joined(infra, state));
+            Some(FoundSandbox::Running { container, boot, connected })
+        }
+        Status::EXITED | Status::DEAD => {
+            let code = state.exit_code.unwrap_or_default();
+            Some(FoundSandbox::Exited { container, code, connected: infra.is_some() })
+        }
+        Status::REMOVING | Status::EMPTY => None,
+    }
+}
+
+/// Whether infra runs and has since before the sandbox: an infra started later has another network namespace.
+///
+/// The engine's times are those of a clock that may be set back, and infra may be in stock for long before its sandbox
+/// starts. So an infra in its first run is not asked for the time: no sandbox can have joined an earlier one. Later
+/// runs begin right before the sandbox's.
+fn joined(infra: &ContainerState, sandbox: &ContainerState) -> bool {
+    let moment = |text: &Option<String>| OffsetDateTime::parse(text.as_deref()?, &Rfc3339).ok();
+    // of a container that has never ended the engine says year 1
+    let first_run = moment(&infra.finished_at).is_some_and(|finished| finished.year() == 1);
+    let before = || moment(&infra.started_at).zip(moment(&sandbox.started_at)).is_some_and(|(infra, own)| infra <= own);
+    infra.running == Some(true) && (first_run || before())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use bollard::models::{ContainerConfig, HostConfig};
+
+    fn at(status: ContainerStateStatusEnum, second: u8) -> ContainerState {
+        ContainerState {
+            status: Some(status),
+            running: Some(status == ContainerStateStatusEnum::RUNNING),
+            started_at: Some(format!("2026-01-01T00:00:{second:02}.123456789Z")),
+            finished_at: Some("2026-01-01T00:00:01.123456789Z".to_owned()),
+            exit_code: Some(3),
+            ..ContainerState::default()
+        }
+    }
+
+    fn sandbox(state: ContainerState, remade: bool) -> ContainerInspectResponse {
+        let labels = HashMap::from([(naming::REMADE.to_owned(), "true".to_owned())]);
+        ContainerInspectResponse {
+            id: Some("s".to_owned()),
+            state: Some(state),
+            host_config: Some(HostConfig { network_mode: Some("container:i".to_owned()), ..HostConfig::default() }),
+            config: Some(ContainerConfig { labels: remade.then_some(labels), ..ContainerConfig::default() }),
+            ..ContainerInspectResponse::default()
+        }
+    }
+
+    fn infra(id: &str, state: ContainerState) -> ContainerInspectResponse {
+        ContainerInspectResponse { id: Some(id.to_owned()), state: Some(state), ..ContainerInspectResponse::default() }
+    }
+
+    fn running(second: u8, connected: bool) -> FoundSandbox {
+        let boot = Boot(format!("2026-01-01T00:00:{second:02}.123456789Z"));
+        FoundSandbox::Running { container: ContainerId::new("s"), boot, connected }
+    }
+
+    #[track_caller]
+    fn check(
+        sandbox: &ContainerInspectResponse,
+        infra: Option<&ContainerInspectResponse>,
+        expected: Option<&FoundSandbox>,
+    ) {
+        assert_eq!(judge(sandbox, infra).as_ref(), expected);
+    }
+
+    #[test]
+    fn connected_means_the_bound_infra_ran_first() {
+        use ContainerStateStatusEnum as S;
+        let found = sandbox(at(S::RUNNING, 10), false);
+        check(&found, Some(&infra("i", at(S::RUNNING, 9))), Some(&running(10, true)));
+        check(&found, Some(&infra("i", at(S::RUNNING, 11))), Some(&running(10, false)));
+        check(&found, Some(&infra("other", at(S::RUNNING, 9))), Some(&running(10, false)));
+        check(&found, Some(&infra("i", at(S::EXITED, 9))), Some(&running(10, false)));
+        check(&found, None, Some(&running(10, false)));
+    }
+
+    #[test]
+    fn a_clock_set_back_disconnects_nobody_from_an_infra_that_never_ended() {
+        use ContainerStateStatusEnum as S;
+        let found = sandbox(at(S::RUNNING, 10), false);
+        let never_ended = |status| {
+            let finished_at = Some("0001-01-01T00:00:00Z".to_owned());
+            infra("i", ContainerState { finished_at, ..at(status, 50) })
+        };
+        check(&found, Some(&never_ended(S::RUNNING)), Some(&running(10, true)));
+        check(&found, Some(&never_ended(S::DEAD)), Some(&running(10, false)));
+    }
+
+    #[test]
+    fn an_ended_sandbox_can_start_while_its_infra_exists() {
+        use ContainerStateStatusEnum as S;
+        let ended = |connected| FoundSandbox::Exited { container: ContainerId::new("s"), code: 3, connected };
+        let found = sandbox(at(S::EXITED, 10), false);
+        check(&found, Some(&infra("i", at(S::EXITED, 9))), Some(&ended(true)));
+        check(&found, Some(&infra("other", at(S::RUNNING, 9))), Some(&ended(false)));
+        check(&found, None, Some(&ended(false)));
+    }
+
+    #[test]
+    fn a_container_that_never_ran_counts_only_when_it_can_or_holds_files() {
+        use ContainerStateStatusEnum as S;
+        let (fresh, remade) = (sandbox(at(S::CREATED, 0), false), sandbox(at(S::CREATED, 0), true));
+        let made = FoundSandbox::Made(ContainerId::new("s"));
+        check(&fresh, Some(&infra("i", at(S::RUNNING, 9))), Some(&made));
+        check(&remade, Some(&infra("i", at(S::RUNNING, 9))), Some(&made));
+        check(&fresh, None, None);
+        let keep = FoundSandbox::Exited { container: ContainerId::new("s"), code: 0, connected: false };
+        check(&remade, None, Some(&keep));
+    }
+}

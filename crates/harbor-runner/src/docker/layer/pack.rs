@@ -1,0 +1,155 @@
+//! Reads a directory tree into an archive.
+
+use std::collections::HashMap;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use tar::{Builder, EntryType, Header};
+
+use super::ATTRIBUTE;
+
+/// Overlay's own notes on where a file came from; they are about the layer they were made in.
+const NOT_KEPT: [&str; 5] = ["origin", "impure", "nlink", "uuid", "upper"];
+
+/// Writes everything below `root`, and `root`'s own attributes, to `output`. Parents come before children.
+pub(super) fn pack(root: &Path, output: impl Write) -> io::Result<()> {
+    let mut packer = Packer { archive: Builder::new(output), root, links: HashMap::new() };
+    let mut waiting = vec![PathBuf::new()];
+    while let Some(directory) = waiting.pop() {
+        packer.entry(&directory)?;
+        for child in fs::read_dir(root.join(&directory))? {
+            let child = child?;
+            let path = directory.join(child.file_name());
+            if child.file_type()?.is_dir() { waiting.push(path) } else { packer.entry(&path)? }
+        }
+    }
+    packer.archive.into_inner()?.flush()
+}
+
+struct Packer<'a, W: Write> {
+    archive: Builder<W>,
+    root: &'a Path,
+    /// First path of each file that has several.
+    links: HashMap<(u64, u64), PathBuf>,
+}
+
+impl<W: Write> Packer<'_, W> {
+    fn entry(&mut self, path: &Path) -> io::Result<()> {
+        let source = self.root.join(path);
+        let found = fs::symlink_metadata(&source)?;
+        let kind = found.file_type();
+        if kind.is_socket() {
+            return Ok(());
+        }
+        let mut header = header(&found);
+        // an archive names its root so
+        let name = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        if !kind.is_dir() && found.nlink() > 1 {
+            if let Some(first) = self.links.get(&(found.dev(), found.ino())) {
+                header.set_entry_type(EntryType::Link);
+                return self.archive.append_link(&mut header, name, first);
+            }
+            self.links.insert((found.dev(), found.ino()), path.to_owned());
+        }
+        self.extensions(&source, &found)?;
+        if kind.is_symlink() {
+            header.set_entry_type(EntryType::Symlink);
+            self.archive.append_link(&mut header, name, fs::read_link(&source)?)
+        } else if kind.is_file() {
+            header.set_size(found.len());
+            self.archive.append_data(&mut header, name, Exactly::new(File::open(&source)?, found.len()))
+        } else {
+            header.set_entry_type(special(kind));
+            header.set_device_major(rustix::fs::major(found.rdev()))?;
+            header.set_device_minor(rustix::fs::minor(found.rdev()))?;
+            self.archive.append_data(&mut header, name, io::empty())
+        }
+    }
+
+    /// What a plain header cannot say: nanoseconds and extended attributes.
+    fn extensions(&mut self, source: &Path, found: &Metadata) -> io::Result<()> {
+        let time = format!("{}.{:09}", found.mtime(), found.mtime_nsec());
+        let mut records = vec![("mtime".to_owned(), time.into_bytes())];
+        for name in attribute_names(source)? {
+            let kept = !NOT_KEPT.iter().any(|note| name.strip_prefix("trusted.overlay.") == Some(note));
+            if kept && let Some(value) = attribute(source, &name)? {
+                records.push((format!("{ATTRIBUTE}{name}"), value));
+            }
+        }
+        self.archive.append_pax_extensions(records.iter().map(|(name, value)| (name.as_str(), value.as_slice())))
+    }
+}
+
+fn header(found: &Metadata) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_mode(found.mode() & 0o7777);
+    header.set_uid(u64::from(found.uid()));
+    header.set_gid(u64::from(found.gid()));
+    header.set_mtime(u64::try_from(found.mtime()).unwrap_or(0));
+    header.set_size(0);
+    header
+}
+
+fn special(kind: fs::FileType) -> EntryType {
+    if kind.is_dir() {
+        EntryType::Directory
+    } else if kind.is_char_device() {
+        EntryType::Char
+    } else if kind.is_block_device() {
+        EntryType::Block
+    } else {
+        EntryType::Fifo
+    }
+}
+
+fn attribute_names(path: &Path) -> io::Result<Vec<String>> {
+    let mut buffer = vec![0_u8; 64 * 1024];
+    let length = match rustix::fs::llistxattr(path, &mut buffer[..]) {
+        Ok(length) => length,
+        Err(Errno::NOTSUP) => 0,
+        Err(error) => return Err(error.into()),
+    };
+    let names = buffer[..length].split(|&byte| byte == 0).filter(|name| !name.is_empty());
+    Ok(names.filter_map(|name| String::from_utf8(name.to_vec()).ok()).collect())
+}
+
+fn attribute(path: &Path, name: &str) -> io::Result<Option<Vec<u8>>> {
+    let mut buffer = vec![0_u8; 64 * 1024];
+    match rustix::fs::lgetxattr(path, name, &mut buffer[..]) {
+        Ok(length) => Ok(Some(buffer[..length].to_vec())),
+        // removed since it was listed, or not for us to see
+        Err(Errno::NODATA | Errno::PERM | Errno::ACCESS) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A file's first so many bytes, filled up with zeros should it have shrunk: the header has promised them.
+struct Exactly {
+    file: File,
+    left: u64,
+}
+
+impl Exactly {
+    const fn new(file: File, left: u64) -> Self {
+        Self { file, left }
+    }
+}
+
+impl io::Read for Exactly {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        if wanted == 0 {
+            return Ok(0);
+        }
+        let mut read = self.file.read(&mut buffer[..wanted])?;
+        if read == 0 {
+            buffer[..wanted].fill(0);
+            read = wanted;
+        }
+        self.left -= read as u64;
+        Ok(read)
+    }
+}

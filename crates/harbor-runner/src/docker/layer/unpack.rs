@@ -1,0 +1,222 @@
+//! Writes an archive into a directory.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, RawMode, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat,
+    chownat, linkat, lsetxattr, makedev, mkdirat, mknodat, openat, openat2, statat, symlinkat, syncfs, unlinkat,
+    utimensat,
+};
+use rustix::io::Errno;
+use tar::{Archive, Entry, EntryType};
+
+use super::ATTRIBUTE;
+
+/// Runs of zeros of this size become holes.
+const BLOCK: usize = 64 * 1024;
+
+/// Writes every entry of the archive below `root`, in place of what is there under the same name. Returns when all of
+/// it is on the disk: the caller may then remove what it is a copy of.
+pub(super) fn unpack(root: &Path, input: impl Read) -> io::Result<()> {
+    let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let unpacker = Unpacker { root: openat(CWD, root, directory, Mode::empty())? };
+    let mut archive = Archive::new(input);
+    let mut directories = Vec::new();
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let attributes = Attributes::of(&mut entry)?;
+        let place = unpacker.place(&entry.path()?)?;
+        if unpacker.make(&place, &mut entry, &attributes)? {
+            // what is made in a directory afterwards changes its time
+            directories.push((entry.path()?.into_owned(), attributes.modified));
+        }
+    }
+    for (path, modified) in directories {
+        set_time(&unpacker.place(&path)?, modified)?;
+    }
+    // a descriptor that only names a place cannot be synchronised
+    let root = openat(&unpacker.root, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(syncfs(root)?)
+}
+
+struct Unpacker {
+    root: OwnedFd,
+}
+
+/// A name in an opened directory.
+struct Place {
+    parent: OwnedFd,
+    name: PathBuf,
+}
+
+impl Place {
+    /// A path for calls that take no descriptor. It ends in a plain name, which those calls do not follow.
+    fn path(&self) -> PathBuf {
+        Path::new("/proc/self/fd").join(self.parent.as_raw_fd().to_string()).join(&self.name)
+    }
+}
+
+impl Unpacker {
+    /// Where `path` lies: its parent is opened without following a link or leaving the root.
+    fn place(&self, path: &Path) -> io::Result<Place> {
+        let parts = path.components().filter(|part| *part != Component::CurDir);
+        let mut clean = PathBuf::new();
+        for part in parts {
+            let Component::Normal(name) = part else {
+                let reason = format!("{} is not a path within a layer", path.display());
+                return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+            };
+            clean.push(name);
+        }
+        let parent = clean.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = clean.file_name().map_or_else(|| PathBuf::from("."), PathBuf::from);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        Ok(Place { parent: openat2(&self.root, parent, flags, Mode::empty(), resolve)?, name })
+    }
+
+    /// Makes one entry; whether it is a directory.
+    fn make(&self, place: &Place, entry: &mut Entry<'_, impl Read>, attributes: &Attributes) -> io::Result<bool> {
+        let kind = entry.header().entry_type();
+        if kind == EntryType::Directory {
+            make_directory(place)?;
+        } else {
+            clear(place)?;
+        }
+        match kind {
+            EntryType::Directory => {}
+            EntryType::Link => {
+                let target = entry.link_name()?.ok_or(io::ErrorKind::InvalidData)?;
+                let target = self.place(&target)?;
+                linkat(&target.parent, &target.name, &place.parent, &place.name, AtFlags::empty())?;
+                return Ok(false);
+            }
+            EntryType::Symlink => {
+                let target = entry.link_name()?.ok_or(io::ErrorKind::InvalidData)?;
+                symlinkat(target.as_ref(), &place.parent, &place.name)?;
+            }
+            EntryType::Char => make_node(place, entry, FileType::CharacterDevice)?,
+            EntryType::Block => make_node(place, entry, FileType::BlockDevice)?,
+            EntryType::Fifo => make_node(place, entry, FileType::Fifo)?,
+            _ => make_file(place, entry)?,
+        }
+        attributes.apply(place, kind)?;
+        Ok(kind == EntryType::Directory)
+    }
+}
+
+fn make_directory(place: &Place) -> io::Result<()> {
+    if place.name == Path::new(".") {
+        return Ok(());
+    }
+    match mkdirat(&place.parent, &place.name, Mode::RWXU) {
+        Err(Errno::EXIST) => {
+            let found = statat(&place.parent, &place.name, AtFlags::SYMLINK_NOFOLLOW)?;
+            if FileType::from_raw_mode(found.st_mode).is_dir() {
+                return Ok(());
+            }
+            clear(place)?;
+            Ok(mkdirat(&place.parent, &place.name, Mode::RWXU)?)
+        }
+        outcome => Ok(outcome?),
+    }
+}
+
+/// Removes what has the name, if anything: a new container's layer holds no more than empty mount points.
+fn clear(place: &Place) -> io::Result<()> {
+    match unlinkat(&place.parent, &place.name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(Errno::ISDIR) => Ok(unlinkat(&place.parent, &place.name, AtFlags::REMOVEDIR)?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn make_node(place: &Place, entry: &Entry<'_, impl Read>, kind: FileType) -> io::Result<()> {
+    let major = entry.header().device_major()?.unwrap_or(0);
+    let minor = entry.header().device_minor()?.unwrap_or(0);
+    Ok(mknodat(&place.parent, &place.name, kind, Mode::RUSR | Mode::WUSR, makedev(major, minor))?)
+}
+
+fn make_file(place: &Place, entry: &mut Entry<'_, impl Read>) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(openat(&place.parent, &place.name, flags, Mode::RUSR | Mode::WUSR)?);
+    let mut block = vec![0; BLOCK];
+    let mut length: u64 = 0;
+    loop {
+        let mut filled = 0;
+        while filled < BLOCK {
+            match entry.read(&mut block[filled..])? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        if filled == 0 {
+            return file.set_len(length);
+        }
+        length += filled as u64;
+        if block[..filled].iter().all(|&byte| byte == 0) {
+            file.seek(SeekFrom::Start(length))?;
+        } else {
+            file.write_all(&block[..filled])?;
+        }
+    }
+}
+
+/// Everything about a file but its contents.
+struct Attributes {
+    owner: (u32, u32),
+    mode: u32,
+    modified: Timespec,
+    extended: Vec<(String, Vec<u8>)>,
+}
+
+impl Attributes {
+    fn of(entry: &mut Entry<'_, impl Read>) -> io::Result<Self> {
+        let number = |number: u64| u32::try_from(number).map_err(io::Error::other);
+        let owner = (number(entry.header().uid()?)?, number(entry.header().gid()?)?);
+        let mode = entry.header().mode()?;
+        let mut modified = Timespec { tv_sec: i64::try_from(entry.header().mtime()?).unwrap_or(0), tv_nsec: 0 };
+        let mut extended = Vec::new();
+        if let Some(records) = entry.pax_extensions()? {
+            for record in records {
+                let record = record?;
+                let Ok(name) = record.key() else { continue };
+                if name == "mtime" {
+                    modified = record.value().ok().and_then(moment).unwrap_or(modified);
+                } else if let Some(name) = name.strip_prefix(ATTRIBUTE) {
+                    extended.push((name.to_owned(), record.value_bytes().to_vec()));
+                }
+            }
+        }
+        Ok(Self { owner, mode, modified, extended })
+    }
+
+    /// Owner first: changing it takes away set-user-id bits and file capabilities.
+    fn apply(&self, place: &Place, kind: EntryType) -> io::Result<()> {
+        let (user, group) = (Uid::from_raw(self.owner.0), Gid::from_raw(self.owner.1));
+        chownat(&place.parent, &place.name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
+        if kind != EntryType::Symlink {
+            chmodat(&place.parent, &place.name, Mode::from_raw_mode(self.mode as RawMode), AtFlags::empty())?;
+        }
+        for (name, value) in &self.extended {
+            lsetxattr(place.path(), name.as_str(), value, XattrFlags::empty())?;
+        }
+        if kind == EntryType::Directory { Ok(()) } else { set_time(place, self.modified) }
+    }
+}
+
+fn set_time(place: &Place, modified: Timespec) -> io::Result<()> {
+    let times = Timestamps { last_access: modified, last_modification: modified };
+    Ok(utimensat(&place.parent, &place.name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+/// Reads seconds and nanoseconds, the latter with exactly nine digits, as `pack` writes them.
+fn moment(text: &str) -> Option<Timespec> {
+    let (seconds, nanoseconds) = text.split_once('.')?;
+    (nanoseconds.len() == 9)
+        .then(|| Some(Timespec { tv_sec: seconds.parse().ok()?, tv_nsec: nanoseconds.parse().ok()? }))
+        .flatten()
+}

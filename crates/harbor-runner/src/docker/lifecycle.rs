@@ -1,0 +1,137 @@
+//! Starts and stops a sandbox's containers.
+
+use std::time::Duration;
+
+use bollard::query_parameters::{
+    InspectContainerOptions, KillContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+};
+use harbor_model::ids::{ContainerId, SandboxId};
+use harbor_model::sandboxes::Boot;
+
+use crate::docker::client::{QUICK, SLOW};
+use crate::docker::naming::{self, Role};
+use crate::docker::runner::Runner;
+use crate::error::EngineError;
+
+impl Runner {
+    /// Starts the infra container if it does not run, then the sandbox container. Idempotent.
+    ///
+    /// A sandbox whose infra container is gone is [`EngineError::InfraGone`]: see [`Runner::remake`].
+    pub async fn start(&self, id: &SandboxId, container: &ContainerId) -> Result<Boot, EngineError> {
+        self.known().outdate(id);
+        if !self.known().get(id).infra_runs {
+            self.start_known_infra(id, container).await?;
+        }
+        match self.start_sandbox(id, container).await {
+            Err(Refusal::InfraStopped(_)) => {
+                self.known().note(id, |entry| entry.infra_runs = false);
+                self.start_known_infra(id, container).await?;
+                self.start_sandbox(id, container).await.map_err(Refusal::into_error)?;
+            }
+            Err(Refusal::ToolboxMissing(_)) => {
+                self.deliver().await?;
+                self.start_sandbox(id, container).await.map_err(Refusal::into_error)?;
+            }
+            outcome => outcome.map_err(Refusal::into_error)?,
+        }
+        self.boot(id, container).await
+    }
+
+    /// Starts the infra container that the sandbox container is bound to.
+    async fn start_known_infra(&self, id: &SandboxId, container: &ContainerId) -> Result<(), EngineError> {
+        let found = self.inspect_own(container.as_str(), id, Role::Sandbox).await?;
+        let infra = crate::docker::create::bound_infra(&found).unwrap_or_default().to_owned();
+        match self.infra_started(id, &infra).await {
+            Err(EngineError::NotFound { source, .. }) => Err(EngineError::InfraGone { sandbox: *id, source }),
+            outcome => outcome,
+        }
+    }
+
+    async fn start_sandbox(&self, id: &SandboxId, container: &ContainerId) -> Result<(), Refusal> {
+        let call = self.client().docker().start_container(container.as_str(), None::<StartContainerOptions>);
+        let outcome = self.client().call(&format!("start container {}", naming::sandbox(id)), SLOW, call).await;
+        outcome.map_err(|error| Refusal::of(error, id, container))
+    }
+
+    /// Which run of process 1 this is.
+    async fn boot(&self, id: &SandboxId, container: &ContainerId) -> Result<Boot, EngineError> {
+        let call = self.client().docker().inspect_container(container.as_str(), None::<InspectContainerOptions>);
+        let found = self.client().call(&format!("inspect container {}", naming::sandbox(id)), QUICK, call).await?;
+        let state = found.state.unwrap_or_default();
+        if state.running != Some(true) {
+            return Err(EngineError::EndedAtOnce { sandbox: *id, code: state.exit_code.unwrap_or(-1) });
+        }
+        Ok(Boot(state.started_at.unwrap_or_default()))
+    }
+
+    /// Ends the sandbox's processes: SIGTERM, `grace` (whole seconds, rounded up), SIGKILL; then its infra container.
+    /// Idempotent; containers that are gone are fine.
+    pub async fn stop(&self, id: &SandboxId, container: &ContainerId, grace: Duration) -> Result<(), EngineError> {
+        self.known().outdate(id);
+        let seconds = i32::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::new().t(seconds).build();
+        let call = self.client().docker().stop_container(container.as_str(), Some(options));
+        let doing = format!("stop container {}", naming::sandbox(id));
+        match self.client().call(&doing, grace.saturating_add(SLOW), call).await {
+            Ok(()) | Err(EngineError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.stop_infra(id).await
+    }
+
+    /// Ends infra, which has nothing to lose.
+    async fn stop_infra(&self, id: &SandboxId) -> Result<(), EngineError> {
+        self.known().note(id, |entry| (entry.infra_runs, entry.dialer) = (false, None));
+        let infra = match self.inspect_own(&naming::infra(id), id, Role::Infra).await {
+            Ok(infra) => infra.id.unwrap_or_default(),
+            Err(EngineError::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
+        let call = self.client().docker().kill_container(&infra, Some(options));
+        match self.client().call(&format!("stop container {}", naming::infra(id)), SLOW, call).await {
+            // a conflict: it does not run
+            Ok(()) | Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Why a sandbox container did not start.
+enum Refusal {
+    /// Its infra container does not run.
+    InfraStopped(EngineError),
+    /// The toolbox volume has been emptied.
+    ToolboxMissing(EngineError),
+    /// Anything else.
+    Other(EngineError),
+}
+
+impl Refusal {
+    fn of(error: EngineError, id: &SandboxId, container: &ContainerId) -> Self {
+        let Some(message) = error.engine_says() else { return Self::Other(error) };
+        if message.contains("non running container") {
+            return Self::InfraStopped(error);
+        }
+        if message.contains("harbor-toolbox") && message.contains("no such file or directory") {
+            return Self::ToolboxMissing(error);
+        }
+        let other_missing = message.contains("No such container") && !message.contains(container.as_str());
+        match error {
+            EngineError::NotFound { source, .. }
+            | EngineError::Conflict { source, .. }
+            | EngineError::Refused { source, .. }
+                if other_missing =>
+            {
+                Self::Other(EngineError::InfraGone { sandbox: *id, source })
+            }
+            error => Self::Other(error),
+        }
+    }
+
+    fn into_error(self) -> EngineError {
+        match self {
+            Self::InfraStopped(error) | Self::ToolboxMissing(error) | Self::Other(error) => error,
+        }
+    }
+}

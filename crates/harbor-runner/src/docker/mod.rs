@@ -1,0 +1,130 @@
+//! The Docker engine, from 20.10 on.
+//!
+//! A sandbox is two containers (design D4): *infra* owns the network namespace and dials into it, the *sandbox*
+//! container joins it and runs the toolbox as process 1. Infra containers can be made ahead of time with
+//! [`Runner::reserve`], which takes most of a cold start off the caller's path.
+//!
+//! Guarantees: every call has a deadline, and touches only what carries this instance's label. Nothing secret is in a
+//! container's arguments, environment or inspect output. Nothing outside this folder names the engine's client.
+
+mod about;
+mod cleanup;
+mod client;
+mod configure;
+mod create;
+mod delivery;
+mod embedded;
+mod events;
+mod find;
+mod images;
+mod infra;
+mod known;
+mod layer;
+mod lifecycle;
+mod naming;
+mod outline;
+mod prepare;
+mod probe;
+mod remake;
+mod runner;
+mod seccomp;
+mod spec;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use harbor_model::ids::{ContainerId, SandboxId};
+use harbor_model::sandboxes::{Boot, Found};
+use harbor_protocol::toolbox::Configured;
+
+use crate::about::About;
+use crate::dial::{DialError, Stream};
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::image::{Build, Context, Image, Progress};
+use crate::sandbox::{Configuration, Event, Inventory, SandboxSpec};
+
+pub use runner::Runner;
+
+#[async_trait]
+impl Engine for Runner {
+    async fn about(&self) -> Result<About, EngineError> {
+        self.about().await
+    }
+
+    async fn prepare(&self) -> Result<(), EngineError> {
+        self.prepare().await
+    }
+
+    async fn dismantle(&self) -> Result<(), EngineError> {
+        self.dismantle().await
+    }
+
+    async fn find(&self, id: &SandboxId) -> Result<Found, EngineError> {
+        self.find(id).await
+    }
+
+    async fn list(&self) -> Result<Inventory, EngineError> {
+        self.list().await
+    }
+
+    fn events(&self) -> BoxStream<'static, Event> {
+        self.events().boxed()
+    }
+
+    async fn reserve(&self, id: &SandboxId) -> Result<(), EngineError> {
+        self.reserve(id).await
+    }
+
+    async fn create(&self, spec: &SandboxSpec) -> Result<ContainerId, EngineError> {
+        self.create(spec).await
+    }
+
+    async fn remake(&self, spec: &SandboxSpec, container: &ContainerId) -> Result<ContainerId, EngineError> {
+        self.remake(spec, container).await
+    }
+
+    async fn start(&self, id: &SandboxId, container: &ContainerId) -> Result<Boot, EngineError> {
+        self.start(id, container).await
+    }
+
+    async fn configure(
+        &self,
+        id: &SandboxId,
+        container: &ContainerId,
+        configuration: &Configuration,
+    ) -> Result<Configured, EngineError> {
+        self.configure(id, container, configuration).await
+    }
+
+    async fn stop(&self, id: &SandboxId, container: &ContainerId, grace: Duration) -> Result<(), EngineError> {
+        self.stop(id, container, grace).await
+    }
+
+    async fn remove(&self, id: &SandboxId) -> Result<(), EngineError> {
+        self.remove(id).await
+    }
+
+    async fn dial(&self, id: &SandboxId, port: u16) -> Result<Stream, DialError> {
+        self.dial(id, port).await
+    }
+
+    async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
+        self.image(reference).await
+    }
+
+    async fn pull(&self, reference: &str, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Image, EngineError> {
+        self.pull(reference, progress).await
+    }
+
+    async fn build(
+        &self,
+        build: &Build,
+        context: Context,
+        log: &mut (dyn for<'text> FnMut(&'text str) + Send),
+    ) -> Result<Image, EngineError> {
+        self.build(build, context, log).await
+    }
+}

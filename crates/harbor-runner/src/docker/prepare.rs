@@ -1,0 +1,103 @@
+//! What has to be on the engine before the first sandbox.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
+use bollard::query_parameters::InspectNetworkOptions;
+
+use crate::docker::client::{LEFT_BEHIND, SLOW};
+use crate::docker::infra::make_private;
+use crate::docker::naming;
+use crate::docker::runner::Runner;
+use crate::error::EngineError;
+
+/// Between two attempts to make a network whose name is taken.
+const PAUSE: Duration = Duration::from_millis(50);
+
+impl Runner {
+    /// Makes what sandboxes need: the network, the empty image and the toolbox volume, and tries what this engine can.
+    /// Idempotent, and quick when all is there.
+    pub async fn prepare(&self) -> Result<(), EngineError> {
+        make_private(&self.config().run_directory)?;
+        let (about, (), ()) = tokio::try_join!(self.about(), self.make_network(), self.make_infra_image_and_deliver())?;
+        self.apply(&about).await
+    }
+
+    async fn make_infra_image_and_deliver(&self) -> Result<(), EngineError> {
+        self.make_infra_image().await?;
+        self.deliver().await
+    }
+
+    async fn make_infra_image(&self) -> Result<(), EngineError> {
+        match self.image(naming::INFRA_IMAGE).await? {
+            Some(_) => Ok(()),
+            None => self.import_infra_image().await,
+        }
+    }
+
+    /// Imports an archive without a single file as infra's image; its binary comes from the toolbox volume.
+    pub(crate) async fn import_infra_image(&self) -> Result<(), EngineError> {
+        let empty = tar::Builder::new(Vec::new()).into_inner();
+        let empty = empty.map_err(|source| EngineError::Files { doing: "pack an empty image".to_owned(), source })?;
+        let (repository, tag) = naming::INFRA_IMAGE.split_once(':').unwrap_or((naming::INFRA_IMAGE, "latest"));
+        self.import(empty, repository, tag).await
+    }
+
+    /// The bridge network: its own interface, no traffic between containers.
+    async fn make_network(&self) -> Result<(), EngineError> {
+        if self.own_network().await? {
+            return Ok(());
+        }
+        let name = self.network().to_owned();
+        let options = [
+            ("com.docker.network.bridge.enable_icc", "false".to_owned()),
+            ("com.docker.network.bridge.name", naming::bridge(self.instance())),
+        ];
+        let subnet = self.config().subnet.clone();
+        let ipam = subnet.map(|subnet| Ipam {
+            config: Some(vec![IpamConfig { subnet: Some(subnet), ..IpamConfig::default() }]),
+            ..Ipam::default()
+        });
+        let request = NetworkCreateRequest {
+            name: name.clone(),
+            driver: Some("bridge".to_owned()),
+            ipam,
+            options: Some(HashMap::from(options.map(|(option, value)| (option.to_owned(), value)))),
+            labels: Some(naming::instance_labels(self.instance())),
+            ..NetworkCreateRequest::default()
+        };
+        let started = Instant::now();
+        loop {
+            let call = self.client().docker().create_network(request.clone());
+            let Err(refused) = self.client().call(&format!("make network {name}"), SLOW, call).await else {
+                return Ok(());
+            };
+            if self.own_network().await? {
+                return Ok(()); // made in the meantime
+            }
+            if !taken(&refused) || started.elapsed() >= LEFT_BEHIND {
+                return Err(refused);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Whether the network is there; somebody else's of that name is an error.
+    pub(crate) async fn own_network(&self) -> Result<bool, EngineError> {
+        let name = self.network();
+        let call = self.client().docker().inspect_network(name, None::<InspectNetworkOptions>);
+        let Some(found) = self.client().look(&format!("inspect network {name}"), call).await? else { return Ok(false) };
+        if naming::carries(found.labels.as_ref(), &naming::instance_labels(self.instance())) {
+            Ok(true)
+        } else {
+            Err(EngineError::Foreign { what: "a network", name: name.to_owned() })
+        }
+    }
+}
+
+/// Whether a network of that name is there, or is just being made: its bridge has the name first.
+fn taken(refused: &EngineError) -> bool {
+    matches!(refused, EngineError::Conflict { .. })
+        || refused.engine_says().is_some_and(|message| message.contains("same bridge name"))
+}

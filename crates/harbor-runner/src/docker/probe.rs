@@ -1,0 +1,123 @@
+//! What an engine can do that it does not say: tried once per engine and boot, then remembered.
+
+use std::fs;
+use std::path::PathBuf;
+
+use bollard::query_parameters::{CreateContainerOptionsBuilder, StartContainerOptions};
+use harbor_model::ids::SandboxId;
+
+use crate::about::About;
+use crate::docker::client::SLOW;
+use crate::docker::known::Form;
+use crate::docker::naming;
+use crate::docker::runner::Runner;
+use crate::docker::spec::{self, FILES, Host};
+use crate::error::EngineError;
+
+impl Runner {
+    /// Puts in force what this engine can, trying it out unless that is remembered.
+    pub(crate) async fn apply(&self, about: &About) -> Result<(), EngineError> {
+        let path = self.config().run_directory.join("engine");
+        let key = key(about);
+        let remembered = fs::read_to_string(&path).ok().and_then(|text| parse(&text, &key));
+        let (form, files) = if let Some(findings) = remembered {
+            findings
+        } else {
+            let findings = tokio::try_join!(self.try_form(about), self.try_files())?;
+            let doing = format!("write {}", path.display());
+            fs::write(&path, render(&key, findings)).map_err(|source| EngineError::Files { doing, source })?;
+            findings
+        };
+        self.decide_form(form);
+        self.note_host(Host { processors: about.processors, files });
+        Ok(())
+    }
+
+    /// How infra is reached: by its socket if that works, when nothing else is configured.
+    async fn try_form(&self, about: &About) -> Result<Form, EngineError> {
+        if let Some(form) = self.decided_form() {
+            return Ok(form);
+        }
+        if !self.shares_kernel(Some(&about.kernel)) {
+            return Ok(Form::Streaming);
+        }
+        let probe = SandboxId::random();
+        let outcome = self.reserve(&probe).await;
+        self.remove(&probe).await?;
+        match outcome {
+            Ok(()) => Ok(Form::Passing),
+            Err(error @ EngineError::InfraSilent { .. }) => {
+                tracing::info!(error = &error as &dyn std::error::Error, "no socket from infra: streaming instead");
+                Ok(Form::Streaming)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The most open files of [`FILES`] that the engine can give.
+    async fn try_files(&self) -> Result<u32, EngineError> {
+        let name = naming::probe(self.instance());
+        for most in FILES {
+            self.remove_container(&name).await?;
+            let outcome = self.start_with_files(&name, most).await;
+            self.remove_container(&name).await?;
+            match outcome {
+                Err(error) if error.engine_says().is_some_and(|message| message.contains("rlimit")) => {}
+                outcome => return outcome.map(|()| most),
+            }
+        }
+        Ok(FILES[FILES.len() - 1])
+    }
+
+    async fn start_with_files(&self, name: &str, most: u32) -> Result<(), EngineError> {
+        let docker = self.client().docker();
+        let options = CreateContainerOptionsBuilder::new().name(name).build();
+        let call = docker.create_container(Some(options), spec::probe(self.config(), most));
+        let made = self.client().call(&format!("make container {name}"), SLOW, call).await?;
+        let call = docker.start_container(&made.id, None::<StartContainerOptions>);
+        self.client().call(&format!("start container {name}"), SLOW, call).await
+    }
+}
+
+/// What findings are about: this engine, in this boot of this machine.
+fn key(about: &About) -> String {
+    let boot = fs::read_to_string(PathBuf::from("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
+    format!("{} {}", about.id, boot.trim())
+}
+
+fn render(key: &str, (form, files): (Form, u32)) -> String {
+    let form = match form {
+        Form::Passing => "passing",
+        Form::Streaming => "streaming",
+    };
+    format!("{key}\n{form}\n{files}\n")
+}
+
+/// Reads what [`render`] wrote, if it is about the same engine and boot.
+fn parse(text: &str, key: &str) -> Option<(Form, u32)> {
+    let mut lines = text.lines();
+    if lines.next()? != key {
+        return None;
+    }
+    let form = match lines.next()? {
+        "passing" => Form::Passing,
+        "streaming" => Form::Streaming,
+        _ => return None,
+    };
+    Some((form, lines.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_are_read_back_for_the_same_engine_only() {
+        for findings in [(Form::Passing, 60_000), (Form::Streaming, 4_000)] {
+            let text = render("engine boot", findings);
+            assert_eq!(parse(&text, "engine boot"), Some(findings));
+            assert_eq!(parse(&text, "engine other"), None);
+        }
+        assert_eq!(parse("engine boot\npass", "engine boot"), None);
+    }
+}

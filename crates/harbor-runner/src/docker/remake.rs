@@ -1,0 +1,100 @@
+//! Makes a sandbox's containers anew when its infra container is gone, and keeps its files.
+//!
+//! A sandbox container is bound to one infra container by id, so without it it can never start. The successor is made
+//! under a name of its own and takes the sandbox's name only when it is complete; until then the old container keeps
+//! it. Whatever moment harbor dies at, one of the two has the files and is found again.
+
+use bollard::models::{ContainerConfig, ContainerInspectResponse};
+use bollard::query_parameters::CommitContainerOptionsBuilder;
+use harbor_model::ids::{ContainerId, SandboxId};
+
+use crate::docker::client::BULK;
+use crate::docker::layer;
+use crate::docker::naming::{self, Role};
+use crate::docker::runner::Runner;
+use crate::error::{EngineError, EngineSaid};
+use crate::sandbox::SandboxSpec;
+
+impl Runner {
+    /// Makes the sandbox's containers anew with the files of `container`, which is then removed. Idempotent: after a
+    /// crash the same call goes on, or `find` shows the new container.
+    pub async fn remake(&self, spec: &SandboxSpec, container: &ContainerId) -> Result<ContainerId, EngineError> {
+        let id = &spec.id;
+        let name = naming::sandbox(id);
+        let old = self.inspect_own(container.as_str(), id, Role::Sandbox).await?;
+        refuse_running(&name, &old)?;
+        // an attempt that did not come to its end
+        if self.find_own(&naming::successor(id), id, Role::Sandbox).await?.is_some() {
+            self.remove_container(&naming::successor(id)).await?;
+        }
+        // one that did, but for removing its predecessor: whoever has the sandbox's name is complete
+        let complete = old.name.as_deref().is_some_and(|found| found.trim_start_matches('/') == name);
+        if complete && self.find_own(&naming::predecessor(id), id, Role::Sandbox).await?.is_some() {
+            self.remove_container(&naming::predecessor(id)).await?;
+        }
+        self.doubt_infra(id);
+        let infra = self.infra_made(id).await?;
+        let facts = self.facts(id, container).await?;
+        let same_image = SandboxSpec { image: old.image.clone().unwrap_or_default(), ..spec.clone() };
+        let made = async || self.sandbox_made(&same_image, &facts, &infra, &naming::successor(id), true).await;
+        let (successor, started) = tokio::join!(made(), self.infra_started(id, &infra));
+        let successor = started.and(successor)?;
+        let successor = if self.copy_layer(container, &successor).await? {
+            successor
+        } else {
+            self.remove_container(successor.as_str()).await?;
+            let kept = SandboxSpec { image: self.keep(id, container).await?, ..spec.clone() };
+            self.sandbox_made(&kept, &facts, &infra, &naming::successor(id), true).await?
+        };
+        self.rename(&name, &naming::predecessor(id)).await?;
+        self.finish_exchange(id).await?;
+        self.known().note(id, |entry| entry.facts = Some((successor.clone(), facts)));
+        Ok(successor)
+    }
+
+    /// Copies the files of one container to another, neither running, if their layers can be reached.
+    async fn copy_layer(&self, from: &ContainerId, to: &ContainerId) -> Result<bool, EngineError> {
+        let Some(source) = self.layer_directory(from.as_str()).await? else { return Ok(false) };
+        let Some(target) = self.layer_directory(to.as_str()).await? else { return Ok(false) };
+        match layer::copy(&source, &target).await {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                tracing::info!(%error, container = %from, "layer not copied directly; the engine commits it instead");
+                Ok(false)
+            }
+        }
+    }
+
+    /// Keeps a container's files as an image, which lives as long as the sandbox.
+    async fn keep(&self, id: &SandboxId, container: &ContainerId) -> Result<String, EngineError> {
+        let image = naming::kept_image(id);
+        let (repository, tag) = image.split_once(':').unwrap_or((&image, "latest"));
+        let options = CommitContainerOptionsBuilder::new()
+            .container(container.as_str())
+            .repo(repository)
+            .tag(tag)
+            .pause(false)
+            .build();
+        let call = self.client().docker().commit_container(options, ContainerConfig::default());
+        self.client().call(&format!("keep the files of sandbox {id}"), BULK, call).await?;
+        Ok(image)
+    }
+
+    /// Gives the sandbox's name to the complete successor and removes the predecessor, or gives it its name back.
+    pub(crate) async fn finish_exchange(&self, id: &SandboxId) -> Result<(), EngineError> {
+        let (name, predecessor) = (naming::sandbox(id), naming::predecessor(id));
+        if self.find_own(&naming::successor(id), id, Role::Sandbox).await?.is_none() {
+            return self.rename(&predecessor, &name).await;
+        }
+        self.rename(&naming::successor(id), &name).await?;
+        self.remove_container(&predecessor).await
+    }
+}
+
+fn refuse_running(name: &str, old: &ContainerInspectResponse) -> Result<(), EngineError> {
+    if old.state.as_ref().and_then(|state| state.running) != Some(true) {
+        return Ok(());
+    }
+    let source = EngineSaid::new("it runs; stop it first");
+    Err(EngineError::Conflict { doing: format!("make container {name} anew"), source })
+}

@@ -1,0 +1,82 @@
+//! Sandboxes as an engine is told to make them, and as it finds them.
+
+use std::collections::BTreeMap;
+
+use harbor_model::ids::{ContainerId, SandboxId};
+use harbor_model::resources::Resources;
+use harbor_model::sandboxes::Found;
+use harbor_model::secrets::Secret;
+
+use crate::error::EngineError;
+
+/// What a sandbox container is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxSpec {
+    /// The sandbox.
+    pub id: SandboxId,
+    /// The image, by a reference or id that the engine knows.
+    pub image: String,
+    /// What runs as session `entrypoint`; empty: the image's own entrypoint (its command is dropped; contract,
+    /// toolbox §4.1).
+    pub entrypoint: Vec<String>,
+    /// What it may use; 0 processors or 0 memory means no limit.
+    pub resources: Resources,
+}
+
+/// What a toolbox is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configuration {
+    /// The token that every request must carry from now on.
+    pub token: Secret,
+    /// The token in force, when it may be another one.
+    pub previous: Option<Secret>,
+    /// Environment on top of the image's own, for all processes started from now on.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Everything that the engine holds of one sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The sandbox.
+    pub sandbox: SandboxId,
+    /// Its sandbox container.
+    pub found: Found,
+    /// Its infra container.
+    pub infra: Option<HeldInfra>,
+}
+
+/// An infra container as found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldInfra {
+    /// The container.
+    pub container: ContainerId,
+    /// Whether it runs.
+    pub running: bool,
+}
+
+/// Everything that an engine holds.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    /// What it holds, one entry per sandbox.
+    pub held: Vec<Held>,
+    /// Sandboxes of which it holds something that could not be looked at: nothing is known of them, least of all that
+    /// they are gone.
+    pub unclear: Vec<(SandboxId, EngineError)>,
+}
+
+impl Inventory {
+    /// Whether nothing is known of this sandbox.
+    pub fn is_unclear(&self, id: &SandboxId) -> bool {
+        self.unclear.iter().any(|(unclear, _)| unclear == id)
+    }
+}
+
+/// Something that happened on the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Something happened to a container of this sandbox: look at it again.
+    Changed(SandboxId),
+    /// A subscription begins, the first or one after a gap: look at everything again. What happens from now on follows
+    /// as [`Event::Changed`].
+    Reconnected,
+}
