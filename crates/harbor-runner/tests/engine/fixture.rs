@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use harbor_model::ids::{ContainerId, InstanceId, SandboxId};
 use harbor_model::resources::Resources;
-use harbor_model::sandboxes::Boot;
 use harbor_model::secrets::Secret;
 use harbor_runner::{Build, Config, Configuration, Runner, SandboxSpec, Transport};
 use tempfile::TempDir;
@@ -35,7 +34,6 @@ pub(crate) struct Fixture {
 pub(crate) struct Started {
     pub(crate) id: SandboxId,
     pub(crate) container: ContainerId,
-    pub(crate) boot: Boot,
 }
 
 impl Fixture {
@@ -107,9 +105,9 @@ impl Fixture {
     pub(crate) async fn started(&self) -> Started {
         let spec = self.spec();
         let container = self.runner.create(&spec).await.unwrap();
-        let boot = self.runner.start(&spec.id, &container).await.unwrap();
+        self.runner.start(&spec.id, &container).await.unwrap();
         self.runner.configure(&spec.id, &container, &configuration("token")).await.unwrap();
-        Started { id: spec.id, container, boot }
+        Started { id: spec.id, container }
     }
 
     /// Runs a shell line in the sandbox, as its user, and returns what it says.

@@ -1,4 +1,5 @@
-//! The runner against a real engine: the one that `DOCKER_HOST` names, else the machine's own.
+//! Engines: one suite for all of them, and what is Docker's alone against the engine that `DOCKER_HOST` names, else the
+//! machine's own.
 //!
 //! Each test is an instance of its own, so tests run side by side, and leaves nothing on the engine.
 
@@ -11,3 +12,5 @@ mod lifecycle;
 mod refusals;
 mod remake;
 mod safety;
+#[path = "../suite/mod.rs"]
+mod suite;

@@ -1,0 +1,399 @@
+//! An engine in memory, for tests of what stands on an engine.
+//!
+//! Time is tokio's, so a test that pauses the clock waits for nothing. Every verb can be scripted to be slow, to fail, to
+//! hang, to answer late, or to be done without an answer; what happens behind harbor's back has methods of its own. One
+//! suite (`tests/suite`) holds it to the behaviour of the Docker engine.
+//! Guarantees: a call that is dropped before it was done has done nothing; containers and boots never have a name twice.
+//! Leaves out: files, processes and limits of sandboxes.
+
+mod script;
+mod world;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::{self, BoxStream};
+use harbor_model::ids::{ContainerId, SandboxId};
+use harbor_model::sandboxes::{Boot, Found};
+use harbor_protocol::toolbox::{Configured, PORT, PROTOCOL};
+use tokio::io::DuplexStream;
+use tokio::sync::broadcast;
+
+use crate::about::About;
+use crate::dial::{DialError, Stream};
+use crate::engine::Engine;
+use crate::error::{EngineError, EngineSaid};
+use crate::image::{Build, Context, Image, Progress};
+use crate::sandbox::{Configuration, Event, Held, Inventory, SandboxSpec};
+
+use script::Script;
+pub use script::{Act, Call, Verb};
+use world::World;
+
+/// When a call that hangs, or whose answer is lost, fails.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// When one sandbox that hangs is left out of a listing.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Events that are kept for a subscriber that does not read; one that lost some is told to look at everything.
+const KEPT: usize = 1024;
+
+/// How many bytes a dialled stream holds that the other end has not read.
+const BUFFER: usize = 64 * 1024;
+
+/// An engine in memory. Clones are the same engine.
+#[derive(Clone, Debug)]
+pub struct Pretend {
+    inner: Arc<Mutex<Inner>>,
+    events: broadcast::Sender<Event>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    world: World,
+    script: Script,
+    reachable: bool,
+    /// Other ends of dialled streams that no test has taken.
+    dialled: Vec<(SandboxId, u16, DuplexStream)>,
+}
+
+impl Pretend {
+    /// An engine that holds one image of this name and nothing else.
+    pub fn with_image(reference: &str) -> Self {
+        let inner = Inner { world: World::default(), script: Script::default(), reachable: true, dialled: Vec::new() };
+        let engine = Self { inner: Arc::new(Mutex::new(inner)), events: broadcast::channel(KEPT).0 };
+        engine.lock().world.images.insert(reference.to_owned(), image(reference));
+        engine
+    }
+
+    /// The next call of `verb` goes like this.
+    pub fn next(&self, verb: Verb, act: Act) {
+        self.lock().script.add(verb, None, act);
+    }
+
+    /// The next call of `verb` about this sandbox goes like this.
+    pub fn next_for(&self, id: &SandboxId, verb: Verb, act: Act) {
+        self.lock().script.add(verb, Some(*id), act);
+    }
+
+    /// From now on every call of `verb` takes this long.
+    pub fn takes(&self, verb: Verb, time: Duration) {
+        self.lock().script.usual.insert(verb, time);
+    }
+
+    /// What was called so far, in the order in which it began.
+    pub fn calls(&self) -> Vec<Call> {
+        self.lock().script.calls.clone()
+    }
+
+    /// The most calls of `verb` that were ever under way at once.
+    pub fn most_at_once(&self, verb: Verb) -> usize {
+        self.lock().script.most_at_once(verb)
+    }
+
+    /// The image of this name goes.
+    pub fn remove_image(&self, reference: &str) {
+        self.lock().world.images.remove(reference);
+    }
+
+    /// No call reaches the engine any more, and no event comes from it.
+    pub fn unplug(&self) {
+        self.lock().reachable = false;
+    }
+
+    /// Calls reach it again, and subscribers are told that they missed something.
+    pub fn plug_in(&self) {
+        self.lock().reachable = true;
+        self.tell(Event::Reconnected);
+    }
+
+    /// Process 1 of the sandbox ends with this code.
+    pub fn kill(&self, id: &SandboxId, code: i64) {
+        self.meddle(id, |world| world.kill(id, code));
+    }
+
+    /// Its infra container ends.
+    pub fn kill_infra(&self, id: &SandboxId) {
+        self.meddle(id, |world| world.kill_infra(id));
+    }
+
+    /// Somebody removes its sandbox container.
+    pub fn lose(&self, id: &SandboxId) {
+        self.meddle(id, |world| world.lose(id));
+    }
+
+    /// Somebody removes its infra container.
+    pub fn lose_infra(&self, id: &SandboxId) {
+        self.meddle(id, |world| world.lose_infra(id));
+    }
+
+    /// Every process ends, without an event, as when the engine's machine loses power.
+    pub fn power_cut(&self) {
+        self.lock().world.power_cut();
+    }
+
+    /// Something in the sandbox listens on a port, until it ends.
+    pub fn listen(&self, id: &SandboxId, port: u16) {
+        self.lock().world.listen(id, port);
+    }
+
+    /// The sandbox's end of the oldest dial of a port that was not taken yet.
+    pub fn accept(&self, id: &SandboxId, port: u16) -> Option<DuplexStream> {
+        let mut inner = self.lock();
+        let index = inner.dialled.iter().position(|(sandbox, to, _)| (sandbox, *to) == (id, port))?;
+        Some(inner.dialled.remove(index).2)
+    }
+
+    fn meddle(&self, id: &SandboxId, change: impl FnOnce(&mut World)) {
+        change(&mut self.lock().world);
+        self.tell(Event::Changed(*id));
+    }
+
+    fn tell(&self, event: Event) {
+        if self.lock().reachable {
+            let _nobody_may_listen = self.events.send(event);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One call: what is scripted for it, around `act`. `changes`: an event tells of it.
+    async fn call<T>(
+        &self,
+        verb: Verb,
+        sandbox: Option<&SandboxId>,
+        changes: bool,
+        act: impl FnOnce(&mut World) -> Result<T, EngineError> + Send,
+    ) -> Result<T, EngineError> {
+        let _under_way = UnderWay { engine: self, verb };
+        let (scripted, usual) = self.lock().script.begin(Call { verb, sandbox: sandbox.copied() });
+        let doing = || format!("{verb:?}").to_lowercase();
+        let too_slow = || EngineError::TooSlow { doing: doing(), limit: DEADLINE };
+        let act = |engine: &Self| {
+            let outcome = {
+                let mut inner = engine.lock();
+                if !inner.reachable {
+                    let source = EngineSaid::new("connection refused");
+                    return Err(EngineError::Unreachable { doing: doing(), engine: "pretend".to_owned(), source });
+                }
+                act(&mut inner.world)
+            };
+            if let (true, Ok(_), Some(id)) = (changes, &outcome, sandbox) {
+                engine.tell(Event::Changed(*id));
+            }
+            outcome
+        };
+        match scripted {
+            None => wait(usual).await,
+            Some(Act::Slow(time)) => wait(time).await,
+            Some(Act::Fail(error)) => return Err(error),
+            Some(Act::Hang) => {
+                wait(DEADLINE).await;
+                return Err(too_slow());
+            }
+            Some(Act::Late(time)) => {
+                let outcome = act(self);
+                wait(time).await;
+                return outcome;
+            }
+            Some(Act::Lost) => {
+                act(self)?;
+                wait(DEADLINE).await;
+                return Err(too_slow());
+            }
+        }
+        act(self)
+    }
+
+    async fn look(&self, id: &SandboxId) -> Result<Held, EngineError> {
+        self.call(Verb::Look, Some(id), false, |world| Ok(world.held(id))).await
+    }
+}
+
+/// A call until it ends or is dropped.
+struct UnderWay<'a> {
+    engine: &'a Pretend,
+    verb: Verb,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.engine.lock().script.end(self.verb);
+    }
+}
+
+async fn wait(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
+}
+
+fn image(reference: &str) -> Image {
+    Image {
+        id: format!("image of {reference}"),
+        size: 1 << 20,
+        entrypoint: Vec::new(),
+        working_dir: String::new(),
+        user: String::new(),
+        architecture: "amd64".to_owned(),
+    }
+}
+
+#[async_trait]
+impl Engine for Pretend {
+    async fn about(&self) -> Result<About, EngineError> {
+        Ok(About {
+            id: "pretend".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            api: "1".to_owned(),
+            storage: "memory".to_owned(),
+            containerd_store: false,
+            cgroup: 2,
+            processors: 2,
+            memory: 8 << 30,
+            root: "/nonexistent".to_owned(),
+            free: None,
+            rootless: false,
+            architecture: "amd64".to_owned(),
+            kernel: "pretend".to_owned(),
+            runtimes: Vec::new(),
+        })
+    }
+
+    async fn prepare(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    async fn dismantle(&self) -> Result<(), EngineError> {
+        self.lock().world.clear();
+        Ok(())
+    }
+
+    async fn find(&self, id: &SandboxId) -> Result<Found, EngineError> {
+        Ok(self.look(id).await?.found)
+    }
+
+    async fn list(&self) -> Result<Inventory, EngineError> {
+        let ids = self.call(Verb::List, None, false, |world| Ok(world.ids())).await?;
+        let looks = join_all(ids.iter().map(|id| tokio::time::timeout(LOOK, self.look(id)))).await;
+        let mut listing = Inventory::default();
+        for (id, look) in ids.into_iter().zip(looks) {
+            match look {
+                Ok(Ok(held)) => listing.held.push(held),
+                Ok(Err(error)) => listing.unclear.push((id, error)),
+                Err(_) => {
+                    let doing = format!("look at sandbox {id}");
+                    listing.unclear.push((id, EngineError::TooSlow { doing, limit: LOOK }));
+                }
+            }
+        }
+        Ok(listing)
+    }
+
+    fn events(&self) -> BoxStream<'static, Event> {
+        let heard = self.events.subscribe();
+        let beginning = stream::iter([Event::Reconnected]);
+        let rest = stream::unfold(heard, |mut heard| async move {
+            let event = match heard.recv().await {
+                Ok(event) => event,
+                Err(broadcast::error::RecvError::Lagged(_)) => Event::Reconnected,
+                // the engine is gone, and with it everything that could happen
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            };
+            Some((event, heard))
+        });
+        beginning.chain(rest).boxed()
+    }
+
+    async fn reserve(&self, id: &SandboxId) -> Result<(), EngineError> {
+        self.call(Verb::Reserve, Some(id), true, |world| {
+            world.reserve(id);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn create(&self, spec: &SandboxSpec) -> Result<ContainerId, EngineError> {
+        self.call(Verb::Create, Some(&spec.id), true, |world| world.create(spec)).await
+    }
+
+    async fn remake(&self, spec: &SandboxSpec, container: &ContainerId) -> Result<ContainerId, EngineError> {
+        self.call(Verb::Remake, Some(&spec.id), true, |world| world.remake(&spec.id, container)).await
+    }
+
+    async fn start(&self, id: &SandboxId, container: &ContainerId) -> Result<Boot, EngineError> {
+        self.call(Verb::Start, Some(id), true, |world| world.start(id, container)).await
+    }
+
+    async fn configure(
+        &self,
+        id: &SandboxId,
+        container: &ContainerId,
+        configuration: &Configuration,
+    ) -> Result<Configured, EngineError> {
+        self.call(Verb::Configure, Some(id), false, |world| {
+            world.configure(id, container, configuration)?;
+            world.listen(id, PORT);
+            Ok(Configured { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned() })
+        })
+        .await
+    }
+
+    async fn stop(&self, id: &SandboxId, container: &ContainerId, _grace: Duration) -> Result<(), EngineError> {
+        self.call(Verb::Stop, Some(id), true, |world| {
+            world.stop(id, container);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn remove(&self, id: &SandboxId) -> Result<(), EngineError> {
+        self.call(Verb::Remove, Some(id), true, |world| {
+            world.remove(id);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn dial(&self, id: &SandboxId, port: u16) -> Result<Stream, DialError> {
+        let mut inner = self.lock();
+        match inner.world.listens(id, port) {
+            Some(true) => {
+                let (near, far) = tokio::io::duplex(BUFFER);
+                inner.dialled.push((*id, port, far));
+                Ok(Stream::in_memory(near))
+            }
+            Some(false) => Err(DialError::Refused(port)),
+            None => Err(DialError::Gone(std::io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
+        self.call(Verb::Image, None, false, |world| Ok(world.images.get(reference).cloned())).await
+    }
+
+    async fn pull(&self, reference: &str, _progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Image, EngineError> {
+        self.call(Verb::Image, None, false, |world| {
+            Ok(world.images.entry(reference.to_owned()).or_insert_with(|| image(reference)).clone())
+        })
+        .await
+    }
+
+    async fn build(
+        &self,
+        build: &Build,
+        _context: Context,
+        _log: &mut (dyn for<'text> FnMut(&'text str) + Send),
+    ) -> Result<Image, EngineError> {
+        self.call(Verb::Image, None, false, |world| {
+            Ok(world.images.entry(build.tag.clone()).or_insert_with(|| image(&build.tag)).clone())
+        })
+        .await
+    }
+}
