@@ -217,3 +217,28 @@ async fn told_to_stop_in_the_middle_of_creates_it_takes_them_up_again() {
     assert_consistent(&harbor, "harbor down").await;
     assert!(!harbor.client().sandboxes().await.is_empty(), "what was accepted is lost");
 }
+
+#[tokio::test]
+async fn ready_right_after_a_kill_means_that_it_answers() {
+    let harbor = Harbor::started().await;
+    for round in 0..8 {
+        let client = harbor.client();
+        let creates: Vec<_> = (0..3)
+            .map(|_| {
+                let client = client.clone();
+                tokio::spawn(async move { client.try_ask(Method::POST, "/sandbox", Some(&json!({}))).await })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(jitter(300))).await;
+        harbor.kill_and_go_on().await;
+        harbor.up().await;
+        let listed = harbor.client().ask(Method::GET, "/sandbox", None).await;
+        assert_eq!(listed.status, 200, "round {round}: {listed}");
+        for create in creates {
+            let _cut_off = create.await;
+        }
+        for (id, _) in harbor.client().sandboxes().await {
+            harbor.client().sandbox(&id).deleted().await;
+        }
+    }
+}

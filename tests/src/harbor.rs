@@ -153,11 +153,17 @@ impl Harbor {
         text.trim().parse().expect("a process id")
     }
 
-    /// Ends it as a power loss would.
-    pub async fn kill(&self) {
+    /// Ends it as a power loss would, without waiting until the kernel has taken it apart.
+    pub async fn kill_and_go_on(&self) {
         let process = self.process().to_string();
         let killed = Command::new("kill").args(["-9", &process]).status().await.expect("kill is on PATH");
         assert!(killed.success(), "process {process} was not there to kill");
+    }
+
+    /// Ends it as a power loss would.
+    pub async fn kill(&self) {
+        let process = self.process().to_string();
+        self.kill_and_go_on().await;
         within(Duration::from_secs(10), "the process ended", async || {
             // the lock is the kernel's: free means ended
             let free = Command::new("flock").arg("--nonblock").arg(self.data.join("lock")).arg("true").status().await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::process::progress::Doing;
+use crate::process::progress::Activity;
 
 /// Prints one line to standard output.
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
@@ -98,7 +98,7 @@ impl Waiting {
     }
 
     /// Shows `doing`.
-    pub(crate) fn show(&mut self, doing: &Doing) {
+    pub(crate) fn show(&mut self, doing: &Activity) {
         if doing.what.is_empty() {
             return;
         }

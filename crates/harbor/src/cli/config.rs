@@ -13,7 +13,7 @@ use crate::config::keys::{self, Default, KEYS, Key, Kind, Standing};
 use crate::config::load::{self, Loaded, Said};
 use crate::config::{file, reference};
 use crate::process::announce::one_line;
-use crate::process::state::Running;
+use crate::process::state::Claim;
 use crate::screen::{self, Colour, paint};
 use crate::secrets;
 
@@ -98,7 +98,7 @@ fn set(said: &Said, key: &Key, value: &str) -> anyhow::Result<()> {
     note_replaced(key);
     if let Some(directories) = directories
         && key.standing == Standing::Used
-        && Running::find(&directories)? != Running::No
+        && Claim::read(&directories)? != Claim::Nobody
     {
         screen::note("harbor is running: it applies after `harbor down` and `harbor up`");
     }

@@ -13,9 +13,8 @@ use super::note_foreign;
 use crate::components::HANDLE;
 use crate::config::directories::Directories;
 use crate::process::lock::{self, Holder};
+use crate::process::presence::LOOK_EVERY;
 use crate::screen;
-
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 pub(super) fn run(directories: &Directories, options: &Down) -> anyhow::Result<ExitCode> {
     if let Some(named) = options.handles.first()
@@ -25,12 +24,18 @@ pub(super) fn run(directories: &Directories, options: &Down) -> anyhow::Result<E
     }
     note_foreign(&options.handles);
     let path = directories.lock();
-    let pid = match lock::holder(&path)? {
-        Holder::Nobody => {
-            screen::line("harbor is not running")?;
-            return Ok(ExitCode::SUCCESS);
+    let deadline = Instant::now() + Duration::from_secs(options.wait);
+    let pid = loop {
+        match lock::holder(&path)? {
+            Holder::Nobody => {
+                screen::line("harbor is not running")?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            Holder::Process(Some(pid)) => break pid,
+            // it has taken the lock and not written its id yet
+            Holder::Process(None) if Instant::now() < deadline => thread::sleep(LOOK_EVERY),
+            Holder::Process(None) => bail!("harbor is just starting: try again in a moment"),
         }
-        Holder::Process(pid) => pid.context("harbor is just starting: try again in a moment")?,
     };
     match kill_process(pid, Signal::TERM) {
         Ok(()) | Err(Errno::SRCH) => {}
@@ -38,7 +43,6 @@ pub(super) fn run(directories: &Directories, options: &Down) -> anyhow::Result<E
             return Err(error).with_context(|| format!("cannot stop process {}", pid.as_raw_nonzero()));
         }
     }
-    let deadline = Instant::now() + Duration::from_secs(options.wait);
     while lock::holder(&path)? == Holder::Process(Some(pid)) {
         if Instant::now() >= deadline {
             bail!(

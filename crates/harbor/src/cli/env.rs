@@ -1,46 +1,50 @@
 //! `harbor env`, `harbor url`, `harbor open`: where harbor is, for shells and browsers.
 
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use hyper::StatusCode;
 
 use super::note_foreign;
 use crate::components::Service;
 use crate::config::Config;
 use crate::config::load::Loaded;
-use crate::process::http;
-use crate::process::state::{Ready, Running};
+use crate::process::presence::{PATIENCE, Presence};
+use crate::process::state::Ready;
 use crate::{screen, secrets};
 
 pub(super) fn print_exports(loaded: &Loaded, handles: &[String]) -> anyhow::Result<ExitCode> {
     note_foreign(handles);
     let config = &loaded.config;
-    let running = Running::find(&config.directories())?;
-    if running.ready().is_none() {
-        screen::note("harbor is not ready: `harbor up`");
-    }
+    let presence = Presence::look(&config.directories(), PATIENCE)?;
+    note_unless_serving(&presence);
     let key = api_key(config)?.context("there is no API key yet: the first `harbor up` makes one")?;
-    if let Some(ready) = running.ready() {
-        note_refused(ready, &key);
-    }
-    let url = api_url(config, running.ready()) + "/api";
+    let url = api_url(config, presence.ready()) + "/api";
     screen::line(&format!("export DAYTONA_API_URL={} DAYTONA_API_KEY={}", quoted(&url), quoted(&key)))?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn print_url(loaded: &Loaded, handles: &[String]) -> anyhow::Result<ExitCode> {
     note_foreign(handles);
-    let running = Running::find(&loaded.config.directories())?;
-    screen::line(&api_url(&loaded.config, running.ready()))?;
+    let presence = Presence::look(&loaded.config.directories(), PATIENCE)?;
+    note_unless_serving(&presence);
+    screen::line(&api_url(&loaded.config, presence.ready()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn note_unless_serving(presence: &Presence) {
+    match presence {
+        Presence::Serving(..) => {}
+        Presence::Silent(process, _, reason) => screen::note(&format!("{process} does not answer: {reason}")),
+        Presence::Stopped => screen::note("harbor does not run: `harbor up`"),
+        Presence::Starting(..) => screen::note("harbor is still starting: `harbor status`"),
+        Presence::Stopping(_) => screen::note("harbor is stopping: `harbor up` starts it again"),
+    }
 }
 
 pub(super) fn open(loaded: &Loaded, handles: &[String]) -> anyhow::Result<ExitCode> {
     note_foreign(handles);
-    let running = Running::find(&loaded.config.directories())?;
-    let ready = running.ready().context("harbor is not ready: `harbor up`")?;
+    let presence = Presence::look(&loaded.config.directories(), PATIENCE)?;
+    let ready = presence.ready().context("harbor is not ready: `harbor up`")?;
     browse(&(api_url(&loaded.config, Some(ready)) + "/dashboard"))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -57,21 +61,6 @@ pub(super) fn api_key(config: &Config) -> anyhow::Result<Option<String>> {
         None => secrets::generated(&config.directories(), "admin_api_key"),
     }
 }
-
-/// Says so where the running harbor does not take `key`: it was started with another one, in its environment or in a
-/// file that has changed since.
-pub(super) fn note_refused(ready: &Ready, key: &str) {
-    let Some(address) = ready.api_address() else { return };
-    if let Ok((StatusCode::UNAUTHORIZED, _)) = http::answer_to(Some(key), address, "/api/api-keys/current", PATIENCE) {
-        screen::note(
-            "the running harbor was started with another admin API key than this one: \
-             set HARBOR_DAYTONA_ADMIN_API_KEY as it was then, or `harbor down` and `harbor up`",
-        );
-    }
-}
-
-/// How long the API may take to say whether it takes a key, which is only for a remark.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Opens `url` in a browser; where there is none, prints it and says so.
 pub(super) fn browse(url: &str) -> anyhow::Result<()> {

@@ -43,7 +43,7 @@ struct LoopOutcome {
 /// Prints the loops of the harbor that is `ready`, asked with the owner's `key`.
 pub(super) fn print(ready: &Ready, key: &str) -> anyhow::Result<()> {
     let address = ready.api_address().context("the API does not listen")?;
-    let (status, body) = http::answer_to(Some(key), address, "/api/harbor/loops", PATIENCE)?;
+    let (status, body) = http::answer_to(key, address, "/api/harbor/loops", PATIENCE)?;
     anyhow::ensure!(status.is_success(), "the running harbor does not tell what its loops do: it answers {status}");
     let loops: Vec<Loop> =
         serde_json::from_slice(&body).context("the running harbor tells its loops in other words")?;

@@ -7,16 +7,16 @@ use serde_json::json;
 use super::note_foreign;
 use crate::components::{COMPONENTS, Component, HANDLE, Place};
 use crate::config::directories::Directories;
-use crate::process::state::{Phase, Running, State};
+use crate::process::presence::{PATIENCE, Presence};
 use crate::screen::{self, Colour, paint};
 
 pub(super) fn run(directories: &Directories, as_json: bool, handles: &[String]) -> anyhow::Result<ExitCode> {
     note_foreign(handles);
-    let running = Running::find(directories)?;
+    let presence = Presence::look(directories, PATIENCE)?;
     let asked = |component: &&Component| {
         handles.is_empty() || handles.iter().any(|handle| handle == HANDLE || handle == component.name)
     };
-    let rows: Vec<_> = COMPONENTS.iter().filter(asked).map(|component| row(component, &running)).collect();
+    let rows: Vec<_> = COMPONENTS.iter().filter(asked).map(|component| row(component, &presence)).collect();
     if as_json {
         let objects: Vec<_> = rows
             .iter()
@@ -31,7 +31,7 @@ pub(super) fn run(directories: &Directories, as_json: bool, handles: &[String]) 
         let status_column = format!("{status:<14}");
         let status = match *status {
             "healthy" => paint(&status_column, Colour::Green),
-            "starting" | "stopping" => paint(&status_column, Colour::Yellow),
+            "starting" | "stopping" | "unhealthy" => paint(&status_column, Colour::Yellow),
             _ => status_column.as_str().into(),
         };
         screen::line(&format!("{:<22} {status} {address:<18} {}", component.name, component.role))?;
@@ -45,12 +45,13 @@ struct Row {
     addresses: Vec<String>,
 }
 
-fn row(component: &'static Component, running: &Running) -> Row {
-    let (general, ready) = match running {
-        Running::No => ("stopped", None),
-        Running::Yes { state: Some(State { phase: Phase::Ready(ready), .. }) } => ("healthy", Some(ready)),
-        Running::Yes { state: Some(State { phase: Phase::Stopping, .. }) } => ("stopping", None),
-        Running::Yes { .. } => ("starting", None),
+fn row(component: &'static Component, presence: &Presence) -> Row {
+    let (general, ready) = match presence {
+        Presence::Stopped => ("stopped", None),
+        Presence::Starting(..) => ("starting", None),
+        Presence::Serving(_, ready) => ("healthy", Some(ready)),
+        Presence::Silent(..) => ("unhealthy", None),
+        Presence::Stopping(_) => ("stopping", None),
     };
     match component.place {
         Place::NotNeeded => Row { component, status: "not needed", addresses: Vec::new() },

@@ -1,7 +1,8 @@
 //! `harbor up`
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use serde_json::json;
@@ -13,7 +14,9 @@ use crate::config::load::{Loaded, Said};
 use crate::config::{Config, keys, wellknown};
 use crate::process::background::{self, Started};
 use crate::process::daemon::{self, Audience};
-use crate::process::state::{Ready, Running};
+use crate::process::presence::{LOOK_EVERY, PATIENCE, Presence};
+use crate::process::readiness;
+use crate::process::state::Ready;
 use crate::screen::{self, Colour, Waiting, paint};
 use crate::secrets::{self, Secrets};
 
@@ -32,21 +35,11 @@ pub(super) fn run(loaded: &Loaded, said: &Said, options: &Up) -> anyhow::Result<
     directories.create()?;
     let limit = Duration::from_secs(options.wait);
     let mut waiting = Waiting::new();
-    let started = match Running::find(&directories)? {
-        Running::No => {
-            background::start(&directories, &arguments(loaded, said), limit, &mut |doing| waiting.show(doing))?
-        }
-        Running::Yes { .. } => {
-            if said.flags.keys().any(|name| *name != "data_dir") {
-                screen::note("harbor is already running: other flags apply after `harbor down`");
-            }
-            let started = background::wait(&directories, limit, &mut |doing| waiting.show(doing))?;
-            if let Some(key) = env::api_key(config)? {
-                env::note_refused(&started.ready, &key);
-            }
-            started
-        }
-    };
+    let started =
+        background::ensure(&directories, &arguments(loaded, said), limit, &mut |activity| waiting.show(activity))?;
+    if started.found && said.flags.keys().any(|name| *name != "data_dir") {
+        screen::note("harbor is already running: other flags apply after `harbor down`");
+    }
     drop(waiting);
     announce(config, &started, options.json)?;
     if options.open {
@@ -56,13 +49,33 @@ pub(super) fn run(loaded: &Loaded, said: &Said, options: &Up) -> anyhow::Result<
 }
 
 fn foreground(config: &Config, options: &Up) -> anyhow::Result<ExitCode> {
+    wellknown::check(config)?;
+    config.directories().create()?;
+    await_end(config)?;
     let (json, open, told) = (options.json, options.open, config.clone());
     let announce = move |ready: &Ready, secrets: &Secrets| {
-        announce(&told, &Started { ready: ready.clone(), first_start: secrets.first_start }, json)?;
+        announce(&told, &Started { ready: ready.clone(), first_start: secrets.first_start, found: false }, json)?;
         if open { env::browse(&(env::api_url(&told, Some(ready)) + "/dashboard")) } else { Ok(()) }
     };
     daemon::run(config, Audience::Terminal(Box::new(announce)))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// How long the one before is given to end, where it does not answer any more.
+const ENDING: Duration = Duration::from_mins(1);
+
+/// Waits for a harbor that is ending: a service manager starts the next one at once.
+fn await_end(config: &Config) -> anyhow::Result<()> {
+    let directories = config.directories();
+    let deadline = Instant::now() + ENDING;
+    while Instant::now() < deadline {
+        match Presence::look(&directories, PATIENCE)? {
+            // the lock says who runs
+            Presence::Stopped | Presence::Serving(..) | Presence::Starting(..) => break,
+            Presence::Silent(..) | Presence::Stopping(_) => thread::sleep(LOOK_EVERY),
+        }
+    }
+    Ok(())
 }
 
 /// The command line of the process in the background: what this one was told, with paths that do not depend on the
@@ -89,8 +102,11 @@ fn announce(config: &Config, started: &Started, as_json: bool) -> anyhow::Result
     let url = env::api_url(config, Some(&started.ready));
     let key = env::api_key(config)?.context("there is no API key: the data directory was changed meanwhile")?;
     let proxy = started.ready.port(Service::Proxy).map(|port| config.proxy_url(port));
+    let problem = readiness::problem(&started.ready);
     if as_json {
         return screen::line(&serde_json::to_string_pretty(&json!({
+            "ready": problem.is_none(),
+            "problem": problem,
             "url": url,
             "api_url": format!("{url}/api"),
             "dashboard_url": format!("{url}/dashboard"),
@@ -100,7 +116,13 @@ fn announce(config: &Config, started: &Started, as_json: bool) -> anyhow::Result
             "first_start": started.first_start,
         }))?);
     }
-    let mut text = format!("{}\n\n", paint("harbor is ready", Colour::Green));
+    let mut text = match &problem {
+        None => format!("{}\n\n", paint("harbor is ready", Colour::Green)),
+        Some(problem) => format!(
+            "{}: {problem}\nIt goes on trying: `harbor status` says how that goes.\n\n",
+            paint("harbor runs, and cannot make sandboxes yet", Colour::Yellow)
+        ),
+    };
     let mut row = |name: &str, value: &str| text.extend(["  ", &format!("{name:<10}"), " ", value, "\n"]);
     row("API", &format!("{url}/api"));
     row("Dashboard", &format!("{url}/dashboard"));

@@ -8,6 +8,7 @@ use harbor_runner::{About, Config as RunnerConfig, Runner};
 use super::{Finding, gibibytes};
 use crate::config::Config;
 use crate::orphans::Orphans;
+use crate::process::presence::Presence;
 use crate::secrets;
 
 /// How long the engine may take to answer.
@@ -19,7 +20,7 @@ const LITTLE: u64 = 5 << 30;
 /// The oldest API that harbor speaks.
 const OLDEST: (u32, u32) = (1, 41);
 
-pub(super) async fn examine(config: &Config) -> Vec<Finding> {
+pub(super) async fn examine(config: &Config, presence: &Presence) -> Vec<Finding> {
     let instance = secrets::existing_instance(&config.directories()).unwrap_or_else(InstanceId::random);
     let mut runner = RunnerConfig::new(instance, config.directories().run());
     runner.docker_host.clone_from(&config.docker_host);
@@ -31,7 +32,7 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok((runner, about))) => {
             let mut findings = vec![version(&about), runtime(config, &about), disk(&about), transport(config, &about)];
-            findings.push(image(&runner, &config.daytona.default_snapshot).await);
+            findings.push(image(&runner, &config.daytona.default_snapshot, presence).await);
             findings.push(prune());
             findings
         }
@@ -130,9 +131,13 @@ fn transport(config: &Config, about: &About) -> Finding {
     Finding::fine("transport", found)
 }
 
-async fn image(runner: &Runner, reference: &str) -> Finding {
+async fn image(runner: &Runner, reference: &str, presence: &Presence) -> Finding {
     match runner.image(reference).await {
         Ok(Some(image)) => Finding::fine("image", format!("{reference}, {} MB", image.size / 1_000_000)),
+        Ok(None) if presence.ready().is_some() => {
+            let found = format!("{reference} is not there: no sandbox can be made from the default snapshot");
+            Finding::failed("image", found, "harbor pull")
+        }
         Ok(None) => {
             Finding::warning("image", format!("{reference} is not there yet; `harbor up` gets it"), "harbor pull")
         }

@@ -9,7 +9,7 @@ use crate::components::Service;
 use crate::config::directories::Directories;
 use crate::config::{Config, wellknown};
 use crate::process::listen::{listen_on, port_of, same_port};
-use crate::process::state::Running;
+use crate::process::presence::Presence;
 use crate::secrets::authority;
 
 /// Free space under which the database soon cannot grow, in bytes.
@@ -71,7 +71,7 @@ pub(super) fn disk(check: &'static str, path: &Path) -> Finding {
 }
 
 /// Each port is free, or held by the harbor that runs here.
-pub(super) async fn ports(config: &Config, running: &Running) -> Vec<Finding> {
+pub(super) async fn ports(config: &Config, presence: &Presence) -> Vec<Finding> {
     let mut findings = Vec::new();
     for service in Service::BUILT {
         let port = port_of(config, service);
@@ -79,8 +79,8 @@ pub(super) async fn ports(config: &Config, running: &Running) -> Vec<Finding> {
             Service::Api => "API port",
             _ => "proxy port",
         };
-        let ours = matches!(running, Running::Yes { .. })
-            && running.ready().is_none_or(|ready| ready.port(service) == Some(port));
+        let ours =
+            *presence != Presence::Stopped && presence.ready().is_none_or(|ready| ready.port(service) == Some(port));
         let remedy = || format!("harbor config set {} PORT", service.port_key());
         findings.push(if let Some(other) = same_port(config, service) {
             Finding::failed(check, format!("{port} is {} too", other.port_key()), remedy())

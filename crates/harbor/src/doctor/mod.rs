@@ -8,7 +8,7 @@ mod host;
 pub(crate) use engine::{DEFAULT_RUNTIME, unknown_runtime};
 
 use crate::config::Config;
-use crate::process::state::Running;
+use crate::process::presence::{PATIENCE, Presence};
 
 /// What one check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +62,14 @@ impl Finding {
 /// Runs every check.
 pub(crate) async fn examine(config: &Config) -> Vec<Finding> {
     let directories = config.directories();
-    let running = Running::find(&directories).unwrap_or(Running::No);
-    let mut findings = engine::examine(config).await;
+    let looked = directories.clone();
+    let presence = tokio::task::spawn_blocking(move || Presence::look(&looked, PATIENCE)).await;
+    let presence = presence.ok().and_then(Result::ok).unwrap_or(Presence::Stopped);
+    let mut findings = engine::examine(config, &presence).await;
     findings.extend(engine::orphans(config).await);
     findings.push(host::data_directory(&directories));
     findings.push(host::disk("data disk", directories.root()));
-    findings.extend(host::ports(config, &running).await);
+    findings.extend(host::ports(config, &presence).await);
     findings.push(host::well_known(config));
     findings.push(host::authority(&directories));
     findings

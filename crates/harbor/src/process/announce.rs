@@ -1,18 +1,18 @@
 //! What a harbor in the background says to the command that started it: one JSON object per line on its standard
-//! output, which is a pipe. The pipe's end without [`Word::Ready`] or [`Word::Failed`] means that it crashed.
+//! output, which is a pipe. The pipe's end without [`StartMessage::Ready`] or [`StartMessage::Failed`] means that it crashed.
 
 use std::io::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::progress::Doing;
+use super::progress::Activity;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "lowercase")]
-pub(crate) enum Word {
+pub(crate) enum StartMessage {
     /// It is still starting.
-    Doing(Doing),
+    Doing(Activity),
     /// It serves. The last word.
     Ready {
         /// Whether keys were generated just now.
@@ -26,7 +26,7 @@ pub(crate) enum Word {
 }
 
 /// Says `word`. Whoever started us may be gone: that is no reason to stop.
-pub(crate) fn say(word: &Word) {
+pub(crate) fn say(word: &StartMessage) {
     if let Ok(mut line) = serde_json::to_vec(word) {
         line.push(b'\n');
         let mut output = std::io::stdout().lock();

@@ -1,4 +1,4 @@
-//! Starting harbor in the background and waiting until it is ready.
+//! Starting harbor in the background and waiting until it answers.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
@@ -11,13 +11,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use super::announce::Word;
-use super::progress::Doing;
-use super::state::{Phase, Ready, Running, State};
+use super::announce::StartMessage;
+use super::presence::{LOOK_EVERY, PATIENCE, Presence};
+use super::progress::Activity;
+use super::state::Ready;
 use crate::config::directories::Directories;
-
-/// How often the state of a harbor that somebody else started is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How a start ended well.
 #[derive(Debug)]
@@ -26,76 +24,37 @@ pub(crate) struct Started {
     pub(crate) ready: Ready,
     /// Whether keys were generated just now.
     pub(crate) first_start: bool,
+    /// Whether it was there already, or somebody else started it.
+    pub(crate) found: bool,
 }
 
-/// Starts `harbor` with `arguments` and waits at most `limit` until it is ready; `show` is told what it is doing.
-pub(crate) fn start(
+/// Makes sure that a harbor answers on these directories, within `limit`: one that is there already; one that somebody
+/// else is starting, once it is ready; else `harbor` with `arguments`, after one that is ending has ended. `show` is
+/// told what is waited for.
+pub(crate) fn ensure(
     directories: &Directories,
     arguments: &[String],
     limit: Duration,
-    show: &mut dyn FnMut(&Doing),
+    show: &mut dyn FnMut(&Activity),
 ) -> anyhow::Result<Started> {
     let deadline = Instant::now() + limit;
-    let mut child = spawn(&directories.standard_error(), arguments)?;
-    let output = child.stdout.take().context("the new process has no output")?;
-    let (words, said) = mpsc::channel();
-    thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            if let Ok(word) = serde_json::from_str::<Word>(&line)
-                && words.send(word).is_err()
-            {
-                break;
-            }
-        }
-    });
+    let mut shown = Activity::default();
     loop {
-        match said.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(Word::Doing(doing)) => show(&doing),
-            Ok(Word::Ready { first_start }) => {
-                let running = Running::find(directories)?;
-                let ready =
-                    running.ready().context("harbor was ready and ended at once: see `harbor logs --no-follow`")?;
-                return Ok(Started { ready: ready.clone(), first_start });
+        let waits_for = match Presence::look(directories, PATIENCE.min(limit))? {
+            Presence::Serving(_, ready) => return Ok(Started { ready, first_start: false, found: true }),
+            Presence::Stopped => match start(directories, arguments, deadline, limit, show)? {
+                Some(started) => return Ok(started),
+                None => continue,
+            },
+            Presence::Starting(_, activity) => activity,
+            Presence::Stopping(process) => Activity::of(format!("waiting for {process}, which is stopping")),
+            Presence::Silent(process, _, reason) => {
+                Activity::of(format!("waiting for {process}, which does not answer ({reason})"))
             }
-            Ok(Word::Failed { reason }) => {
-                _ = child.wait();
-                if Running::find(directories)? != Running::No {
-                    // somebody else started it at the same time: theirs is as good as ours
-                    return wait(directories, deadline.saturating_duration_since(Instant::now()), show);
-                }
-                bail!("{reason}");
-            }
-            Err(RecvTimeoutError::Disconnected) => bail!("{}", last_words(&mut child, directories)),
-            Err(RecvTimeoutError::Timeout) => bail!("{}", not_yet(limit)),
-        }
-    }
-}
-
-/// Waits at most `limit` until the harbor that is already running is ready.
-pub(crate) fn wait(
-    directories: &Directories,
-    limit: Duration,
-    show: &mut dyn FnMut(&Doing),
-) -> anyhow::Result<Started> {
-    let deadline = Instant::now() + limit;
-    let mut shown = None;
-    loop {
-        let running = Running::find(directories)?;
-        if let Some(ready) = running.ready() {
-            return Ok(Started { ready: ready.clone(), first_start: false });
-        }
-        match running {
-            Running::No => bail!("the harbor that was starting here ended: see `harbor logs --no-follow`"),
-            Running::Yes { state: Some(State { phase: Phase::Stopping, .. }) } => {
-                bail!("harbor is stopping: try again in a moment")
-            }
-            Running::Yes { state: Some(State { phase: Phase::Starting(doing), .. }) }
-                if shown.as_ref() != Some(&doing) =>
-            {
-                show(&doing);
-                shown = Some(doing);
-            }
-            Running::Yes { .. } => {}
+        };
+        if waits_for != shown {
+            show(&waits_for);
+            shown = waits_for;
         }
         if Instant::now() >= deadline {
             bail!("{}", not_yet(limit));
@@ -104,9 +63,52 @@ pub(crate) fn wait(
     }
 }
 
+/// Starts `harbor`. `None`: somebody else was faster.
+fn start(
+    directories: &Directories,
+    arguments: &[String],
+    deadline: Instant,
+    limit: Duration,
+    show: &mut dyn FnMut(&Activity),
+) -> anyhow::Result<Option<Started>> {
+    let mut child = spawn(&directories.standard_error(), arguments)?;
+    let output = child.stdout.take().context("the new process has no output")?;
+    let (messages, said) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if let Ok(message) = serde_json::from_str::<StartMessage>(&line)
+                && messages.send(message).is_err()
+            {
+                break;
+            }
+        }
+    });
+    loop {
+        match said.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(StartMessage::Doing(activity)) => show(&activity),
+            Ok(StartMessage::Ready { first_start }) => {
+                let presence = Presence::look(directories, PATIENCE)?;
+                let Presence::Serving(_, ready) = presence else {
+                    bail!("harbor was ready and ended at once: see `harbor logs`");
+                };
+                return Ok(Some(Started { ready, first_start, found: false }));
+            }
+            Ok(StartMessage::Failed { reason }) => {
+                _ = child.wait();
+                if Presence::look(directories, Duration::ZERO)? == Presence::Stopped {
+                    bail!("{reason}");
+                }
+                return Ok(None);
+            }
+            Err(RecvTimeoutError::Disconnected) => bail!("{}", last_words(&mut child, directories)),
+            Err(RecvTimeoutError::Timeout) => bail!("{}", not_yet(limit)),
+        }
+    }
+}
+
 fn not_yet(limit: Duration) -> String {
     format!(
-        "harbor is still starting after {} seconds: it goes on in the background, `harbor logs` shows what it does",
+        "harbor is still starting after {} seconds: it goes on in the background, `harbor logs -f` shows what it does",
         limit.as_secs()
     )
 }
@@ -135,6 +137,6 @@ fn last_words(child: &mut Child, directories: &Directories) -> String {
     let errors = fs::read_to_string(directories.standard_error()).unwrap_or_default();
     match errors.lines().rev().find(|line| !line.trim().is_empty()) {
         Some(line) => format!("harbor ended while starting ({ended}): {}", line.trim()),
-        None => format!("harbor ended while starting ({ended}): see `harbor logs --no-follow`"),
+        None => format!("harbor ended while starting ({ended}): see `harbor logs`"),
     }
 }

@@ -11,11 +11,11 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::announce::{self, Word};
+use super::announce::{self, StartMessage};
 use super::lock::Lock;
 use super::logging;
-use super::progress::{Doing, Progress};
-use super::state::{Phase, Ready, State};
+use super::progress::{Activity, Progress};
+use super::state::{self, Phase, ProcessState, Ready};
 use crate::config::{Config, wellknown};
 use crate::secrets::Secrets;
 use crate::wiring;
@@ -45,14 +45,14 @@ pub(crate) fn run(config: &Config, audience: Audience) -> anyhow::Result<()> {
     let outcome = caught.unwrap_or_else(|panic| {
         let message =
             panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(anyhow!("a bug in harbor: {} (`harbor logs --no-follow` shows where)", message.unwrap_or("it panicked")))
+        Err(anyhow!("a bug in harbor: {} (`harbor logs` shows where)", message.unwrap_or("it panicked")))
     });
     if let Err(error) = &outcome
         && in_background
     {
         let reason = announce::one_line(error);
         tracing::error!(reason, "harbor ended");
-        announce::say(&Word::Failed { reason });
+        announce::say(&StartMessage::Failed { reason });
     }
     outcome
 }
@@ -62,6 +62,7 @@ fn serve(config: &Config, audience: Audience) -> anyhow::Result<()> {
     let directories = config.directories();
     directories.create()?;
     let _lock = Lock::take(&directories.lock())?;
+    state::clear(&directories);
     logging::start(config, matches!(audience, Audience::Terminal(_)))?;
     let secrets = Secrets::load_or_generate(config, &directories)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %config.data_dir.display(), "starting");
@@ -69,7 +70,7 @@ fn serve(config: &Config, audience: Audience) -> anyhow::Result<()> {
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     let outcome = runtime.block_on(attend(config, &secrets, audience));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    _ = std::fs::remove_file(directories.state());
+    state::clear(&directories);
     tracing::info!("stopped");
     outcome
 }
@@ -81,15 +82,15 @@ async fn attend(config: &Config, secrets: &Secrets, audience: Audience) -> anyho
     let stop = CancellationToken::new();
     let services = wiring::serve(config, secrets, &progress, ready, stop.clone());
     tokio::pin!(services);
-    let path = config.directories().state();
-    let record = |phase: Phase| State::here(phase).write(&path).context("cannot write the state file");
+    let directories = config.directories();
+    let record = |phase: Phase| ProcessState::here(phase).write(&directories).context("cannot write the state file");
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let mut audience = Some(audience);
     let mut earliest = Instant::now();
     let mut logged = String::new();
-    record(Phase::Starting(Doing::default()))?;
+    record(Phase::Starting(Activity::default()))?;
     loop {
         tokio::select! {
             ended = &mut services => return ended,
@@ -98,7 +99,7 @@ async fn attend(config: &Config, secrets: &Secrets, audience: Audience) -> anyho
                 record(Phase::Ready(ready.clone()))?;
                 tracing::info!(engine = ready.engine, "ready");
                 match audience.take() {
-                    Some(Audience::Starter) => announce::say(&Word::Ready { first_start: secrets.first_start }),
+                    Some(Audience::Starter) => announce::say(&StartMessage::Ready { first_start: secrets.first_start }),
                     Some(Audience::Terminal(told)) => told(&ready, secrets)?,
                     None => {}
                 }
@@ -111,7 +112,7 @@ async fn attend(config: &Config, secrets: &Secrets, audience: Audience) -> anyho
                 }
                 record(Phase::Starting(doing.clone()))?;
                 if matches!(audience, Some(Audience::Starter)) {
-                    announce::say(&Word::Doing(doing));
+                    announce::say(&StartMessage::Doing(doing));
                 }
             }
             _ = terminate.recv() => stop_services(&stop, &record)?,
@@ -128,7 +129,7 @@ fn stop_services(stop: &CancellationToken, record: &impl Fn(Phase) -> anyhow::Re
 }
 
 /// The newest thing being done, not before `earliest`.
-async fn newest(doing: &mut watch::Receiver<Doing>, earliest: Instant) -> Doing {
+async fn newest(doing: &mut watch::Receiver<Activity>, earliest: Instant) -> Activity {
     tokio::time::sleep_until(earliest).await;
     if doing.changed().await.is_err() {
         return std::future::pending().await; // nobody will say anything any more

@@ -1,23 +1,45 @@
-//! One GET request to a server on this machine, for commands that ask a running harbor or the engine how it is.
+//! One GET request to a server on this machine, for commands that ask a running harbor how it is.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use http_body_util::{BodyExt as _, Empty};
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use http_body_util::{BodyExt as _, Empty};
+/// How often it is looked whether waiting still makes sense.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What `GET path` is answered with, within `limit`.
 pub(crate) fn answer(address: SocketAddr, path: &str, limit: Duration) -> anyhow::Result<(StatusCode, Bytes)> {
-    answer_to(None, address, path, limit)
+    ask(|| true, None, address, path, limit)
 }
 
 /// The same for the bearer of `key`.
 pub(crate) fn answer_to(
+    key: &str,
+    address: SocketAddr,
+    path: &str,
+    limit: Duration,
+) -> anyhow::Result<(StatusCode, Bytes)> {
+    ask(|| true, Some(key), address, path, limit)
+}
+
+/// The same as [`answer`], for as long as `makes_sense`, which is asked every 20 ms.
+pub(crate) fn answer_while(
+    makes_sense: impl Fn() -> bool,
+    address: SocketAddr,
+    path: &str,
+    limit: Duration,
+) -> anyhow::Result<(StatusCode, Bytes)> {
+    ask(makes_sense, None, address, path, limit)
+}
+
+fn ask(
+    makes_sense: impl Fn() -> bool,
     key: Option<&str>,
     address: SocketAddr,
     path: &str,
@@ -25,10 +47,18 @@ pub(crate) fn answer_to(
 ) -> anyhow::Result<(StatusCode, Bytes)> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
+    let over = async {
+        while makes_sense() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
     runtime.block_on(async {
-        match tokio::time::timeout(limit, get(key, address, path)).await {
-            Ok(answer) => answer,
-            Err(_) => bail!("{address} did not answer within {limit:?}"),
+        tokio::select! {
+            answer = tokio::time::timeout(limit, get(key, address, path)) => match answer {
+                Ok(answer) => answer,
+                Err(_) => bail!("{address} did not answer within {limit:?}"),
+            },
+            () = over => bail!("{address} was given up before it answered"),
         }
     })
 }

@@ -9,7 +9,9 @@ pub(crate) mod lock;
 pub(crate) mod log_file;
 pub(crate) mod logging;
 pub(crate) mod port_holder;
+pub(crate) mod presence;
 pub(crate) mod progress;
+pub(crate) mod readiness;
 pub(crate) mod state;
 pub(crate) mod supervisor;
 

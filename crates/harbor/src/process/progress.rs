@@ -2,9 +2,9 @@
 
 use tokio::sync::watch;
 
-/// One thing being done.
+/// What is being done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Doing {
+pub(crate) struct Activity {
     /// For people, without an end mark: "pulling debian:bookworm".
     pub(crate) what: String,
     /// Done and whole, in bytes or steps, where that is known.
@@ -12,24 +12,31 @@ pub(crate) struct Doing {
     pub(crate) of: Option<(u64, u64)>,
 }
 
+impl Activity {
+    /// Something whose end is not in sight.
+    pub(crate) fn of(what: impl Into<String>) -> Self {
+        Self { what: what.into(), of: None }
+    }
+}
+
 /// Where to say what is being done. Only the newest is kept, so saying never waits. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Progress(watch::Sender<Doing>);
+pub(crate) struct Progress(watch::Sender<Activity>);
 
 impl Progress {
     /// A new one, and its first listener.
-    pub(crate) fn new() -> (Self, watch::Receiver<Doing>) {
-        let (sender, receiver) = watch::channel(Doing::default());
+    pub(crate) fn new() -> (Self, watch::Receiver<Activity>) {
+        let (sender, receiver) = watch::channel(Activity::default());
         (Self(sender), receiver)
     }
 
     /// Something new is being done.
     pub(crate) fn say(&self, what: impl Into<String>) {
-        self.0.send_replace(Doing { what: what.into(), of: None });
+        self.0.send_replace(Activity::of(what));
     }
 
     /// Something is done in part.
     pub(crate) fn part(&self, what: impl Into<String>, done: u64, whole: u64) {
-        self.0.send_replace(Doing { what: what.into(), of: (whole > 0).then_some((done, whole)) });
+        self.0.send_replace(Activity { what: what.into(), of: (whole > 0).then_some((done, whole)) });
     }
 }

@@ -1,17 +1,21 @@
-//! What the running harbor says about itself, for the other commands: `run/state.json`.
+//! What the serving process says about itself, for the other commands: `run/state.json`.
 //!
-//! Guarantees: the file is whole or absent; it is believed only while the lock is held. It holds no secret.
+//! Guarantees: the file is whole or absent, and believed only while the process that wrote it holds the lock. It holds
+//! no secret.
+//! Leaves out: whether that process still answers (see [`super::presence`]).
 
 use std::fs;
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::progress::Doing;
+use super::lock::{self, Holder};
+use super::progress::Activity;
 use crate::components::Service;
 use crate::config::directories::Directories;
-use crate::process::lock::{self, Holder};
 
 /// What the services say once they serve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,21 +56,21 @@ impl Ready {
     }
 }
 
-/// How far harbor is.
+/// How far the process is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "lowercase")]
 pub(crate) enum Phase {
     /// Not serving yet.
-    Starting(Doing),
+    Starting(Activity),
     /// Serving.
     Ready(Ready),
     /// Draining.
     Stopping,
 }
 
-/// The content of the file.
+/// The content of `state.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct State {
+pub(crate) struct ProcessState {
     /// The process.
     pub(crate) pid: u32,
     /// Version of the running binary.
@@ -76,50 +80,66 @@ pub(crate) struct State {
     pub(crate) phase: Phase,
 }
 
-impl State {
+impl ProcessState {
     /// This process in `phase`.
     pub(crate) fn here(phase: Phase) -> Self {
         Self { pid: std::process::id(), version: env!("CARGO_PKG_VERSION").to_owned(), phase }
     }
 
     /// Writes it in one step. Not synced: it means nothing after a power loss.
-    pub(crate) fn write(&self, path: &Path) -> std::io::Result<()> {
-        let beside = path.with_extension("json.new");
-        fs::write(&beside, serde_json::to_vec(self)?)?;
-        fs::rename(beside, path)
+    pub(crate) fn write(&self, directories: &Directories) -> io::Result<()> {
+        write(&directories.state(), self)
     }
 }
 
-/// Whether harbor runs on these directories, and how far it is.
+/// Who holds the lock, and what that process says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Running {
+pub(crate) enum Claim {
     /// No process holds the lock.
-    No,
-    /// A process holds the lock; `state` is missing in its first instants.
-    Yes {
-        /// What it says about itself.
-        state: Option<State>,
+    Nobody,
+    /// A process holds the lock.
+    Process {
+        /// Its id; `None` in the instant before it has written it.
+        pid: Option<u32>,
+        /// What it says; `None` in its first instants.
+        state: Option<ProcessState>,
     },
 }
 
-impl Running {
-    /// Looks.
-    pub(crate) fn find(directories: &Directories) -> anyhow::Result<Self> {
-        let Holder::Process(pid) = lock::holder(&directories.lock())? else { return Ok(Self::No) };
-        let state: Option<State> =
-            fs::read(directories.state()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        // a file that an earlier process left behind speaks of another process
-        let own = |state: &State| pid.is_none_or(|pid| i64::from(state.pid) == i64::from(pid.as_raw_nonzero().get()));
-        Ok(Self::Yes { state: state.filter(own) })
+impl Claim {
+    /// Looks. What an earlier process left behind is not believed.
+    pub(crate) fn read(directories: &Directories) -> anyhow::Result<Self> {
+        Ok(match lock::holder(&directories.lock())? {
+            Holder::Nobody => Self::Nobody,
+            Holder::Process(None) => Self::Process { pid: None, state: None },
+            Holder::Process(Some(pid)) => {
+                let state: Option<ProcessState> = read(&directories.state());
+                let state = state.filter(|state| is(pid, state.pid));
+                Self::Process { pid: u32::try_from(pid.as_raw_nonzero().get()).ok(), state }
+            }
+        })
     }
+}
 
-    /// What the services say, if they serve.
-    pub(crate) fn ready(&self) -> Option<&Ready> {
-        match self {
-            Self::Yes { state: Some(State { phase: Phase::Ready(ready), .. }) } => Some(ready),
-            _ => None,
-        }
-    }
+/// Removes what a process says about itself: at its end, and what an earlier one left behind before the next one speaks.
+pub(crate) fn clear(directories: &Directories) {
+    _ = fs::remove_file(directories.state()); // not there, or not believed without the lock
+}
+
+fn is(pid: rustix::process::Pid, written: u32) -> bool {
+    i64::from(written) == i64::from(pid.as_raw_nonzero().get())
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
+    fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
+}
+
+fn write(path: &Path, content: &impl Serialize) -> io::Result<()> {
+    let beside = path.with_extension("json.new");
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(&serde_json::to_vec(content)?)?;
+    fs::rename(beside, path)
 }
 
 #[cfg(test)]
@@ -128,16 +148,27 @@ mod tests {
     use crate::process::lock::Lock;
 
     #[test]
-    fn a_state_without_its_process_is_not_believed() {
+    fn what_another_process_left_behind_is_not_believed() {
         let data = tempfile::tempdir().unwrap();
         let directories = Directories::new(data.path(), None);
         directories.create().unwrap();
         let ready = Ready { services: Vec::new(), engine: "Docker".to_owned() };
-        State::here(Phase::Ready(ready.clone())).write(&directories.state()).unwrap();
-        assert_eq!(Running::find(&directories).unwrap(), Running::No);
+        let state = ProcessState::here(Phase::Ready(ready));
+        state.write(&directories).unwrap();
+        assert_eq!(Claim::read(&directories).unwrap(), Claim::Nobody);
+
         let _lock = Lock::take(&directories.lock()).unwrap();
-        assert_eq!(Running::find(&directories).unwrap().ready(), Some(&ready));
-        State { pid: 1, ..State::here(Phase::Stopping) }.write(&directories.state()).unwrap();
-        assert_eq!(Running::find(&directories).unwrap(), Running::Yes { state: None });
+        assert_eq!(
+            Claim::read(&directories).unwrap(),
+            Claim::Process { pid: Some(state.pid), state: Some(state.clone()) }
+        );
+
+        ProcessState { pid: 1, ..state.clone() }.write(&directories).unwrap();
+        assert_eq!(Claim::read(&directories).unwrap(), Claim::Process { pid: Some(state.pid), state: None });
+
+        // the instant between taking the lock and writing the process id
+        state.write(&directories).unwrap();
+        fs::write(directories.lock(), "").unwrap();
+        assert_eq!(Claim::read(&directories).unwrap(), Claim::Process { pid: None, state: None });
     }
 }

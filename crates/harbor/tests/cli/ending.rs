@@ -1,0 +1,58 @@
+//! Commands beside a harbor that was killed and that the kernel is still taking apart: the lock is held, the state file
+//! says that it serves, and nobody answers.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use serde_json::json;
+
+use crate::{Answer, Case};
+
+/// What `arguments` answer while such a process ends, which takes it a second and a half.
+fn beside_a_dying_one(case: &Case, arguments: &[&str]) -> Answer {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap(); // the kernel takes connections, nobody reads them
+    let pid = std::process::id();
+    for directory in ["run", "keys"] {
+        fs::create_dir_all(case.data().join(directory)).unwrap();
+    }
+    fs::write(case.data().join("keys/admin_api_key"), "dtn_0123456789").unwrap();
+    let services = json!([{"service": "api", "addresses": [nobody.local_addr().unwrap()]}]);
+    let state = json!({"pid": pid, "version": "0", "phase": "ready", "services": services, "engine": "Docker"});
+    fs::write(case.data().join("run/state.json"), state.to_string()).unwrap();
+    fs::write(case.data().join("lock"), format!("{pid}\n")).unwrap();
+    let lock = File::open(case.data().join("lock")).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            thread::sleep(Duration::from_millis(1500));
+            drop(lock);
+        });
+        case.run(arguments)
+    })
+}
+
+#[test]
+fn up_waits_for_its_end_and_starts_one() {
+    for more in [&["--foreground"][..], &[]] {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        // that it tries, and why it cannot, shows that it has started one of its own
+        let flags = ["up", "--host-port=0", &format!("--proxy-host-port={port}")];
+        let Answer { code, out, err } = beside_a_dying_one(&Case::new(), &[&flags, more].concat());
+        assert_eq!((code, out.as_str()), (1, ""), "{err}");
+        assert!(err.contains(&format!("port {port} is in use")), "{err}");
+    }
+}
+
+#[test]
+fn others_do_not_take_it_for_ready() {
+    let status = beside_a_dying_one(&Case::new(), &["status"]);
+    assert_eq!((status.code, status.out.as_str()), (1, "harbor is stopped\n"), "{}", status.err);
+    let ps = beside_a_dying_one(&Case::new(), &["ps", "daytona"]);
+    assert!(ps.out.contains("stopped") && !ps.out.contains("healthy"), "{}", ps.out);
+    let env = beside_a_dying_one(&Case::new(), &["env"]);
+    assert!(env.err.contains("harbor does not run"), "{}", env.err);
+}
