@@ -4,6 +4,7 @@
 
 mod burst;
 mod crash;
+mod default_image;
 mod engine_lost;
 mod full_disk;
 mod limits;

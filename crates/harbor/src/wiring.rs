@@ -1,20 +1,19 @@
 //! Joins store, control, reconcile, runner, gateway and api into the running services.
 //!
 //! Nothing else knows more than one of them. Ports are opened first, so that a taken one is told before anything is
-//! touched; then the engine is asked; the default image, which may take minutes once, is got while the API serves.
+//! touched; then the engine is asked; the default image, which may take minutes once, is got while the API serves, and its lack stops nothing.
 
 mod joins;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use axum::Router;
 use harbor_control::Control;
 use harbor_gateway::Gateway;
 use harbor_model::ids::{RegionId, UserId};
 use harbor_model::resources::Resources;
-use harbor_model::snapshots::SnapshotState;
 use harbor_reconcile::Reconciler;
 use harbor_runner::{About, Engine, Runner};
 use harbor_serve::Budget;
@@ -50,7 +49,8 @@ const START_DEADLINE: Duration = Duration::from_mins(2);
 /// What a stop gives processes (contract, toolbox §4.1).
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// Serves until `stop` is cancelled; sends `ready` once API, engine and default snapshot are ready.
+/// Serves until `stop` is cancelled; sends `ready` once the API serves and the default image is there or could not be
+/// had.
 pub(crate) async fn serve(
     config: &Config,
     secrets: &Secrets,
@@ -98,12 +98,11 @@ pub(crate) async fn serve(
     let image = config.daytona.default_snapshot.clone();
     let progress = progress.clone();
     crew.spawn("default snapshot", |stop| async move {
+        let settled = || _ = ready.send(Ready { services, engine: version }); // nobody may be waiting for it
         tokio::select! {
-            offered = offer_default_snapshot(&runner, &control, &image, &progress) => offered?,
-            () = stop.cancelled() => return Ok(()),
+            () = default_image::keep(&runner, &control, &image, &progress, settled) => {}
+            () = stop.cancelled() => {}
         }
-        _ = ready.send(Ready { services, engine: version }); // nobody waits for it
-        stop.cancelled().await;
         Ok(())
     });
     crew.run(stop, config.grace()).await
@@ -118,30 +117,6 @@ fn doors(crew: &mut Supervisor, name: &str, listeners: Vec<TcpListener>, router:
             Ok(())
         });
     }
-}
-
-/// Makes sure that the default image is there, and offers it.
-async fn offer_default_snapshot(
-    runner: &Runner,
-    control: &Control,
-    image: &str,
-    progress: &Progress,
-) -> anyhow::Result<()> {
-    let found = if let Some(found) = runner.image(image).await? {
-        found
-    } else {
-        control.offer_default_snapshot(SnapshotState::Pulling, None, None).await?;
-        match default_image::ensure(runner, image, progress).await {
-            Ok(made) => made,
-            Err(error) => {
-                let reason = Some(format!("{error:#}"));
-                control.offer_default_snapshot(SnapshotState::Error, None, reason).await?;
-                return Err(error);
-            }
-        }
-    };
-    control.offer_default_snapshot(SnapshotState::Active, Some(found.size), None).await.context("default snapshot")?;
-    Ok(())
 }
 
 fn runner_config(config: &Config, secrets: &Secrets) -> harbor_runner::Config {

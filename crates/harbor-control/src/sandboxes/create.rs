@@ -141,7 +141,10 @@ impl Control {
         })?;
         match snapshot.state {
             SnapshotState::Active => Ok(snapshot),
-            state => Err(Error::invalid(format!("Snapshot {text} is {}, not active", state.word()))),
+            state => {
+                let reason = snapshot.error.map_or_else(String::new, |reason| format!(": {reason}"));
+                Err(Error::invalid(format!("Snapshot {text} is {}, not active{reason}", state.word())))
+            }
         }
     }
 

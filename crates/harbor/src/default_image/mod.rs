@@ -8,6 +8,9 @@
 
 mod base;
 mod context;
+mod keeper;
+
+pub(crate) use keeper::keep;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -141,7 +144,7 @@ fn foreign(reference: &str, not_pulled: &anyhow::Error) -> String {
 
 fn remedies(reference: &str, not_pulled: &anyhow::Error, not_built: &anyhow::Error) -> String {
     format!(
-        "there is no way to the default image {reference} from here. Any one of these helps, then run `harbor up` again:\n  \
+        "there is no way to the default image {reference} from here. Any one of these helps; a running harbor notices:\n  \
          - let the engine reach a registry (a mirror: \"registry-mirrors\" in /etc/docker/daemon.json); it said: {not_pulled:#}\n  \
          - let this machine reach a Debian mirror, and run `harbor pull` as root once; building said: {not_built:#}\n  \
          - bring it from a machine that has it: docker save {reference} | ssh HERE docker load\n  \
