@@ -237,6 +237,7 @@ async fn ready_right_after_a_kill_means_that_it_answers() {
         for create in creates {
             let _cut_off = create.await;
         }
+        assert_consistent(&harbor, &format!("round {round}")).await;
         for (id, _) in harbor.client().sandboxes().await {
             harbor.client().sandbox(&id).deleted().await;
         }

@@ -12,6 +12,7 @@ mod meddling;
 mod orphans;
 mod refusals;
 mod security;
+mod settings;
 
 /// A mebibyte, in bytes.
 const MIB: usize = 1 << 20;

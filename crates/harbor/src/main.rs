@@ -9,6 +9,7 @@ mod components;
 mod config;
 mod default_image;
 mod doctor;
+mod invocation;
 mod orphans;
 mod process;
 mod screen;

@@ -1,7 +1,7 @@
 //! Writing to the terminal.
 //!
-//! Guarantees: colours and moving bars only where a person looks; a reader that has gone away (`| head`) ends the
-//! command quietly.
+//! Guarantees: colours and moving bars only where a person looks; commands in remarks and refusals are for this
+//! installation; a reader that has gone away (`| head`) ends the command quietly.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::invocation::completed;
 use crate::process::progress::Activity;
 
 /// Prints one line to standard output.
@@ -25,14 +26,19 @@ pub(crate) fn raw(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Ends a line on standard error that something else has begun: a bar, or the terminal's `^C`.
+pub(crate) fn end_line() {
+    _ = writeln!(io::stderr().lock());
+}
+
 /// Prints a remark for people to standard error, where scripts do not read.
 pub(crate) fn note(text: &str) {
-    _ = writeln!(io::stderr().lock(), "{} {text}", paint_stderr("note:", Colour::Dim));
+    _ = writeln!(io::stderr().lock(), "{} {}", paint_stderr("note:", Colour::Dim), completed(text));
 }
 
 /// Prints why a command failed to standard error.
 pub(crate) fn failure(text: &str) {
-    _ = writeln!(io::stderr().lock(), "{} {text}", paint_stderr("harbor:", Colour::Red));
+    _ = writeln!(io::stderr().lock(), "{} {}", paint_stderr("harbor:", Colour::Red), completed(text));
 }
 
 /// Colours in use.

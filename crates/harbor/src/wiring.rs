@@ -70,7 +70,7 @@ pub(crate) async fn serve(
     let about = about?;
     prepared?;
     if let Some(found) = doctor::unknown_runtime(config, &about.runtimes) {
-        bail!("{found}: run `{}`, or unset HARBOR_RUNTIME, for the engine's default", doctor::DEFAULT_RUNTIME);
+        bail!("{found}: run {}, or unset HARBOR_RUNTIME, for the engine's default", doctor::DEFAULT_RUNTIME);
     }
     let engine: Arc<dyn Engine> = Arc::new(runner.clone());
     let dial = Arc::new(joins::Dialer::new(Arc::clone(&engine)));

@@ -6,8 +6,8 @@ use clap::builder::{PossibleValuesParser, StyledStr};
 use clap::{Arg, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::config::keys::{Default, KEYS, Key, Kind};
-use crate::config::load::placeholder;
+use crate::config::keys::{Default, KEYS, Key};
+use crate::config::kinds::{Kind, LEVELS};
 
 /// Sandboxes for AI agents on your own machine: one program, one URL, one key.
 #[derive(Debug, Parser)]
@@ -47,7 +47,7 @@ Examples:
 pub(super) enum Command {
     /// Start harbor in the background and wait until it is ready
     #[command(
-        after_help = "Examples:\n  harbor up\n  harbor up daytona --open\n  harbor up --foreground --host-port 36000\n\nRunning it again prints the same and changes nothing."
+        after_help = "Examples:\n  harbor up\n  harbor up daytona --open\n  harbor up --foreground --host-port 36000\n\nRunning it again prints the same and changes nothing. Values that flags give are kept in config.toml."
     )]
     Up(Up),
     /// Stop harbor; sandboxes keep running and are taken over at the next start
@@ -63,9 +63,9 @@ pub(super) enum Command {
         #[arg(value_name = "HANDLE")]
         handles: Vec<String>,
     },
-    /// Show log lines and follow them
+    /// Show the last log lines; with -f also those to come
     #[command(
-        after_help = "Examples:\n  harbor logs\n  harbor logs -n 100 daytona-runner\n  harbor logs --no-follow --json | jq ."
+        after_help = "Examples:\n  harbor logs -f\n  harbor logs --since 10m --level warn daytona-runner\n  harbor logs --json --sandbox ID | jq ."
     )]
     Logs(Logs),
     /// Say whether harbor is ready; exit status 0 only when it is
@@ -86,13 +86,13 @@ pub(super) enum Command {
         #[arg(hide = true)]
         handles: Vec<String>,
     },
-    /// Print the URL of API and dashboard
+    /// Print the URL of the API
     #[command(after_help = "Example:\n  curl \"$(harbor url)/api/health\"")]
     Url {
         #[arg(hide = true)]
         handles: Vec<String>,
     },
-    /// Open the dashboard in a browser
+    /// Open the API's page in a browser
     #[command(after_help = "Example:\n  harbor open")]
     Open {
         #[arg(hide = true)]
@@ -142,7 +142,7 @@ pub(super) struct Up {
     /// Stay in the foreground and log to standard error, for service managers
     #[arg(long, short)]
     pub(super) foreground: bool,
-    /// Open the dashboard in a browser when ready
+    /// Open the API's page in a browser when ready
     #[arg(long, short)]
     pub(super) open: bool,
     /// Print JSON
@@ -171,15 +171,24 @@ pub(super) struct Down {
 
 #[derive(Debug, Args)]
 pub(super) struct Logs {
-    /// Earlier lines to show first
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 100)]
-    pub(super) tail: usize,
-    /// End after the earlier lines
-    #[arg(long)]
-    pub(super) no_follow: bool,
-    /// Accepted for scripts: following is the default
-    #[arg(long, short = 'f', hide = true)]
+    /// Most lines to show; 100 unless --since is given
+    #[arg(long, short = 'n', value_name = "N")]
+    pub(super) tail: Option<usize>,
+    /// Stay, and show lines as they come
+    #[arg(long, short = 'f', conflicts_with = "no_follow")]
     pub(super) follow: bool,
+    /// Accepted for scripts: following is no longer the default
+    #[arg(long, hide = true)]
+    pub(super) no_follow: bool,
+    /// Only lines from then on: 90s, 10m, 2h or 1d ago, or a time such as 2026-11-28T21:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = super::logs::filter::since)]
+    pub(super) since: Option<String>,
+    /// Only lines of this importance or more
+    #[arg(long, value_name = "LEVEL", value_parser = PossibleValuesParser::new(LEVELS))]
+    pub(super) level: Option<String>,
+    /// Only lines about the sandbox of this id, or of the one id that begins like this
+    #[arg(long, value_name = "ID")]
+    pub(super) sandbox: Option<String>,
     /// Print the lines as they are in the file, as JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -251,8 +260,11 @@ fn flag(key: &'static Key) -> Option<Arg> {
         Default::Unset | Default::Generated(_) | Default::DataDirectory => String::new(),
     };
     let help = StyledStr::from(format!("{} [env: {}{default}]", key.meaning.trim_end_matches('.'), key.env()));
-    let arg =
-        Arg::new(key.name).long(key.flag()?).value_name(placeholder(key.kind)).help(help).help_heading("Configuration");
+    let arg = Arg::new(key.name)
+        .long(key.flag()?)
+        .value_name(key.kind.placeholder())
+        .help(help)
+        .help_heading("Configuration (kept in config.toml)");
     Some(match key.kind {
         Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
         Kind::Choice(words) => arg.value_parser(PossibleValuesParser::new(words)),

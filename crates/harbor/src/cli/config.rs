@@ -8,21 +8,24 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::arguments::Config as Command;
+use crate::components::Service;
 use crate::config::directories::Directories;
-use crate::config::keys::{self, Default, KEYS, Key, Kind, Standing};
-use crate::config::load::{self, Loaded, Said};
+use crate::config::keys::{self, Default, KEYS, Key, Standing};
+use crate::config::kinds::Kind;
+use crate::config::load::{self, Given, Loaded};
 use crate::config::{file, reference};
 use crate::process::announce::one_line;
+use crate::process::listen::check_port;
 use crate::process::state::Claim;
 use crate::screen::{self, Colour, paint};
-use crate::secrets;
+use crate::secrets::{self, files};
 
-pub(super) fn run(command: &Command, said: &Said) -> anyhow::Result<ExitCode> {
+pub(super) fn run(command: &Command, given: &Given) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Get { key } => get(&load::load(said)?, find(key)?)?,
-        Command::Set { key, value } => set(said, find(key)?, value)?,
-        Command::Ls { json, all } => return list_even_if_wrong(said, *json, *all),
-        Command::Path => screen::line(&load::file_of(said)?.to_string_lossy())?,
+        Command::Get { key } => get(given, find(key)?)?,
+        Command::Set { key, value } => set(given, find(key)?, value)?,
+        Command::Ls { json, all } => return list_even_if_wrong(given, *json, *all),
+        Command::Path => screen::line(&load::file_of(given)?.to_string_lossy())?,
         Command::Markdown => screen::raw(&reference::markdown())?,
     }
     Ok(ExitCode::SUCCESS)
@@ -36,15 +39,31 @@ fn find(name: &str) -> anyhow::Result<&'static Key> {
     keys::find(name).with_context(hint)
 }
 
-fn get(loaded: &Loaded, key: &Key) -> anyhow::Result<()> {
-    let (value, _) = value(loaded, key)?;
+fn get(given: &Given, key: &Key) -> anyhow::Result<()> {
+    let loaded = load::in_force(given)?;
+    let (value, _) = value(&loaded, key)?;
     let generated = matches!(key.default, Default::Generated(_));
     let Some(value) = value.or_else(|| (!generated).then(String::new)) else {
         bail!("{} is generated at the first `harbor up`", key.name);
     };
     screen::line(&value)?;
     note_replaced(key);
+    note_pending(&loaded, &load::load(given)?, key);
     Ok(())
+}
+
+/// Says so where the next start would use another value than the running harbor does.
+fn note_pending(loaded: &Loaded, next: &Loaded, key: &Key) {
+    let of = |loaded: &Loaded| loaded.value(key).map(|(value, _)| value);
+    let source = next.value(key).map_or_else(String::new, |(_, source)| format!(" ({source})"));
+    // 0: the system chooses at each start, and has chosen this one
+    if of(loaded) == of(next) || (key.kind == Kind::Port && of(next).as_deref() == Some("0")) {
+        return;
+    }
+    screen::note(&match of(next).filter(|_| !key.is_secret()) {
+        Some(value) => format!("the running harbor uses this; the next `harbor up` uses {value}{source}"),
+        None => format!("the running harbor uses this; the next `harbor up` uses another one{source}"),
+    });
 }
 
 fn note_replaced(key: &Key) {
@@ -73,22 +92,32 @@ fn value(loaded: &Loaded, key: &Key) -> anyhow::Result<(Option<String>, String)>
     }
 }
 
-fn set(said: &Said, key: &Key, value: &str) -> anyhow::Result<()> {
-    let (path, directories) = match load::load(said) {
+fn set(given: &Given, key: &Key, value: &str) -> anyhow::Result<()> {
+    let (path, directories) = match load::load(given) {
         Ok(loaded) => (loaded.file.clone(), Some(loaded.config.directories())),
         // the file may hold what this command is to put right
-        Err(error) => (load::file_of(said).map_err(|_| error)?, None),
+        Err(error) => (load::file_of(given).map_err(|_| error)?, None),
     };
     if path.parent() == directories.as_ref().map(Directories::root)
         && let Some(directories) = &directories
     {
         directories.create_root()?;
     }
-    let absolute = match key.kind {
-        Kind::Path if !value.is_empty() => std::path::absolute(value)?.to_string_lossy().into_owned(),
-        _ => value.to_owned(),
-    };
-    file::set(&path, key, &absolute)?;
+    let before = fs::read(&path).ok();
+    file::set(&path, key, &file::absolute(key, value)?)?;
+    if key.kind == Kind::Port
+        && let Err(error) = ports_together(given)
+    {
+        if let Some(before) = before {
+            files::replace(&path, &before).with_context(|| format!("cannot write {}", path.display()))?;
+        } else {
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        return Err(error);
+    }
+    if key.kind == Kind::Port && value.trim() == "0" {
+        screen::note("the system will choose another port at each start: `harbor url` tells which");
+    }
     if value.is_empty()
         && key.name == "daytona.ssh_host_key"
         && let Some(directories) = &directories
@@ -105,6 +134,12 @@ fn set(said: &Said, key: &Key, value: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Refuses ports that are right by themselves and wrong together. A file that is wrong elsewhere is corrected key by key.
+fn ports_together(given: &Given) -> anyhow::Result<()> {
+    let Ok(loaded) = load::load(given) else { return Ok(()) };
+    Service::BUILT.into_iter().try_for_each(|service| check_port(&loaded.config, service))
+}
+
 /// The documented way to rotate the host key: clear it, then start (contract, edges §10.1).
 fn forget_host_key(path: &std::path::Path) -> anyhow::Result<()> {
     match fs::remove_file(path) {
@@ -114,11 +149,11 @@ fn forget_host_key(path: &std::path::Path) -> anyhow::Result<()> {
 }
 
 /// Lists the keys, which is what a refused key in the file sends people here for: then without the file's values.
-fn list_even_if_wrong(said: &Said, as_json: bool, all: bool) -> anyhow::Result<ExitCode> {
-    match load::load(said) {
+fn list_even_if_wrong(given: &Given, as_json: bool, all: bool) -> anyhow::Result<ExitCode> {
+    match load::in_force(given) {
         Ok(loaded) => list(&loaded, as_json, all).map(|()| ExitCode::SUCCESS),
         Err(error) => {
-            let Ok(loaded) = load::load_without_file(said) else { return Err(error) };
+            let Ok(loaded) = load::load_without_file(given) else { return Err(error) };
             screen::failure(&one_line(&error));
             screen::note("the values of that file are left out here");
             list(&loaded, as_json, all).map(|()| ExitCode::FAILURE)

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::note_foreign;
 use crate::config::load::Loaded;
 use crate::doctor::{self, Finding, Verdict};
+use crate::invocation::completed;
 use crate::screen::{self, Colour, paint};
 
 pub(super) fn run(loaded: &Loaded, as_json: bool, handles: &[String]) -> anyhow::Result<ExitCode> {
@@ -29,7 +30,8 @@ pub(super) fn run(loaded: &Loaded, as_json: bool, handles: &[String]) -> anyhow:
 
 fn object(finding: &Finding) -> serde_json::Value {
     let Finding { check, verdict, found, remedy } = finding;
-    json!({"check": check, "verdict": verdict.word(), "found": found, "remedy": remedy})
+    let remedy = remedy.as_deref().map(completed);
+    json!({"check": check, "verdict": verdict.word(), "found": completed(found), "remedy": remedy})
 }
 
 fn show(Finding { check, verdict, found, remedy }: &Finding) -> anyhow::Result<()> {
@@ -39,9 +41,9 @@ fn show(Finding { check, verdict, found, remedy }: &Finding) -> anyhow::Result<(
         Verdict::Failed => Colour::Red,
     };
     let word = format!("{:<7}", verdict.word());
-    screen::line(&format!("{} {check:<14} {found}", paint(&word, colour)))?;
+    screen::line(&format!("{} {check:<14} {}", paint(&word, colour), completed(found)))?;
     match remedy {
-        Some(remedy) => screen::line(&format!("{:<22} → {remedy}", "")),
+        Some(remedy) => screen::line(&format!("{:<22} → {}", "", completed(remedy))),
         None => Ok(()),
     }
 }

@@ -5,20 +5,21 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context as _, bail};
 
 use super::note_foreign;
-use crate::components::Service;
 use crate::config::Config;
 use crate::config::load::Loaded;
+use crate::invocation::quoted;
 use crate::process::presence::{PATIENCE, Presence};
-use crate::process::state::Ready;
 use crate::{screen, secrets};
 
 pub(super) fn print_exports(loaded: &Loaded, handles: &[String]) -> anyhow::Result<ExitCode> {
     note_foreign(handles);
     let config = &loaded.config;
     let presence = Presence::look(&config.directories(), PATIENCE)?;
+    // this installation's key with the address of nobody, or of somebody else, would be worse than nothing
+    anyhow::ensure!(presence != Presence::Stopped, "harbor does not run: `harbor up`");
     note_unless_serving(&presence);
     let key = api_key(config)?.context("there is no API key yet: the first `harbor up` makes one")?;
-    let url = api_url(config, presence.ready()) + "/api";
+    let url = api_url(config) + "/api";
     screen::line(&format!("export DAYTONA_API_URL={} DAYTONA_API_KEY={}", quoted(&url), quoted(&key)))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -27,7 +28,7 @@ pub(super) fn print_url(loaded: &Loaded, handles: &[String]) -> anyhow::Result<E
     note_foreign(handles);
     let presence = Presence::look(&loaded.config.directories(), PATIENCE)?;
     note_unless_serving(&presence);
-    screen::line(&api_url(&loaded.config, presence.ready()))?;
+    screen::line(&api_url(&loaded.config))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -44,14 +45,19 @@ fn note_unless_serving(presence: &Presence) {
 pub(super) fn open(loaded: &Loaded, handles: &[String]) -> anyhow::Result<ExitCode> {
     note_foreign(handles);
     let presence = Presence::look(&loaded.config.directories(), PATIENCE)?;
-    let ready = presence.ready().context("harbor is not ready: `harbor up`")?;
-    browse(&(api_url(&loaded.config, Some(ready)) + "/dashboard"))?;
+    anyhow::ensure!(presence.ready().is_some(), "harbor is not ready: `harbor up`");
+    browse(&page(&loaded.config))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Scheme, host and port of the API: the port that is listened on, else the configured one.
-pub(super) fn api_url(config: &Config, ready: Option<&Ready>) -> String {
-    config.api_url(ready.and_then(|ready| ready.port(Service::Api)).unwrap_or(config.daytona.host_port))
+/// Scheme, host and port of the API, by a configuration in force.
+pub(super) fn api_url(config: &Config) -> String {
+    config.api_url(config.daytona.host_port)
+}
+
+/// The page for people: the API's, while there is no dashboard.
+pub(super) fn page(config: &Config) -> String {
+    api_url(config) + "/api"
 }
 
 /// The admin API key in force: configured, else generated, else none yet.
@@ -76,28 +82,4 @@ pub(super) fn browse(url: &str) -> anyhow::Result<()> {
     }
     screen::note("there is no browser here; the address is");
     screen::line(url)
-}
-
-/// `text` as one word for a POSIX shell.
-fn quoted(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:@%+=,".contains(&byte);
-    if !text.is_empty() && text.bytes().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shell_reads_back_what_was_quoted() {
-        for text in ["dtn_0123", "", "it's $HOME `id`\n\\ \"", "http://localhost:35000/api"] {
-            let command = format!("printf %s {}", quoted(text));
-            let output = Command::new("sh").args(["-c", &command]).output().unwrap();
-            assert_eq!(String::from_utf8(output.stdout).unwrap(), text);
-        }
-    }
 }

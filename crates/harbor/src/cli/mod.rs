@@ -23,15 +23,18 @@ use std::process::ExitCode;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
 use crate::config::keys::KEYS;
-use crate::config::load::{self, Said};
-use crate::screen;
+use crate::config::load::{self, Given};
+use crate::{invocation, screen};
 use arguments::{Arguments, Command};
 
 /// Runs the command that was asked for.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let matches = arguments::with_flags(Arguments::command()).get_matches();
     let arguments = Arguments::from_arg_matches(&matches)?;
-    let said = said(&arguments, &matches);
+    let given = given(&arguments, &matches);
+    if let (Ok(directories), Ok(file)) = (load::directories_of(&given), load::file_of(&given)) {
+        invocation::note(directories.root(), &file);
+    }
     match arguments.command {
         Command::Completions { shell } => {
             clap_complete::generate(
@@ -43,23 +46,23 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Version { json } => version::run(json),
-        Command::Config(command) => config::run(&command, &said),
-        Command::Up(options) => up::run(&load::load(&said)?, &said, &options),
-        Command::Down(options) => down::run(&load::directories_of(&said)?, &options),
-        Command::Ps { json, handles } => ps::run(&load::directories_of(&said)?, json, &handles),
-        Command::Logs(options) => logs::run(&load::directories_of(&said)?, &options),
-        Command::Status { json, verbose, handles } => status::run(&said, json, verbose, &handles),
-        Command::Env { handles } => env::print_exports(&load::load(&said)?, &handles),
-        Command::Url { handles } => env::print_url(&load::load(&said)?, &handles),
-        Command::Open { handles } => env::open(&load::load(&said)?, &handles),
-        Command::Pull { handles } => pull::run(&load::load(&said)?, &handles),
-        Command::Doctor { json, check: _, handles } => doctor::run(&load::load(&said)?, json, &handles),
-        Command::Prune(options) => prune::run(&load::load(&said)?, options.orphans),
+        Command::Config(command) => config::run(&command, &given),
+        Command::Up(options) => up::run(&load::load(&given)?, &given, &options),
+        Command::Down(options) => down::run(&load::directories_of(&given)?, &options),
+        Command::Ps { json, handles } => ps::run(&load::directories_of(&given)?, json, &handles),
+        Command::Logs(options) => logs::run(&load::directories_of(&given)?, &options),
+        Command::Status { json, verbose, handles } => status::run(&given, json, verbose, &handles),
+        Command::Env { handles } => env::print_exports(&load::in_force(&given)?, &handles),
+        Command::Url { handles } => env::print_url(&load::in_force(&given)?, &handles),
+        Command::Open { handles } => env::open(&load::in_force(&given)?, &handles),
+        Command::Pull { handles } => pull::run(&load::in_force(&given)?, &handles),
+        Command::Doctor { json, check: _, handles } => doctor::run(&load::in_force(&given)?, json, &handles),
+        Command::Prune(options) => prune::run(&load::in_force(&given)?, options.orphans),
     }
 }
 
-/// What flags and environment say.
-fn said(arguments: &Arguments, matches: &ArgMatches) -> Said {
+/// What flags and environment give.
+fn given(arguments: &Arguments, matches: &ArgMatches) -> Given {
     let mut flags = BTreeMap::new();
     if let Some(directory) = &arguments.data_dir {
         flags.insert("data_dir", directory.to_string_lossy().into_owned());
@@ -74,7 +77,7 @@ fn said(arguments: &Arguments, matches: &ArgMatches) -> Said {
     let environment =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let environment = environment.filter(|(name, _)| name.starts_with("HARBOR_")).collect();
-    Said { file: arguments.config.clone(), flags, environment }
+    Given { file: arguments.config.clone(), flags, environment }
 }
 
 /// Handles of other services of the real Harbor are ignored with a note; so that a script that starts several goes on.

@@ -5,21 +5,22 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::{env, loops, note_foreign};
-use crate::config::load::{self, Said};
+use crate::config::load::{self, Given};
+use crate::invocation::completed;
 use crate::process::announce::one_line;
 use crate::process::presence::{self, Presence};
 use crate::process::readiness;
 use crate::screen::{self, Colour, paint};
 
-pub(super) fn run(said: &Said, as_json: bool, verbose: bool, handles: &[String]) -> anyhow::Result<ExitCode> {
+pub(super) fn run(given: &Given, as_json: bool, verbose: bool, handles: &[String]) -> anyhow::Result<ExitCode> {
     note_foreign(handles);
-    let presence = Presence::look(&load::directories_of(said)?, presence::PATIENCE)?;
-    let loaded = load::load(said);
+    let presence = Presence::look(&load::directories_of(given)?, presence::PATIENCE)?;
+    let loaded = load::in_force(given);
     if let Err(error) = &loaded {
         screen::note(&one_line(error)); // a harbor that runs is as well as it was
     }
     let url = presence.ready().and_then(|ready| match &loaded {
-        Ok(loaded) => Some(env::api_url(&loaded.config, Some(ready))),
+        Ok(loaded) => Some(env::api_url(&loaded.config)),
         Err(_) => ready.api_address().map(|address| format!("http://{address}")),
     });
     let (word, detail) = judge(&presence);
@@ -38,7 +39,7 @@ pub(super) fn run(said: &Said, as_json: bool, verbose: bool, handles: &[String])
         let colour = if word == "ready" { Colour::Green } else { Colour::Yellow };
         let at = url.map_or_else(String::new, |url| format!(" at {url}"));
         let detail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
-        screen::line(&format!("harbor is {}{at}{detail}", paint(word, colour)))?;
+        screen::line(&completed(&format!("harbor is {}{at}{detail}", paint(word, colour))))?;
         if let (true, Some(ready), Ok(loaded)) = (verbose, presence.ready(), &loaded) {
             loops::print(ready, &env::api_key(&loaded.config)?.unwrap_or_default())?;
         }

@@ -1,63 +1,72 @@
 //! `harbor up`
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::arguments::Up;
 use super::{env, note_foreign};
 use crate::components::Service;
-use crate::config::load::{Loaded, Said};
-use crate::config::{Config, keys, wellknown};
+use crate::config::directories::Directories;
+use crate::config::exposure;
+use crate::config::keep::{self, Kept};
+use crate::config::keys::{self, Key};
+use crate::config::kinds::Kind;
+use crate::config::load::{self, Given, Loaded};
 use crate::process::background::{self, Started};
 use crate::process::daemon::{self, Audience};
 use crate::process::presence::{LOOK_EVERY, PATIENCE, Presence};
 use crate::process::readiness;
-use crate::process::state::Ready;
-use crate::screen::{self, Colour, Waiting, paint};
-use crate::secrets::{self, Secrets};
+use crate::process::state::{Claim, Ready, Settings};
+use crate::secrets::Secrets;
+use crate::{invocation, screen};
+use screen::{Colour, Waiting, paint};
 
-pub(super) fn run(loaded: &Loaded, said: &Said, options: &Up) -> anyhow::Result<ExitCode> {
+pub(super) fn run(loaded: &Loaded, given: &Given, options: &Up) -> anyhow::Result<ExitCode> {
     let config = &loaded.config;
+    let kept = keep::differing(loaded, given)?;
+    let settled = || keep::keep(loaded, &kept);
     if options.detached {
         // whoever started us has been told, and so has the log
-        return Ok(daemon::run(config, Audience::Starter).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS));
+        return Ok(daemon::run(loaded, &settled, Audience::Starter).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS));
     }
     note_foreign(&options.handles);
-    if options.foreground {
-        return foreground(config, options);
-    }
-    wellknown::check(config)?;
+    exposure::check(config)?;
     let directories = config.directories();
     directories.create()?;
-    let limit = Duration::from_secs(options.wait);
+    if options.foreground {
+        await_end(&directories)?;
+        let (json, open, given) = (options.json, options.open, given.clone());
+        let announce = move |ready: &Ready, secrets: &Secrets| {
+            announce(
+                &given,
+                &Started { ready: ready.clone(), first_start: secrets.first_start, found: false },
+                json,
+                open,
+            )
+        };
+        daemon::run(loaded, &settled, Audience::Terminal(Box::new(announce)))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    tell_when_interrupted(directories.clone());
     let mut waiting = Waiting::new();
-    let started =
-        background::ensure(&directories, &arguments(loaded, said), limit, &mut |activity| waiting.show(activity))?;
-    if started.found && said.flags.keys().any(|name| *name != "data_dir") {
-        screen::note("harbor is already running: other flags apply after `harbor down`");
-    }
+    let started = background::ensure(
+        &directories,
+        &arguments(loaded, given),
+        Duration::from_secs(options.wait),
+        &mut |activity| waiting.show(activity),
+    )?;
     drop(waiting);
-    announce(config, &started, options.json)?;
-    if options.open {
-        env::browse(&(env::api_url(config, Some(&started.ready)) + "/dashboard"))?;
+    if started.found {
+        compare(&directories, loaded, given)?;
+    } else {
+        note_kept(&kept, &loaded.file);
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn foreground(config: &Config, options: &Up) -> anyhow::Result<ExitCode> {
-    wellknown::check(config)?;
-    config.directories().create()?;
-    await_end(config)?;
-    let (json, open, told) = (options.json, options.open, config.clone());
-    let announce = move |ready: &Ready, secrets: &Secrets| {
-        announce(&told, &Started { ready: ready.clone(), first_start: secrets.first_start, found: false }, json)?;
-        if open { env::browse(&(env::api_url(&told, Some(ready)) + "/dashboard")) } else { Ok(()) }
-    };
-    daemon::run(config, Audience::Terminal(Box::new(announce)))?;
+    announce(given, &started, options.json, options.open)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -65,11 +74,10 @@ fn foreground(config: &Config, options: &Up) -> anyhow::Result<ExitCode> {
 const ENDING: Duration = Duration::from_mins(1);
 
 /// Waits for a harbor that is ending: a service manager starts the next one at once.
-fn await_end(config: &Config) -> anyhow::Result<()> {
-    let directories = config.directories();
+fn await_end(directories: &Directories) -> anyhow::Result<()> {
     let deadline = Instant::now() + ENDING;
     while Instant::now() < deadline {
-        match Presence::look(&directories, PATIENCE)? {
+        match Presence::look(directories, PATIENCE)? {
             // the lock says who runs
             Presence::Stopped | Presence::Serving(..) | Presence::Starting(..) => break,
             Presence::Silent(..) | Presence::Stopping(_) => thread::sleep(LOOK_EVERY),
@@ -78,10 +86,33 @@ fn await_end(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Exit status of a command that Ctrl-C ended, as shells have it.
+const INTERRUPTED: i32 = 130;
+
+/// Says on Ctrl-C what goes on without this command.
+fn tell_when_interrupted(directories: Directories) {
+    thread::spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        if runtime.block_on(tokio::signal::ctrl_c()).is_err() {
+            return;
+        }
+        // where it was being started, it takes a moment to say so
+        thread::sleep(Duration::from_millis(300));
+        screen::end_line();
+        screen::note(match Claim::read(&directories) {
+            Ok(Claim::Process { .. }) => {
+                "harbor goes on in the background: `harbor logs -f` shows what it does, `harbor down` stops it"
+            }
+            Ok(Claim::Nobody) | Err(_) => "harbor does not run",
+        });
+        std::process::exit(INTERRUPTED);
+    });
+}
+
 /// The command line of the process in the background: what this one was told, with paths that do not depend on the
 /// working directory.
-fn arguments(loaded: &Loaded, said: &Said) -> Vec<String> {
-    let path = |path: &std::path::Path| path.to_string_lossy().into_owned();
+fn arguments(loaded: &Loaded, given: &Given) -> Vec<String> {
+    let path = |path: &Path| path.to_string_lossy().into_owned();
     let mut arguments = vec!["up".to_owned(), "--detached".to_owned()];
     arguments.extend([
         "--config".to_owned(),
@@ -89,50 +120,97 @@ fn arguments(loaded: &Loaded, said: &Said) -> Vec<String> {
         "--data-dir".to_owned(),
         path(&loaded.config.data_dir),
     ]);
-    for (name, value) in said.flags.iter().filter(|(name, _)| **name != "data_dir") {
-        if let Some(flag) = keys::find(name).and_then(keys::Key::flag) {
+    for (name, value) in given.flags.iter().filter(|(name, _)| **name != "data_dir") {
+        if let Some(flag) = keys::find(name).and_then(Key::flag) {
             arguments.push(format!("--{flag}={value}"));
         }
     }
     arguments
 }
 
-/// Says where harbor is and how to use it.
-fn announce(config: &Config, started: &Started, as_json: bool) -> anyhow::Result<()> {
-    let url = env::api_url(config, Some(&started.ready));
+/// Refuses flags that the harbor which runs already was not started with, and notes other differences.
+fn compare(directories: &Directories, loaded: &Loaded, given: &Given) -> anyhow::Result<()> {
+    let Some(running) = Settings::of_running(directories)? else { return Ok(()) };
+    let asked = loaded.settings();
+    let mut others = Vec::new();
+    for key in keys::KEYS.iter().filter(|key| key.name != "data_dir") {
+        let (now, asked) = (running.values.get(key.name), asked.get(key.name));
+        // 0: the system chooses, and has chosen
+        if now == asked || (key.kind == Kind::Port && asked.is_some_and(|port| port == "0")) {
+            continue;
+        }
+        match (given.flags.get(key.name), key.flag()) {
+            (Some(value), Some(flag)) => bail!(
+                "harbor is already running with {} {}: run `harbor down`, then `harbor up --{flag} {}`",
+                key.name,
+                now.map_or("unset", String::as_str),
+                invocation::quoted(value)
+            ),
+            _ => others.push(key.name),
+        }
+    }
+    if !others.is_empty() {
+        screen::note(&format!(
+            "harbor is already running, with other values of {}: `harbor config get` tells its own; environment and \
+             config.toml apply after `harbor down`",
+            others.join(", ")
+        ));
+    }
+    Ok(())
+}
+
+fn note_kept(kept: &[Kept], file: &Path) {
+    for Kept { key, value } in kept {
+        screen::note(&format!(
+            "kept in {}: {} = {value}; `harbor config set {} \"\"` forgets it",
+            file.display(),
+            key.name,
+            key.name
+        ));
+    }
+}
+
+/// Says where harbor is and how to use it, and opens it in a browser where that was asked for.
+fn announce(given: &Given, started: &Started, as_json: bool, open: bool) -> anyhow::Result<()> {
+    // what it runs with may differ from what this command was given
+    let config = &load::in_force(&Given { flags: given.data_directory(), ..given.clone() })?.config;
+    let url = env::api_url(config);
     let key = env::api_key(config)?.context("there is no API key: the data directory was changed meanwhile")?;
-    let proxy = started.ready.port(Service::Proxy).map(|port| config.proxy_url(port));
     let problem = readiness::problem(&started.ready);
     if as_json {
-        return screen::line(&serde_json::to_string_pretty(&json!({
+        screen::line(&serde_json::to_string_pretty(&json!({
             "ready": problem.is_none(),
             "problem": problem,
             "url": url,
             "api_url": format!("{url}/api"),
-            "dashboard_url": format!("{url}/dashboard"),
-            "proxy_url": proxy,
+            "proxy_url": started.ready.port(Service::Proxy).map(|port| config.proxy_url(port)),
             "api_key": key,
             "engine": started.ready.engine,
+            "audience": exposure::audience(config.bind),
             "first_start": started.first_start,
-        }))?);
+        }))?)?;
+    } else {
+        let mut text = heading(problem.as_deref());
+        for (name, value) in
+            [("API", format!("{url}/api")), ("API key", key), ("Open to", exposure::audience(config.bind))]
+        {
+            text.extend(["  ", &format!("{name:<8}"), " ", &value, "\n"]);
+        }
+        text.push_str(&SNIPPET.replace("harbor env", &invocation::command("env")));
+        screen::raw(&text)?;
     }
-    let mut text = match &problem {
+    if open { env::browse(&env::page(config)) } else { Ok(()) }
+}
+
+fn heading(problem: Option<&str>) -> String {
+    match problem {
         None => format!("{}\n\n", paint("harbor is ready", Colour::Green)),
-        Some(problem) => format!(
+        Some(problem) => invocation::completed(&format!(
             "{}: {problem}\nIt goes on trying: `harbor status` says how that goes.\n\n",
             paint("harbor runs, and cannot make sandboxes yet", Colour::Yellow)
-        ),
-    };
-    let mut row = |name: &str, value: &str| text.extend(["  ", &format!("{name:<10}"), " ", value, "\n"]);
-    row("API", &format!("{url}/api"));
-    row("Dashboard", &format!("{url}/dashboard"));
-    row("API key", &key);
-    if started.first_start {
-        row("Login", &config.daytona.admin_email);
-        row("Password", &password(config)?);
+        ))
+        .into_owned(),
     }
-    text.push_str(SNIPPET);
-    screen::raw(&text)
 }
 
 const SNIPPET: &str = r#"
@@ -146,10 +224,3 @@ sandbox = Daytona().create()
 print(sandbox.process.exec("echo hello from $(hostname)").result)
 sandbox.delete()'
 "#;
-
-fn password(config: &Config) -> anyhow::Result<String> {
-    match &config.daytona.admin_password {
-        Some(_) => Ok("as configured".to_owned()),
-        None => Ok(secrets::generated(&config.directories(), "admin_password")?.unwrap_or_default()),
-    }
-}

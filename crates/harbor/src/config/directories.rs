@@ -29,6 +29,7 @@ const OWN: &[&str] = &[
     "db",
     "dex",
     "minio",
+    "node",
 ];
 
 /// The files and directories of an installation.
@@ -110,6 +111,11 @@ impl Directories {
     /// What the running harbor says about itself.
     pub(crate) fn state(&self) -> PathBuf {
         self.run().join("state.json")
+    }
+
+    /// What the running harbor was started with.
+    pub(crate) fn settings(&self) -> PathBuf {
+        self.run().join("settings.json")
     }
 
     /// The current log file.

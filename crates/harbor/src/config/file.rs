@@ -12,7 +12,8 @@ use anyhow::{Context as _, anyhow};
 use figment::value::Value as Typed;
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value, value};
 
-use super::keys::{Key, Kind};
+use super::keys::Key;
+use super::kinds::Kind;
 use crate::secrets::files;
 
 /// Every value of the file at `path` by dotted key, as text. A missing file is empty.
@@ -32,6 +33,16 @@ pub(crate) fn set(path: &Path, key: &Key, text: &str) -> anyhow::Result<()> {
         put(document.as_table_mut(), key.name, written(key.kind, &typed, text))?;
     }
     files::replace(path, document.to_string().as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// `text` as a value of `key` that does not depend on the working directory.
+pub(crate) fn absolute(key: &Key, text: &str) -> anyhow::Result<String> {
+    match key.kind {
+        Kind::Path | Kind::DataDirectory if !text.is_empty() => {
+            Ok(std::path::absolute(text)?.to_string_lossy().into_owned())
+        }
+        _ => Ok(text.to_owned()),
+    }
 }
 
 /// `data_dir` of a file that may be wrong in every other respect.

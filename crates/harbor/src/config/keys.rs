@@ -1,12 +1,10 @@
-//! The table of configuration keys: the one place where a key is named.
+//! The table of configuration keys: the one place where a key is named. What values look like is in [`super::kinds`].
 //!
 //! It drives reading, `harbor config`, the flags of `harbor up` and the reference in `configuration.md`. The names
 //! with `daytona.` are those of the Harbor service (contract, edges §10.2): keys of components that no longer exist
 //! are accepted and answered, and say what replaced them.
 
-use figment::value::Value;
-
-use super::Bind;
+use super::kinds::Kind;
 
 /// One configuration key.
 #[derive(Clone, Copy, Debug)]
@@ -21,31 +19,6 @@ pub(crate) struct Key {
     pub(crate) standing: Standing,
     /// One sentence for people.
     pub(crate) meaning: &'static str,
-}
-
-/// What a value looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Any text.
-    Text,
-    /// Any text that must not be shown unasked.
-    Secret,
-    /// Printable ASCII without blanks, as an `Authorization` header carries it, that must not be shown unasked.
-    Token,
-    /// A file system path.
-    Path,
-    /// An URL with a host.
-    Url,
-    /// A TCP port; 0 lets the system choose.
-    Port,
-    /// A whole number between two bounds, both included.
-    Count(u32, u32),
-    /// On or off.
-    Switch,
-    /// `localhost` or an IP address.
-    Bind,
-    /// One of these words.
-    Choice(&'static [&'static str]),
 }
 
 /// What holds when nobody says otherwise.
@@ -85,43 +58,7 @@ impl Key {
 
     /// Whether its value is hidden in lists.
     pub(crate) fn is_secret(&self) -> bool {
-        matches!(self.kind, Kind::Secret | Kind::Token)
-    }
-}
-
-impl Kind {
-    /// `text` as a value of this kind; the error completes the sentence "KEY must be …".
-    pub(crate) fn parse(self, text: &str) -> Result<Value, String> {
-        let whole = text;
-        let text = text.trim();
-        match self {
-            // what surrounds it is refused rather than dropped: clients would send it
-            Self::Token if whole.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Value::from(whole)),
-            Self::Token => Err("printable ASCII without blanks".to_owned()),
-            Self::Text | Self::Secret | Self::Path => Ok(Value::from(text)),
-            Self::Url => match text.split_once("://") {
-                Some((scheme, rest)) if !scheme.is_empty() && !rest.is_empty() => {
-                    Ok(Value::from(text.trim_end_matches('/')))
-                }
-                _ => Err("an URL such as https://sandboxes.example.org".to_owned()),
-            },
-            Self::Port => text.parse::<u16>().map(Value::from).map_err(|_| "a port number from 0 to 65535".to_owned()),
-            Self::Count(low, high) => match text.parse::<u32>() {
-                Ok(number) if (low..=high).contains(&number) => Ok(Value::from(number)),
-                _ => Err(format!("a whole number from {low} to {high}")),
-            },
-            Self::Switch => match text.to_ascii_lowercase().as_str() {
-                "true" | "on" | "yes" | "1" => Ok(Value::from(true)),
-                "false" | "off" | "no" | "0" => Ok(Value::from(false)),
-                _ => Err("true or false".to_owned()),
-            },
-            Self::Bind => match text.parse::<Bind>() {
-                Ok(_) => Ok(Value::from(text)),
-                Err(_) => Err("localhost or an IP address such as 0.0.0.0".to_owned()),
-            },
-            Self::Choice(words) if words.contains(&text) => Ok(Value::from(text)),
-            Self::Choice(words) => Err(format!("one of {}", words.join(", "))),
-        }
+        self.kind.is_secret()
     }
 }
 
@@ -169,10 +106,10 @@ use self::Default::{DataDirectory, Generated, Is, Unset};
 
 /// Every key there is.
 pub(crate) const KEYS: &[Key] = &[
-    used("data_dir", Kind::Path, DataDirectory, "Directory with everything of this installation."),
+    used("data_dir", Kind::DataDirectory, DataDirectory, "Directory with everything of this installation."),
     used(
         "docker_host",
-        Kind::Text,
+        Kind::Engine,
         Unset,
         "Docker engine: unix:///path or tcp://host:port. Unset: DOCKER_HOST, else the usual socket.",
     ),
@@ -209,16 +146,16 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     used(
         "public_url.api",
-        Kind::Url,
+        Kind::HttpUrl,
         Unset,
         "How clients reach API and dashboard, where it differs from the address listened on.",
     ),
-    used("public_url.proxy", Kind::Url, Unset, "How clients reach previews and toolboxes."),
-    used("public_url.ssh", Kind::Url, Unset, "How clients reach the SSH gateway, as ssh://host:port."),
-    used("public_url.s3", Kind::Url, Unset, "How clients reach the S3 endpoint."),
+    used("public_url.proxy", Kind::HttpUrl, Unset, "How clients reach previews and toolboxes."),
+    used("public_url.ssh", Kind::SshUrl, Unset, "How clients reach the SSH gateway, as ssh://host:port."),
+    used("public_url.s3", Kind::HttpUrl, Unset, "How clients reach the S3 endpoint."),
     used(
         "log.level",
-        Kind::Text,
+        Kind::LogLevel,
         Is("info"),
         "Least important level that is logged, or directives such as info,harbor_gateway=debug.",
     ),
@@ -233,12 +170,12 @@ pub(crate) const KEYS: &[Key] = &[
     used("daytona.ssh_host_port", Kind::Port, Is("35003"), "SSH gateway."),
     used("daytona.registry_host_port", Kind::Port, Is("35009"), "Container registry."),
     used("daytona.minio_host_port", Kind::Port, Is("35011"), "S3 endpoint."),
-    used("daytona.admin_email", Kind::Text, Is("dev@daytona.io"), "E-mail address of the one user."),
+    used("daytona.admin_email", Kind::Email, Is("dev@daytona.io"), "E-mail address of the one user."),
     used("daytona.admin_api_key", Kind::Token, Generated("admin_api_key"), "API key of the one user."),
     used("daytona.admin_password", Kind::Secret, Generated("admin_password"), "Dashboard password of the one user."),
     used(
         "daytona.default_snapshot",
-        Kind::Text,
+        Kind::Image,
         Is("daytonaio/sandbox:v0.185.0-amd64"),
         "Name of the default snapshot and of its image.",
     ),
@@ -261,10 +198,10 @@ pub(crate) const KEYS: &[Key] = &[
         Generated("minio_root_password"),
         "Secret key of the S3 endpoint's owner.",
     ),
-    used("daytona.minio_bucket", Kind::Text, Is("daytona"), "Bucket for build contexts."),
+    used("daytona.minio_bucket", Kind::Bucket, Is("daytona"), "Bucket for build contexts."),
     used(
         "daytona.ssh_host_key",
-        Kind::Secret,
+        Kind::HostKey,
         Generated("ssh_host_key"),
         "Host key of the SSH gateway: base64 of an OpenSSH private key. Setting it to \"\" makes a new one.",
     ),

@@ -12,18 +12,26 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
 use super::directories::{self, Directories};
-use super::keys::{self, Default, KEYS, Key, Kind, Standing};
+use super::keys::{self, Default, KEYS, Key, Standing};
 use super::{Config, file};
+use crate::process::state::Settings;
 
 /// What was said outside of `config.toml`.
 #[derive(Clone, Debug, std::default::Default)]
-pub(crate) struct Said {
+pub(crate) struct Given {
     /// `--config`.
     pub(crate) file: Option<PathBuf>,
     /// Flags, by key name.
     pub(crate) flags: BTreeMap<&'static str, String>,
     /// The environment.
     pub(crate) environment: BTreeMap<String, String>,
+}
+
+impl Given {
+    /// Its flags without those that configure the installation: which one it is.
+    pub(crate) fn data_directory(&self) -> BTreeMap<&'static str, String> {
+        self.flags.iter().filter(|(name, _)| **name == "data_dir").map(|(name, value)| (*name, value.clone())).collect()
+    }
 }
 
 /// The merged configuration.
@@ -43,68 +51,85 @@ impl Loaded {
         let source = self.all.find_metadata(key.name).map_or_else(String::new, |from| from.name.clone().into_owned());
         Some((text_of(&value)?, source))
     }
+
+    /// Every value in force, as text, but the data directory and secrets that harbor generates.
+    pub(crate) fn settings(&self) -> BTreeMap<String, String> {
+        let used = KEYS.iter().filter(|key| key.standing == Standing::Used && key.name != "data_dir");
+        used.filter_map(|key| Some((key.name.to_owned(), self.value(key)?.0))).collect()
+    }
 }
 
-/// Merges everything.
-pub(crate) fn load(said: &Said) -> anyhow::Result<Loaded> {
-    let place = Place::find(said)?;
-    let written = Layer::file(&place.file)?;
-    merge(said, place, written)
+/// Merges everything: what the next start would use.
+pub(crate) fn load(given: &Given) -> anyhow::Result<Loaded> {
+    let location = Location::find(given)?;
+    let written = Layer::file(&location.file)?;
+    merge(given, location, written, Layer::empty())
+}
+
+/// What is in force: what the running harbor was started with, else what the next start would use. Flags of this very
+/// command win.
+pub(crate) fn in_force(given: &Given) -> anyhow::Result<Loaded> {
+    let running = Settings::of_running(&directories_of(given)?)?;
+    let Some(running) = running else { return load(given) };
+    let location = Location::find(given)?;
+    let written = Layer::file(&location.file)?;
+    merge(given, location, written, Layer::running(&running.values)?)
 }
 
 /// Merges everything but `config.toml`, for showing what there is while that is wrong.
-pub(crate) fn load_without_file(said: &Said) -> anyhow::Result<Loaded> {
-    let root = directories_of(said)?.root().to_owned();
-    let place = Place { root, ..Place::find(said)? };
-    merge(said, place, Layer { name: String::new(), values: Dict::new() })
+pub(crate) fn load_without_file(given: &Given) -> anyhow::Result<Loaded> {
+    let root = directories_of(given)?.root().to_owned();
+    let location = Location { root, ..Location::find(given)? };
+    merge(given, location, Layer::empty(), Layer::empty())
 }
 
-fn merge(said: &Said, place: Place, written: Layer) -> anyhow::Result<Loaded> {
-    let all = Figment::from(Layer::defaults(&place.root)?)
+fn merge(given: &Given, location: Location, written: Layer, running: Layer) -> anyhow::Result<Loaded> {
+    let all = Figment::from(Layer::defaults(&location.root)?)
         .merge(written)
-        .merge(Layer::environment(&said.environment)?)
-        .merge(Layer::flags(&said.flags)?);
+        .merge(Layer::environment(&given.environment)?)
+        .merge(running)
+        .merge(Layer::flags(&given.flags)?);
     let used = Layer::named("configuration", |key| {
         if key.standing == Standing::Used { Ok(all.find_value(key.name).ok()) } else { Ok(None) }
     })?;
     let mut config: Config = Figment::from(used).extract().map_err(|error| anyhow!("{error}"))?;
     config.data_dir = absolute(&config.data_dir)?;
     config.daytona.workspace = config.daytona.workspace.map(|path| absolute(&path)).transpose()?;
-    Ok(Loaded { config, file: place.file, all })
+    Ok(Loaded { config, file: location.file, all })
 }
 
 /// Where logs, lock and state lie, for commands that look at a harbor or stop it: these work whatever else is wrong
 /// with the configuration. `config.toml` is read for `data_dir` alone, where neither flag nor environment says that.
 /// Not for what `daytona.workspace` moves: database, objects and registry.
-pub(crate) fn directories_of(said: &Said) -> anyhow::Result<Directories> {
-    let place = Place::find(said)?;
-    let written = if place.told { None } else { file::data_dir(&place.file)? };
-    let root = written.map_or(Ok(place.root), |written| absolute(Path::new(written.trim())))?;
+pub(crate) fn directories_of(given: &Given) -> anyhow::Result<Directories> {
+    let location = Location::find(given)?;
+    let written = if location.told { None } else { file::data_dir(&location.file)? };
+    let root = written.map_or(Ok(location.root), |written| absolute(Path::new(written.trim())))?;
     Ok(Directories::new(&root, None))
 }
 
 /// The `config.toml` in force, without reading it.
-pub(crate) fn file_of(said: &Said) -> anyhow::Result<PathBuf> {
-    Ok(Place::find(said)?.file)
+pub(crate) fn file_of(given: &Given) -> anyhow::Result<PathBuf> {
+    Ok(Location::find(given)?.file)
 }
 
 /// Where `config.toml` is: as told, else in the data directory that flag, environment or default name.
-struct Place {
+struct Location {
     root: PathBuf,
     /// Whether flag or environment names `root`.
     told: bool,
     file: PathBuf,
 }
 
-impl Place {
-    fn find(said: &Said) -> anyhow::Result<Self> {
-        let variable = |name: &str| said.environment.get(name).filter(|value| !value.is_empty()).cloned();
-        let told = said.flags.get("data_dir").cloned().or_else(|| variable("HARBOR_DATA_DIR"));
+impl Location {
+    fn find(given: &Given) -> anyhow::Result<Self> {
+        let variable = |name: &str| given.environment.get(name).filter(|value| !value.is_empty()).cloned();
+        let told = given.flags.get("data_dir").cloned().or_else(|| variable("HARBOR_DATA_DIR"));
         let root = match &told {
             Some(root) => absolute(Path::new(root))?,
             None => directories::default_root()?,
         };
-        let file = match said.file.clone().or_else(|| variable("HARBOR_CONFIG").map(PathBuf::from)) {
+        let file = match given.file.clone().or_else(|| variable("HARBOR_CONFIG").map(PathBuf::from)) {
             Some(file) => absolute(&file)?,
             None => root.join("config.toml"),
         };
@@ -132,6 +157,16 @@ impl Layer {
             }
         }
         Ok(Self { name: name.to_owned(), values })
+    }
+
+    fn empty() -> Self {
+        Self { name: String::new(), values: Dict::new() }
+    }
+
+    fn running(values: &BTreeMap<String, String>) -> anyhow::Result<Self> {
+        Self::named("running harbor", |key| {
+            values.get(key.name).map(|text| parse(key, text, "the running harbor")).transpose()
+        })
     }
 
     fn defaults(root: &Path) -> anyhow::Result<Self> {
@@ -185,9 +220,6 @@ impl Provider for Layer {
 
 /// Values are never echoed: a secret may stand in the wrong key.
 fn parse(key: &Key, text: &str, place: &str) -> anyhow::Result<Value> {
-    if key.name == "data_dir" && text.trim().is_empty() {
-        return Err(anyhow!("{place}: {} must not be empty", key.name));
-    }
     key.kind.parse(text).map_err(|wanted| anyhow!("{place}: {} must be {wanted}", key.name))
 }
 
@@ -212,39 +244,25 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// What a value of this kind is called in help texts.
-pub(crate) fn placeholder(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Text => "TEXT",
-        Kind::Secret | Kind::Token => "SECRET",
-        Kind::Path => "PATH",
-        Kind::Url => "URL",
-        Kind::Port => "PORT",
-        Kind::Count(..) => "NUMBER",
-        Kind::Switch => "true|false",
-        Kind::Bind => "ADDRESS",
-        Kind::Choice(_) => "WORD",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
 
     use super::*;
+    use crate::config::kinds::Kind;
     use crate::config::{Bind, LogFormat};
 
     struct Case {
         directory: tempfile::TempDir,
-        said: Said,
+        given: Given,
     }
 
     impl Case {
         fn new() -> Self {
             let directory = tempfile::tempdir().unwrap();
-            let mut said = Said::default();
-            said.environment.insert("HARBOR_DATA_DIR".to_owned(), directory.path().to_str().unwrap().to_owned());
-            Self { directory, said }
+            let mut given = Given::default();
+            given.environment.insert("HARBOR_DATA_DIR".to_owned(), directory.path().to_str().unwrap().to_owned());
+            Self { directory, given }
         }
 
         fn file(self, text: &str) -> Self {
@@ -253,21 +271,21 @@ mod tests {
         }
 
         fn variable(mut self, name: &str, value: &str) -> Self {
-            self.said.environment.insert(name.to_owned(), value.to_owned());
+            self.given.environment.insert(name.to_owned(), value.to_owned());
             self
         }
 
         fn flag(mut self, key: &'static str, value: &str) -> Self {
-            self.said.flags.insert(key, value.to_owned());
+            self.given.flags.insert(key, value.to_owned());
             self
         }
 
         fn load(&self) -> Loaded {
-            load(&self.said).unwrap()
+            load(&self.given).unwrap()
         }
 
         fn refusal(&self) -> String {
-            format!("{:#}", load(&self.said).unwrap_err())
+            format!("{:#}", load(&self.given).unwrap_err())
         }
     }
 
@@ -316,9 +334,14 @@ mod tests {
                 Kind::Switch => "true",
                 Kind::Bind => "127.0.0.2",
                 Kind::Choice(words) => words[0],
-                Kind::Url => "https://example.org/",
-                Kind::Path => "/some/where",
-                Kind::Text | Kind::Secret | Kind::Token => "eight-is-text",
+                Kind::HttpUrl => "https://example.org/",
+                Kind::SshUrl => "ssh://example.org",
+                Kind::Engine => "tcp://localhost:2375",
+                Kind::Email => "me@example.org",
+                Kind::LogLevel => "debug",
+                Kind::HostKey => continue,
+                Kind::Path | Kind::DataDirectory => "/some/where",
+                Kind::Text | Kind::Secret | Kind::Token | Kind::Image | Kind::Bucket => "eight-is-text",
             };
             case = case.variable(&key.env(), value);
         }
@@ -366,12 +389,12 @@ mod tests {
     #[test]
     fn the_file_may_move_the_data_but_not_itself() {
         let case = Case::new().file("data_dir = \"/elsewhere\"\n");
-        let mut said = case.said.clone();
-        said.environment.clear();
-        said.file = Some(case.directory.path().join("config.toml"));
-        assert_eq!(load(&said).unwrap().config.data_dir, Path::new("/elsewhere"));
-        assert_eq!(directories_of(&said).unwrap().root(), Path::new("/elsewhere"));
-        assert_eq!(directories_of(&case.said).unwrap().root(), case.directory.path());
+        let mut given = case.given.clone();
+        given.environment.clear();
+        given.file = Some(case.directory.path().join("config.toml"));
+        assert_eq!(load(&given).unwrap().config.data_dir, Path::new("/elsewhere"));
+        assert_eq!(directories_of(&given).unwrap().root(), Path::new("/elsewhere"));
+        assert_eq!(directories_of(&case.given).unwrap().root(), case.directory.path());
         assert_eq!(case.load().config.data_dir, case.directory.path());
     }
 }

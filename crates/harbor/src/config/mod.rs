@@ -1,17 +1,19 @@
 //! Configuration: one documented table of keys, four places a value may come from, one typed result.
 //!
 //! A flag wins over the environment, that over `config.toml`, that over the default (contract, edges §10.1 and
-//! §10.2). [`keys`] holds the table that everything else is driven by; [`load`] merges and types; [`file`] edits
+//! §10.2). [`keys`] holds the table that everything else is driven by, [`kinds`] the one parser; [`load`] merges and types; [`file`] edits
 //! `config.toml` without touching its comments; [`directories`] says where things lie.
 //!
 //! Leaves out: secrets that harbor makes itself (see `secrets`).
 
 pub(crate) mod directories;
+pub(crate) mod exposure;
 pub(crate) mod file;
+pub(crate) mod keep;
 pub(crate) mod keys;
+pub(crate) mod kinds;
 pub(crate) mod load;
 pub(crate) mod reference;
-pub(crate) mod wellknown;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;

@@ -50,7 +50,7 @@ pub(super) async fn orphans(config: &Config) -> Option<Finding> {
     }
     let ids: Vec<String> = orphans.iter().map(|orphan| orphan.sandbox.to_string()).collect();
     let found = format!("on the engine and not in the database: {}", ids.join(", "));
-    Some(Finding::warning("orphans", found, "harbor prune --orphans, which deletes them with their files"))
+    Some(Finding::warning("orphans", found, "`harbor prune --orphans`, which deletes them with their files"))
 }
 
 fn unreachable(config: &Config, reason: &str) -> Finding {
@@ -87,7 +87,7 @@ pub(crate) fn unknown_runtime(config: &Config, known: &[String]) -> Option<Strin
 }
 
 /// What to do about an unknown runtime.
-pub(crate) const DEFAULT_RUNTIME: &str = "harbor config set runtime \"\"";
+pub(crate) const DEFAULT_RUNTIME: &str = "`harbor config set runtime \"\"`";
 
 fn runtime(config: &Config, about: &About) -> Finding {
     match (unknown_runtime(config, &about.runtimes), &config.runtime) {
@@ -136,12 +136,12 @@ async fn image(runner: &Runner, reference: &str, presence: &Presence) -> Finding
         Ok(Some(image)) => Finding::fine("image", format!("{reference}, {} MB", image.size / 1_000_000)),
         Ok(None) if presence.ready().is_some() => {
             let found = format!("{reference} is not there: no sandbox can be made from the default snapshot");
-            Finding::failed("image", found, "harbor pull")
+            Finding::failed("image", found, "`harbor pull`")
         }
         Ok(None) => {
-            Finding::warning("image", format!("{reference} is not there yet; `harbor up` gets it"), "harbor pull")
+            Finding::warning("image", format!("{reference} is not there yet; `harbor up` gets it"), "`harbor pull`")
         }
-        Err(error) => Finding::failed("image", format!("{:#}", anyhow::Error::new(error)), "harbor pull"),
+        Err(error) => Finding::failed("image", format!("{:#}", anyhow::Error::new(error)), "`harbor pull`"),
     }
 }
 
@@ -150,14 +150,14 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::config::load::{Said, load};
+    use crate::config::load::{Given, load};
 
     #[test]
     fn a_runtime_that_the_engine_does_not_know_is_told() {
         let unknown = |runtime: &str| {
             let variables = [("HARBOR_DATA_DIR", "/nonexistent"), ("HARBOR_RUNTIME", runtime)];
             let environment = BTreeMap::from(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
-            let config = load(&Said { environment, ..Said::default() }).unwrap().config;
+            let config = load(&Given { environment, ..Given::default() }).unwrap().config;
             unknown_runtime(&config, &["runc".to_owned(), "runsc".to_owned()])
         };
         assert_eq!(unknown("nosuch").as_deref(), Some("nosuch is not registered with the engine (runc, runsc)"));

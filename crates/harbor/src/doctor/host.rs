@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{Finding, gibibytes};
 use crate::components::Service;
 use crate::config::directories::Directories;
-use crate::config::{Config, wellknown};
+use crate::config::{Config, exposure};
 use crate::process::listen::{listen_on, port_of, same_port};
 use crate::process::presence::Presence;
 use crate::secrets::authority;
@@ -64,7 +64,7 @@ pub(super) fn disk(check: &'static str, path: &Path) -> Finding {
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     let text = format!("{} free in {}", gibibytes(free), path.display());
     if free < LITTLE {
-        Finding::failed(check, text, "make room on that disk, or move the data: harbor config set data_dir PATH")
+        Finding::failed(check, text, "make room on that disk, or move the data: `harbor config set data_dir PATH`")
     } else {
         Finding::fine(check, text)
     }
@@ -81,7 +81,7 @@ pub(super) async fn ports(config: &Config, presence: &Presence) -> Vec<Finding> 
         };
         let ours =
             *presence != Presence::Stopped && presence.ready().is_none_or(|ready| ready.port(service) == Some(port));
-        let remedy = || format!("harbor config set {} PORT", service.port_key());
+        let remedy = || format!("`harbor config set {} PORT`", service.port_key());
         findings.push(if let Some(other) = same_port(config, service) {
             Finding::failed(check, format!("{port} is {} too", other.port_key()), remedy())
         } else if ours {
@@ -100,14 +100,15 @@ pub(super) async fn ports(config: &Config, presence: &Presence) -> Vec<Finding> 
     findings
 }
 
-pub(super) fn well_known(config: &Config) -> Finding {
-    match wellknown::check(config) {
-        Ok(()) if config.bind.is_loopback() => Finding::fine("exposure", "only this machine can connect"),
-        Ok(()) => Finding::fine("exposure", "others can connect; no key or password is a published one"),
+/// Who can connect, and whether keys and passwords are made for that.
+pub(super) fn exposure(config: &Config) -> Finding {
+    let audience = exposure::audience(config.bind);
+    match exposure::check(config) {
+        Ok(()) => Finding::fine("exposure", format!("{audience} can connect")),
         Err(error) => {
             let text = error.to_string();
-            let (found, remedy) = text.split_once(": run ").unwrap_or((&text, "harbor config set bind localhost"));
-            Finding::failed("exposure", found, remedy)
+            let (found, remedy) = text.split_once(": run ").unwrap_or((&text, "`harbor config set bind localhost`"));
+            Finding::failed("exposure", format!("{audience} can connect; {found}"), remedy)
         }
     }
 }

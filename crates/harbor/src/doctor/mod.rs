@@ -70,7 +70,7 @@ pub(crate) async fn examine(config: &Config) -> Vec<Finding> {
     findings.push(host::data_directory(&directories));
     findings.push(host::disk("data disk", directories.root()));
     findings.extend(host::ports(config, &presence).await);
-    findings.push(host::well_known(config));
+    findings.push(host::exposure(config));
     findings.push(host::authority(&directories));
     findings
 }

@@ -15,8 +15,9 @@ use super::announce::{self, StartMessage};
 use super::lock::Lock;
 use super::logging;
 use super::progress::{Activity, Progress};
-use super::state::{self, Phase, ProcessState, Ready};
-use crate::config::{Config, wellknown};
+use super::state::{self, Phase, ProcessState, Ready, Settings};
+use crate::config::load::Loaded;
+use crate::config::{Config, exposure};
 use crate::secrets::Secrets;
 use crate::wiring;
 
@@ -34,14 +35,17 @@ pub(crate) enum Audience {
 /// Tells a person where harbor is.
 pub(crate) type Announcement = Box<dyn FnOnce(&Ready, &Secrets) -> anyhow::Result<()>>;
 
+/// What is done once it serves, before anybody is told: keeping what `harbor up` was given.
+pub(crate) type Settled<'a> = &'a dyn Fn() -> anyhow::Result<()>;
+
 /// Serves until told to stop.
-pub(crate) fn run(config: &Config, audience: Audience) -> anyhow::Result<()> {
+pub(crate) fn run(loaded: &Loaded, settled: Settled<'_>, audience: Audience) -> anyhow::Result<()> {
     let in_background = matches!(audience, Audience::Starter);
     if in_background {
         // a session of our own: closing the terminal, or Ctrl-C in it, does not reach us
         rustix::process::setsid().context("cannot leave the terminal")?;
     }
-    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| serve(config, audience)));
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| serve(loaded, settled, audience)));
     let outcome = caught.unwrap_or_else(|panic| {
         let message =
             panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
@@ -57,18 +61,21 @@ pub(crate) fn run(config: &Config, audience: Audience) -> anyhow::Result<()> {
     outcome
 }
 
-fn serve(config: &Config, audience: Audience) -> anyhow::Result<()> {
-    wellknown::check(config)?;
+fn serve(loaded: &Loaded, settled: Settled<'_>, audience: Audience) -> anyhow::Result<()> {
+    let config = &loaded.config;
+    exposure::check(config)?;
     let directories = config.directories();
     directories.create()?;
     let _lock = Lock::take(&directories.lock())?;
     state::clear(&directories);
+    let settings = Settings { pid: std::process::id(), values: loaded.settings() };
+    settings.write(&directories).context("cannot write the settings file")?;
     logging::start(config, matches!(audience, Audience::Terminal(_)))?;
     let secrets = Secrets::load_or_generate(config, &directories)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %config.data_dir.display(), "starting");
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
-    let outcome = runtime.block_on(attend(config, &secrets, audience));
+    let outcome = runtime.block_on(attend(config, &secrets, settings, settled, audience));
     runtime.shutdown_timeout(Duration::from_secs(1));
     state::clear(&directories);
     tracing::info!("stopped");
@@ -76,7 +83,13 @@ fn serve(config: &Config, audience: Audience) -> anyhow::Result<()> {
 }
 
 /// Runs the services, says how far they are, and passes signals on.
-async fn attend(config: &Config, secrets: &Secrets, audience: Audience) -> anyhow::Result<()> {
+async fn attend(
+    config: &Config,
+    secrets: &Secrets,
+    mut settings: Settings,
+    settled: Settled<'_>,
+    audience: Audience,
+) -> anyhow::Result<()> {
     let (progress, mut doing) = Progress::new();
     let (ready, mut is_ready) = oneshot::channel();
     let stop = CancellationToken::new();
@@ -96,7 +109,10 @@ async fn attend(config: &Config, secrets: &Secrets, audience: Audience) -> anyho
             ended = &mut services => return ended,
             answer = &mut is_ready, if !is_ready.is_terminated() => {
                 let Ok(ready) = answer else { continue }; // the services are ending: they say why
+                settings.note_ports(&ready);
+                settings.write(&directories).context("cannot write the settings file")?;
                 record(Phase::Ready(ready.clone()))?;
+                settled()?;
                 tracing::info!(engine = ready.engine, "ready");
                 match audience.take() {
                     Some(Audience::Starter) => announce::say(&StartMessage::Ready { first_start: secrets.first_start }),

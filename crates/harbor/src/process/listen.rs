@@ -15,11 +15,17 @@ use crate::config::{Bind, Config};
 ///
 /// The error names the key to change, and who holds the port where that can be seen. Must be called in a runtime.
 pub(crate) async fn listen(config: &Config, service: Service) -> anyhow::Result<(Vec<TcpListener>, Listening)> {
+    check_port(config, service)?;
+    listen_on(config.bind, port_of(config, service), service).await
+}
+
+/// Refuses a port that another service has.
+pub(crate) fn check_port(config: &Config, service: Service) -> anyhow::Result<()> {
     if let Some(other) = same_port(config, service) {
         let (key, other, port) = (service.port_key(), other.port_key(), port_of(config, service));
         bail!("{other} and {key} are both {port}: choose another with `harbor config set {key} PORT`");
     }
-    listen_on(config.bind, port_of(config, service), service).await
+    Ok(())
 }
 
 /// The service that opens its port before `service` and is configured to the same one.

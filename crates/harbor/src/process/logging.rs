@@ -25,7 +25,7 @@ use crate::components;
 use crate::config::{Config, LogFormat};
 
 /// RFC 3339, UTC, always three decimals, so that lines align.
-const MILLISECONDS: &[BorrowedFormatItem<'_>] =
+pub(crate) const MILLISECONDS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 /// Starts logging to the log file, and to standard error too when `in_foreground`.

@@ -1,9 +1,11 @@
-//! What the serving process says about itself, for the other commands: `run/state.json`.
+//! What the serving process says about itself, for the other commands: `run/state.json` and `run/settings.json`.
 //!
-//! Guarantees: the file is whole or absent, and believed only while the process that wrote it holds the lock. It holds
-//! no secret.
+//! Guarantees: each file is whole or absent, for its owner alone, and believed only while the process that wrote it
+//! holds the lock. `state.json` holds no secret. `settings.json` holds what the process was started with, the secrets
+//! that came by environment or file among them, so that other commands can tell them; it is removed when harbor stops.
 //! Leaves out: whether that process still answers (see [`super::presence`]).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -92,6 +94,38 @@ impl ProcessState {
     }
 }
 
+/// The content of `settings.json`: the values that the process runs with, by key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    /// The process.
+    pub(crate) pid: u32,
+    /// Every value in force but generated secrets, as text, by dotted key.
+    pub(crate) values: BTreeMap<String, String>,
+}
+
+impl Settings {
+    /// Writes it in one step. Not synced: it means nothing after a power loss.
+    pub(crate) fn write(&self, directories: &Directories) -> io::Result<()> {
+        write(&directories.settings(), self)
+    }
+
+    /// Takes the ports that are listened on, where the system chose them.
+    pub(crate) fn note_ports(&mut self, ready: &Ready) {
+        for listening in &ready.services {
+            if let Some(port) = ready.port(listening.service) {
+                self.values.insert(listening.service.port_key().to_owned(), port.to_string());
+            }
+        }
+    }
+
+    /// What the process that holds the lock was started with; `None`: no process does, or it has not said so yet.
+    pub(crate) fn of_running(directories: &Directories) -> anyhow::Result<Option<Self>> {
+        let Holder::Process(Some(pid)) = lock::holder(&directories.lock())? else { return Ok(None) };
+        let settings: Option<Self> = read(&directories.settings());
+        Ok(settings.filter(|settings| is(pid, settings.pid)))
+    }
+}
+
 /// Who holds the lock, and what that process says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
@@ -123,7 +157,9 @@ impl Claim {
 
 /// Removes what a process says about itself: at its end, and what an earlier one left behind before the next one speaks.
 pub(crate) fn clear(directories: &Directories) {
-    _ = fs::remove_file(directories.state()); // not there, or not believed without the lock
+    for path in [directories.state(), directories.settings()] {
+        _ = fs::remove_file(path); // not there, or not believed without the lock
+    }
 }
 
 fn is(pid: rustix::process::Pid, written: u32) -> bool {
@@ -155,20 +191,38 @@ mod tests {
         let ready = Ready { services: Vec::new(), engine: "Docker".to_owned() };
         let state = ProcessState::here(Phase::Ready(ready));
         state.write(&directories).unwrap();
+        let settings = Settings { pid: state.pid, values: BTreeMap::from([("bind".to_owned(), "::1".to_owned())]) };
+        settings.write(&directories).unwrap();
         assert_eq!(Claim::read(&directories).unwrap(), Claim::Nobody);
+        assert_eq!(Settings::of_running(&directories).unwrap(), None);
 
         let _lock = Lock::take(&directories.lock()).unwrap();
         assert_eq!(
             Claim::read(&directories).unwrap(),
             Claim::Process { pid: Some(state.pid), state: Some(state.clone()) }
         );
+        assert_eq!(Settings::of_running(&directories).unwrap(), Some(settings.clone()));
 
         ProcessState { pid: 1, ..state.clone() }.write(&directories).unwrap();
+        Settings { pid: 1, ..settings }.write(&directories).unwrap();
         assert_eq!(Claim::read(&directories).unwrap(), Claim::Process { pid: Some(state.pid), state: None });
+        assert_eq!(Settings::of_running(&directories).unwrap(), None);
 
         // the instant between taking the lock and writing the process id
         state.write(&directories).unwrap();
         fs::write(directories.lock(), "").unwrap();
         assert_eq!(Claim::read(&directories).unwrap(), Claim::Process { pid: None, state: None });
+    }
+
+    #[test]
+    fn what_may_hold_a_secret_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let data = tempfile::tempdir().unwrap();
+        let directories = Directories::new(data.path(), None);
+        directories.create().unwrap();
+        Settings { pid: 1, values: BTreeMap::new() }.write(&directories).unwrap();
+        assert_eq!(fs::metadata(directories.settings()).unwrap().permissions().mode() & 0o777, 0o600);
+        clear(&directories);
+        assert!(!directories.settings().exists());
     }
 }

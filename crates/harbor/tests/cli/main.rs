@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 mod ending;
+mod logs;
+mod values;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -239,7 +241,7 @@ fn stopping_what_does_not_run_is_fine_and_stopping_something_else_is_not() {
     }
     let url = case.run(&["url", "daytona", "ollama"]);
     assert_eq!((url.code, url.out.as_str()), (0, "http://localhost:35000\n"));
-    assert!(url.err.contains("ollama"), "{}", url.err);
+    assert!(url.err.contains("ollama") && url.err.contains("harbor does not run"), "{}", url.err);
 }
 
 #[test]

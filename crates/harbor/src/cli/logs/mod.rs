@@ -1,4 +1,6 @@
-//! `harbor logs`: the log file, filtered by component and followed.
+//! `harbor logs`: the log file, filtered and, where that is asked for, followed.
+
+pub(super) mod filter;
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -13,73 +15,47 @@ use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
 
 use super::arguments::Logs;
-use crate::components::{self, COMPONENTS, Component, HANDLE};
 use crate::config::directories::Directories;
 use crate::process::log_file::aside;
 use crate::screen::{self, Colour, paint};
+use filter::Filter;
 
 /// How often the file is looked at while following.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+/// Lines shown unless told otherwise.
+const USUAL: usize = 100;
+
 pub(super) fn run(directories: &Directories, options: &Logs) -> anyhow::Result<ExitCode> {
-    let wanted = Wanted::parse(&options.names)?;
+    let filter = Filter::new(options)?;
+    let most = options.tail.unwrap_or(if options.since.is_some() { usize::MAX } else { USUAL });
     let path = directories.log();
     let mut tail = Tail::new(path.clone());
     let mut last = VecDeque::new();
     // enough of the past for `tail` lines even when most belong to other components, and never more than is kept
     for number in (1..=3).rev() {
-        push_wanted(&mut last, read_lines(&aside(&path, number))?, &wanted, options.tail);
+        push(&mut last, read_lines(&aside(&path, number))?, &filter, most);
     }
-    push_wanted(&mut last, tail.more()?, &wanted, options.tail);
+    push(&mut last, tail.more()?, &filter, most);
     if last.is_empty() && !path.exists() {
         bail!("there are no logs yet: `harbor up` starts harbor");
     }
     for line in last {
         show(&line, options.json)?;
     }
-    if options.no_follow {
+    if !options.follow {
         return Ok(ExitCode::SUCCESS);
     }
     loop {
         thread::sleep(LOOK_EVERY);
-        for line in tail.more()?.iter().filter(|line| wanted.has(line)) {
+        for line in tail.more()?.iter().filter(|line| filter.has(line)) {
             show(line, options.json)?;
         }
     }
 }
 
-/// Which components' lines to show.
-enum Wanted {
-    All,
-    Some(Vec<&'static Component>),
-}
-
-impl Wanted {
-    fn parse(names: &[String]) -> anyhow::Result<Self> {
-        let known: Vec<_> = names.iter().filter_map(|name| components::named(name)).collect();
-        if !names.is_empty() && known.is_empty() {
-            let all: Vec<_> = COMPONENTS.iter().map(|component| component.name).collect();
-            bail!("there is no component {}: there are {}", names[0], all.join(", "));
-        }
-        super::note_foreign(names);
-        // `harbor logs daytona` is the documented way to see what the service does: all of it
-        let all = known.is_empty() || known.iter().any(|component| component.name == HANDLE);
-        Ok(if all { Self::All } else { Self::Some(known) })
-    }
-
-    fn has(&self, line: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Some(components) => {
-                let object: Value = serde_json::from_str(line).unwrap_or_default();
-                components.iter().any(|component| object["component"] == component.name)
-            }
-        }
-    }
-}
-
-fn push_wanted(last: &mut VecDeque<String>, lines: Vec<String>, wanted: &Wanted, most: usize) {
-    for line in lines.into_iter().filter(|line| wanted.has(line)) {
+fn push(last: &mut VecDeque<String>, lines: Vec<String>, filter: &Filter, most: usize) {
+    for line in lines.into_iter().filter(|line| filter.has(line)) {
         last.push_back(line);
         if last.len() > most {
             last.pop_front();
@@ -187,17 +163,5 @@ mod tests {
         append("three\n");
         assert_eq!(tail.more().unwrap(), ["two", "three"]);
         assert!(tail.more().unwrap().is_empty());
-    }
-
-    #[test]
-    fn lines_are_filtered_by_component() {
-        let line = r#"{"component":"daytona-runner","message":"x"}"#;
-        let wanted = |names: &[&str]| Wanted::parse(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-        assert!(wanted(&["daytona-runner"]).unwrap().has(line));
-        assert!(wanted(&["daytona-proxy", "daytona-runner"]).unwrap().has(line));
-        assert!(!wanted(&["daytona-proxy"]).unwrap().has(line));
-        assert!(wanted(&["daytona"]).unwrap().has(line) && wanted(&[]).unwrap().has(line));
-        let refusal = wanted(&["ollama"]).err().unwrap().to_string();
-        assert!(refusal.contains("daytona-runner"), "{refusal}");
     }
 }

@@ -1,0 +1,106 @@
+//! How to call this very harbor again: every command that is printed for people to type names the data directory and the
+//! configuration file where they are not the usual ones, so that it means this installation and no other.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use crate::config::directories::default_root;
+
+/// What every command needs behind it; empty for the usual installation. Set once, before anything is printed.
+static SUFFIX: OnceLock<String> = OnceLock::new();
+
+/// Notes which installation this process is about.
+pub(crate) fn note(data_dir: &Path, config_file: &Path) {
+    _ = SUFFIX.set(suffix(default_root().ok().as_deref(), data_dir, config_file)); // the first one is as good
+}
+
+fn suffix(usual: Option<&Path>, data_dir: &Path, config_file: &Path) -> String {
+    let mut suffix = String::new();
+    let mut add = |flag: &str, path: &Path| suffix.extend([" ", flag, " ", &quoted(&path.to_string_lossy())]);
+    if usual != Some(data_dir) {
+        add("--data-dir", data_dir);
+    }
+    if config_file != data_dir.join("config.toml") {
+        add("--config", config_file);
+    }
+    suffix
+}
+
+/// `harbor ARGUMENTS`, for this installation.
+pub(crate) fn command(arguments: &str) -> String {
+    format!("harbor {arguments}{}", SUFFIX.get().map_or("", String::as_str))
+}
+
+/// `text` with every `` `harbor …` `` in it for this installation.
+pub(crate) fn completed(text: &str) -> Cow<'_, str> {
+    complete(text, SUFFIX.get().map_or("", String::as_str))
+}
+
+fn complete<'a>(text: &'a str, suffix: &str) -> Cow<'a, str> {
+    let parts: Vec<&str> = text.split('`').collect();
+    if suffix.is_empty() || parts.len().is_multiple_of(2) {
+        return Cow::Borrowed(text);
+    }
+    let mut whole = String::with_capacity(text.len() + suffix.len());
+    for (number, part) in parts.iter().enumerate() {
+        let is_code = !number.is_multiple_of(2);
+        if is_code {
+            whole.push('`');
+        }
+        whole.push_str(part);
+        if is_code {
+            if part.starts_with("harbor ") && !part.contains("--data-dir") {
+                whole.push_str(suffix);
+            }
+            whole.push('`');
+        }
+    }
+    Cow::Owned(whole)
+}
+
+/// `text` as one word for a POSIX shell.
+pub(crate) fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:@%+=,".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_back_what_was_quoted() {
+        for text in ["dtn_0123", "", "it's $HOME `id`\n\\ \"", "http://localhost:35000/api"] {
+            let command = format!("printf %s {}", quoted(text));
+            let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn only_what_is_unusual_is_named() {
+        let suffix = |data: &str, file: &str| suffix(Some(Path::new("/usual")), Path::new(data), Path::new(file));
+        assert_eq!(suffix("/usual", "/usual/config.toml"), "");
+        assert_eq!(suffix("/my data", "/my data/config.toml"), " --data-dir '/my data'");
+        assert_eq!(suffix("/x", "/etc/harbor.toml"), " --data-dir /x --config /etc/harbor.toml");
+    }
+
+    #[test]
+    fn commands_in_a_text_are_completed() {
+        let complete = |text: &'static str| complete(text, " --data-dir /x").into_owned();
+        assert_eq!(
+            complete("run `harbor down` and `harbor up`"),
+            "run `harbor down --data-dir /x` and `harbor up --data-dir /x`"
+        );
+        assert_eq!(complete("see `docker info`, then harbor"), "see `docker info`, then harbor");
+        assert_eq!(complete("an odd ` in `harbor up` text"), "an odd ` in `harbor up` text");
+        assert_eq!(complete("`harbor up --data-dir /y`"), "`harbor up --data-dir /y`");
+    }
+}
