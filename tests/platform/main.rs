@@ -13,6 +13,7 @@ mod orphans;
 mod refusals;
 mod security;
 mod settings;
+mod uninstall;
 
 /// A mebibyte, in bytes.
 const MIB: usize = 1 << 20;

@@ -26,6 +26,45 @@ pub(crate) fn raw(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Columns of the terminal, by COLUMNS where standard output is none; `None`: as wide as it takes.
+pub(crate) fn width() -> Option<usize> {
+    if let Some((columns, _)) = terminal_size::terminal_size_of(io::stdout()) {
+        return Some(usize::from(columns.0));
+    }
+    std::env::var("COLUMNS").ok()?.parse().ok().filter(|columns| *columns > 0)
+}
+
+/// Whether a table of `columns` fits.
+pub(crate) fn fits(columns: usize) -> bool {
+    width().is_none_or(|width| width >= columns)
+}
+
+/// `text` on lines of at most the terminal's width, each behind `indent` blanks. A longer word has a line of its own.
+pub(crate) fn wrapped(text: &str, indent: usize) -> String {
+    wrap(text, indent, width().unwrap_or(usize::MAX))
+}
+
+fn wrap(text: &str, indent: usize, width: usize) -> String {
+    let blanks = " ".repeat(indent);
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let words = line.trim_start();
+        let mut filled = " ".repeat(line.len() - words.len());
+        for word in words.split(' ') {
+            let length = indent + filled.chars().count() + 1 + word.chars().count();
+            let is_first = filled.trim_start().is_empty();
+            if !is_first && length > width {
+                lines.push(std::mem::take(&mut filled));
+            } else if !is_first {
+                filled.push(' ');
+            }
+            filled.push_str(word);
+        }
+        lines.push(filled);
+    }
+    lines.iter().map(|line| format!("{blanks}{line}")).collect::<Vec<_>>().join("\n")
+}
+
 /// Ends a line on standard error that something else has begun: a bar, or the terminal's `^C`.
 pub(crate) fn end_line() {
     _ = writeln!(io::stderr().lock());
@@ -134,5 +173,18 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_stay_whole() {
+        assert_eq!(wrap("one two three", 2, 9), "  one two\n  three");
+        assert_eq!(wrap("one unbreakable two", 0, 5), "one\nunbreakable\ntwo");
+        assert_eq!(wrap("as it is", 2, usize::MAX), "  as it is");
+        assert_eq!(wrap("a\n  - b", 1, 80), " a\n   - b");
     }
 }

@@ -8,6 +8,7 @@
 //! container's arguments, environment or inspect output. Nothing outside this folder names the engine's client.
 
 mod about;
+mod belongings;
 mod cleanup;
 mod client;
 mod configure;

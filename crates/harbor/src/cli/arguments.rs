@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, StyledStr};
-use clap::{Arg, Args, Parser, Subcommand};
+use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::config::keys::{Default, KEYS, Key};
@@ -81,14 +81,16 @@ pub(super) enum Command {
         handles: Vec<String>,
     },
     /// Print shell commands that point SDKs and CLI at this harbor
-    #[command(after_help = "Example:\n  eval \"$(harbor env)\"")]
-    Env {
-        #[arg(hide = true)]
-        handles: Vec<String>,
-    },
+    #[command(
+        after_help = "Examples:\n  eval \"$(harbor env)\"\n  harbor env --shell fish | source\n  harbor env --shell powershell | Out-String | Invoke-Expression\n  harbor env --shell dotenv > .env"
+    )]
+    Env(Env),
     /// Print the URL of the API
     #[command(after_help = "Example:\n  curl \"$(harbor url)/api/health\"")]
     Url {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         #[arg(hide = true)]
         handles: Vec<String>,
     },
@@ -101,6 +103,9 @@ pub(super) enum Command {
     /// Get the image of the default snapshot, or build it where it cannot be pulled
     #[command(after_help = "Example:\n  harbor pull")]
     Pull {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         #[arg(hide = true)]
         handles: Vec<String>,
     },
@@ -122,6 +127,12 @@ pub(super) enum Command {
     /// Remove what is no longer needed
     #[command(after_help = "Example:\n  harbor prune --orphans")]
     Prune(Prune),
+    /// Run harbor at boot with systemd
+    #[command(subcommand)]
+    Service(Service),
+    /// Remove what harbor made on this machine: sandboxes, images, data; asks first
+    #[command(after_help = "Examples:\n  harbor uninstall --dry-run\n  harbor uninstall")]
+    Uninstall(Uninstall),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  harbor completions bash > ~/.local/share/bash-completion/completions/harbor")]
     Completions {
@@ -175,7 +186,7 @@ pub(super) struct Logs {
     #[arg(long, short = 'n', value_name = "N")]
     pub(super) tail: Option<usize>,
     /// Stay, and show lines as they come
-    #[arg(long, short = 'f', conflicts_with = "no_follow")]
+    #[arg(long, short = 'f')]
     pub(super) follow: bool,
     /// Accepted for scripts: following is no longer the default
     #[arg(long, hide = true)]
@@ -198,10 +209,69 @@ pub(super) struct Logs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Env {
+    /// For which shell; dotenv is for files that programs read
+    #[arg(long, value_enum, default_value_t = Dialect::Posix)]
+    pub(super) shell: Dialect,
+    /// Print JSON
+    #[arg(long, conflicts_with = "shell")]
+    pub(super) json: bool,
+    #[arg(hide = true)]
+    pub(super) handles: Vec<String>,
+}
+
+/// How variables are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Dialect {
+    /// sh, bash, zsh.
+    Posix,
+    /// fish.
+    Fish,
+    /// PowerShell.
+    Powershell,
+    /// A `.env` file.
+    Dotenv,
+}
+
+/// Run harbor at boot with systemd
+#[derive(Debug, Subcommand)]
+pub(super) enum Service {
+    /// Write a systemd unit for this installation, and start it: root's at boot, a user's at login
+    #[command(after_help = "Example:\n  harbor service install --dry-run")]
+    Install {
+        /// Print the unit, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Stop it and remove the unit; everything else stays
+    Uninstall,
+}
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that can be typed")]
+pub(super) struct Uninstall {
+    /// Only list what would go
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(super) yes: bool,
+    /// Leave the images that were made here
+    #[arg(long)]
+    pub(super) keep_images: bool,
+    /// Print the list as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Prune {
     /// Containers of this installation that its database does not know
     #[arg(long)]
     pub(super) orphans: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Read and change the configuration
@@ -212,6 +282,9 @@ pub(super) enum Config {
     Get {
         /// Dotted name or environment variable
         key: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Keep a value in config.toml; it applies at the next start. An empty value clears
     #[command(

@@ -22,7 +22,7 @@ use crate::secrets::{self, files};
 
 pub(super) fn run(command: &Command, given: &Given) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Get { key } => get(given, find(key)?)?,
+        Command::Get { key, json } => get(given, find(key)?, *json)?,
         Command::Set { key, value } => set(given, find(key)?, value)?,
         Command::Ls { json, all } => return list_even_if_wrong(given, *json, *all),
         Command::Path => screen::line(&load::file_of(given)?.to_string_lossy())?,
@@ -39,14 +39,19 @@ fn find(name: &str) -> anyhow::Result<&'static Key> {
     keys::find(name).with_context(hint)
 }
 
-fn get(given: &Given, key: &Key) -> anyhow::Result<()> {
+fn get(given: &Given, key: &Key, as_json: bool) -> anyhow::Result<()> {
     let loaded = load::in_force(given)?;
-    let (value, _) = value(&loaded, key)?;
+    let (value, source) = value(&loaded, key)?;
     let generated = matches!(key.default, Default::Generated(_));
     let Some(value) = value.or_else(|| (!generated).then(String::new)) else {
         bail!("{} is generated at the first `harbor up`", key.name);
     };
-    screen::line(&value)?;
+    if as_json {
+        let object = json!({"key": key.name, "value": value, "source": source, "env": key.env()});
+        screen::line(&serde_json::to_string_pretty(&object)?)?;
+    } else {
+        screen::line(&value)?;
+    }
     note_replaced(key);
     note_pending(&loaded, &load::load(given)?, key);
     Ok(())
@@ -179,7 +184,13 @@ fn list(loaded: &Loaded, as_json: bool, all: bool) -> anyhow::Result<()> {
             }));
         } else {
             let origin = if source.is_empty() { String::new() } else { format!("  ({source})") };
-            screen::line(&format!("{:<32} {}{}", key.name, value.unwrap_or_default(), paint(&origin, Colour::Dim)))?;
+            let value = value.unwrap_or_default();
+            if screen::fits(33 + value.chars().count() + origin.chars().count()) {
+                screen::line(&format!("{:<32} {value}{}", key.name, paint(&origin, Colour::Dim)))?;
+            } else {
+                screen::line(key.name)?;
+                screen::line(&screen::wrapped(&format!("{value}{origin}"), 2))?;
+            }
         }
     }
     if as_json { screen::line(&serde_json::to_string_pretty(&objects)?) } else { Ok(()) }

@@ -40,10 +40,14 @@ fn show(Finding { check, verdict, found, remedy }: &Finding) -> anyhow::Result<(
         Verdict::Warning => Colour::Yellow,
         Verdict::Failed => Colour::Red,
     };
-    let word = format!("{:<7}", verdict.word());
-    screen::line(&format!("{} {check:<14} {}", paint(&word, colour), completed(found)))?;
-    match remedy {
-        Some(remedy) => screen::line(&format!("{:<22} → {}", "", completed(remedy))),
-        None => Ok(()),
+    let (found, word) = (completed(found), format!("{:<7}", verdict.word()));
+    // a remedy stays on one line, to be copied
+    let remedy = remedy.as_deref().map(completed);
+    if screen::fits(23 + found.chars().count()) {
+        screen::line(&format!("{} {check:<14} {found}", paint(&word, colour)))?;
+        return remedy.map_or(Ok(()), |remedy| screen::line(&format!("{:<22} → {remedy}", "")));
     }
+    screen::line(&format!("{} {check}", paint(&word, colour)))?;
+    screen::line(&screen::wrapped(&found, 2))?;
+    remedy.map_or(Ok(()), |remedy| screen::line(&format!("  → {remedy}")))
 }

@@ -1,9 +1,12 @@
 //! `harbor env`, `harbor url`, `harbor open`: where harbor is, for shells and browsers.
 
+use std::collections::BTreeMap;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, bail};
+use serde_json::json;
 
+use super::arguments::{Dialect, Env};
 use super::note_foreign;
 use crate::config::Config;
 use crate::config::load::Loaded;
@@ -11,24 +14,64 @@ use crate::invocation::quoted;
 use crate::process::presence::{PATIENCE, Presence};
 use crate::{screen, secrets};
 
-pub(super) fn print_exports(loaded: &Loaded, handles: &[String]) -> anyhow::Result<ExitCode> {
-    note_foreign(handles);
+pub(super) fn print_variables(loaded: &Loaded, options: &Env) -> anyhow::Result<ExitCode> {
+    note_foreign(&options.handles);
     let config = &loaded.config;
     let presence = Presence::look(&config.directories(), PATIENCE)?;
     // this installation's key with the address of nobody, or of somebody else, would be worse than nothing
     anyhow::ensure!(presence != Presence::Stopped, "harbor does not run: `harbor up`");
     note_unless_serving(&presence);
     let key = api_key(config)?.context("there is no API key yet: the first `harbor up` makes one")?;
-    let url = api_url(config) + "/api";
-    screen::line(&format!("export DAYTONA_API_URL={} DAYTONA_API_KEY={}", quoted(&url), quoted(&key)))?;
+    let variables = [("DAYTONA_API_URL", api_url(config) + "/api"), ("DAYTONA_API_KEY", key)];
+    if options.json {
+        screen::line(&serde_json::to_string_pretty(&BTreeMap::from(variables))?)?;
+    } else {
+        screen::line(&written(options.shell, &variables))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn print_url(loaded: &Loaded, handles: &[String]) -> anyhow::Result<ExitCode> {
+/// The variables as `dialect` has them.
+fn written(dialect: Dialect, variables: &[(&str, String)]) -> String {
+    let lines = |each: fn(&str, &str) -> String| {
+        variables.iter().map(|(name, value)| each(name, value)).collect::<Vec<_>>().join("\n")
+    };
+    match dialect {
+        Dialect::Posix => {
+            let words: Vec<_> = variables.iter().map(|(name, value)| format!("{name}={}", quoted(value))).collect();
+            format!("export {}", words.join(" "))
+        }
+        Dialect::Fish => {
+            lines(|name, value| format!("set -gx {name} '{}'", value.replace('\\', "\\\\").replace('\'', "\\'")))
+        }
+        Dialect::Powershell => lines(|name, value| format!("$env:{name} = '{}'", value.replace('\'', "''"))),
+        // readers disagree about escapes: what needs none is written bare
+        Dialect::Dotenv => lines(|name, value| {
+            if quoted(value) == value {
+                format!("{name}={value}")
+            } else {
+                format!("{name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$"))
+            }
+        }),
+    }
+}
+
+pub(super) fn print_url(loaded: &Loaded, as_json: bool, handles: &[String]) -> anyhow::Result<ExitCode> {
     note_foreign(handles);
-    let presence = Presence::look(&loaded.config.directories(), PATIENCE)?;
+    let config = &loaded.config;
+    let presence = Presence::look(&config.directories(), PATIENCE)?;
     note_unless_serving(&presence);
-    screen::line(&api_url(&loaded.config))?;
+    let url = api_url(config);
+    if as_json {
+        let object = json!({
+            "url": url,
+            "api_url": format!("{url}/api"),
+            "proxy_url": config.proxy_url(config.daytona.proxy_host_port),
+        });
+        screen::line(&serde_json::to_string_pretty(&object)?)?;
+    } else {
+        screen::line(&url)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -82,4 +125,28 @@ pub(super) fn browse(url: &str) -> anyhow::Result<()> {
     }
     screen::note("there is no browser here; the address is");
     screen::line(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bash reads dotenv's quotes as its own.
+    #[test]
+    fn a_shell_reads_back_what_was_written() {
+        for value in ["dtn_0123", "it's $HOME `id` \\ \"x\"", "http://localhost:35000/api"] {
+            let variables = [("A", "first".to_owned()), ("B", value.to_owned())];
+            let script = format!("{}\nprintf %s \"$B\"", written(Dialect::Posix, &variables));
+            let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn each_dialect_has_its_own_quotes() {
+        let written = |dialect| super::written(dialect, &[("A", "plain".to_owned()), ("B", "it's \\ $x".to_owned())]);
+        assert_eq!(written(Dialect::Fish), "set -gx A 'plain'\nset -gx B 'it\\'s \\\\ $x'");
+        assert_eq!(written(Dialect::Powershell), "$env:A = 'plain'\n$env:B = 'it''s \\ $x'");
+        assert_eq!(written(Dialect::Dotenv), "A=plain\nB=\"it's \\\\ \\$x\"");
+    }
 }

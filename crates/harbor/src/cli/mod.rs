@@ -4,6 +4,7 @@
 //! edges §10.1). Flags for configuration come from the table of keys.
 
 mod arguments;
+mod completions;
 mod config;
 mod doctor;
 mod down;
@@ -13,7 +14,9 @@ mod loops;
 mod prune;
 mod ps;
 mod pull;
+mod service;
 mod status;
+mod uninstall;
 mod up;
 mod version;
 
@@ -36,15 +39,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         invocation::note(directories.root(), &file);
     }
     match arguments.command {
-        Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut arguments::with_flags(Arguments::command()),
-                "harbor",
-                &mut std::io::stdout(),
-            );
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Completions { shell } => completions::print(shell, &arguments::with_flags(Arguments::command())),
         Command::Version { json } => version::run(json),
         Command::Config(command) => config::run(&command, &given),
         Command::Up(options) => up::run(&load::load(&given)?, &given, &options),
@@ -52,12 +47,14 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         Command::Ps { json, handles } => ps::run(&load::directories_of(&given)?, json, &handles),
         Command::Logs(options) => logs::run(&load::directories_of(&given)?, &options),
         Command::Status { json, verbose, handles } => status::run(&given, json, verbose, &handles),
-        Command::Env { handles } => env::print_exports(&load::in_force(&given)?, &handles),
-        Command::Url { handles } => env::print_url(&load::in_force(&given)?, &handles),
+        Command::Env(options) => env::print_variables(&load::in_force(&given)?, &options),
+        Command::Url { json, handles } => env::print_url(&load::in_force(&given)?, json, &handles),
         Command::Open { handles } => env::open(&load::in_force(&given)?, &handles),
-        Command::Pull { handles } => pull::run(&load::in_force(&given)?, &handles),
+        Command::Pull { json, handles } => pull::run(&load::in_force(&given)?, json, &handles),
         Command::Doctor { json, check: _, handles } => doctor::run(&load::in_force(&given)?, json, &handles),
-        Command::Prune(options) => prune::run(&load::in_force(&given)?, options.orphans),
+        Command::Prune(options) => prune::run(&load::in_force(&given)?, &options),
+        Command::Service(command) => service::run(&load::load(&given)?, &command),
+        Command::Uninstall(options) => uninstall::run(&load::in_force(&given)?, &options),
     }
 }
 

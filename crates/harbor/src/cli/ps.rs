@@ -25,24 +25,45 @@ pub(super) fn run(directories: &Directories, as_json: bool, handles: &[String]) 
         screen::line(&serde_json::to_string_pretty(&objects)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    screen::line(&paint(&format!("{:<22} {:<14} {:<18} {}", "NAME", "STATUS", "ADDRESS", "ROLE"), Colour::Bold))?;
-    for Row { component, status, addresses } in &rows {
-        let address = addresses.first().map_or("-", String::as_str);
-        let status_column = format!("{status:<14}");
-        let status = match *status {
-            "healthy" => paint(&status_column, Colour::Green),
-            "starting" | "stopping" | "unhealthy" => paint(&status_column, Colour::Yellow),
-            _ => status_column.as_str().into(),
-        };
-        screen::line(&format!("{:<22} {status} {address:<18} {}", component.name, component.role))?;
+    let wide = screen::fits(WIDE);
+    if wide {
+        let head = format!("{:<22} {:<14} {:<18} {}", "NAME", "STATUS", "ADDRESS", "ROLE");
+        screen::line(&paint(&head, Colour::Bold))?;
+    }
+    for row in &rows {
+        row.show(wide)?;
     }
     Ok(ExitCode::SUCCESS)
 }
+
+/// Columns of the widest row of the table.
+const WIDE: usize = 100;
 
 struct Row {
     component: &'static Component,
     status: &'static str,
     addresses: Vec<String>,
+}
+
+impl Row {
+    /// One line of a table where that fits, else a line for what it is and one for where.
+    fn show(&self, wide: bool) -> anyhow::Result<()> {
+        let Self { component, status, addresses } = self;
+        let column = format!("{status:<14}");
+        let painted = match *status {
+            "healthy" => paint(&column, Colour::Green),
+            "starting" | "stopping" | "unhealthy" => paint(&column, Colour::Yellow),
+            _ => column.as_str().into(),
+        };
+        let address = addresses.first().map(String::as_str);
+        if wide {
+            let address = address.unwrap_or("-");
+            return screen::line(&format!("{:<22} {painted} {address:<18} {}", component.name, component.role));
+        }
+        let what = [address, Some(component.role)].into_iter().flatten().collect::<Vec<_>>().join("  ");
+        screen::line(format!("{:<22} {painted}", component.name).trim_end())?;
+        screen::line(&screen::wrapped(&what, 2))
+    }
 }
 
 fn row(component: &'static Component, presence: &Presence) -> Row {

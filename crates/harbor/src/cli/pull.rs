@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use harbor_model::ids::InstanceId;
 use harbor_runner::{Config, Runner};
+use serde_json::json;
 
 use super::note_foreign;
 use crate::config::load::Loaded;
@@ -12,7 +13,7 @@ use crate::default_image;
 use crate::process::Progress;
 use crate::screen::{self, Waiting};
 
-pub(super) fn run(loaded: &Loaded, handles: &[String]) -> anyhow::Result<ExitCode> {
+pub(super) fn run(loaded: &Loaded, as_json: bool, handles: &[String]) -> anyhow::Result<ExitCode> {
     note_foreign(handles);
     let config = &loaded.config;
     let reference = &config.daytona.default_snapshot;
@@ -37,6 +38,11 @@ pub(super) fn run(loaded: &Loaded, handles: &[String]) -> anyhow::Result<ExitCod
         };
         tokio::join!(ensure, show).0
     })?;
-    screen::line(&format!("{reference} is there ({} MB)", image.size / 1_000_000))?;
+    if as_json {
+        let object = json!({"image": reference, "id": image.id, "size_bytes": image.size});
+        screen::line(&serde_json::to_string_pretty(&object)?)?;
+    } else {
+        screen::line(&format!("{reference} is there ({} MB)", image.size / 1_000_000))?;
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -64,7 +64,7 @@ pub(super) fn run(loaded: &Loaded, given: &Given, options: &Up) -> anyhow::Resul
     if started.found {
         compare(&directories, loaded, given)?;
     } else {
-        note_kept(&kept, &loaded.file);
+        note_kept(&kept, &keep::differing(loaded, given)?, &loaded.file);
     }
     announce(given, &started, options.json, options.open)?;
     Ok(ExitCode::SUCCESS)
@@ -159,8 +159,17 @@ fn compare(directories: &Directories, loaded: &Loaded, given: &Given) -> anyhow:
     Ok(())
 }
 
-fn note_kept(kept: &[Kept], file: &Path) {
-    for Kept { key, value } in kept {
+/// Says what the next start will know by itself, and what not.
+fn note_kept(wanted: &[Kept], left: &[Kept], file: &Path) {
+    for Kept { key, value } in wanted {
+        if left.iter().any(|left| left.key.name == key.name) {
+            screen::note(&format!(
+                "not kept in {}: {} = {value}; give it again at the next start",
+                file.display(),
+                key.name
+            ));
+            continue;
+        }
         screen::note(&format!(
             "kept in {}: {} = {value}; `harbor config set {} \"\"` forgets it",
             file.display(),

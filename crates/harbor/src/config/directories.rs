@@ -140,6 +140,17 @@ impl Directories {
         Ok(())
     }
 
+    /// Something in the data directory that is not harbor's.
+    pub(crate) fn foreign(&self) -> anyhow::Result<Option<PathBuf>> {
+        let entries = match fs::read_dir(&self.root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            entries => entries.with_context(|| format!("cannot read the data directory {}", self.root.display()))?,
+        };
+        let is_own = |name: &str| OWN.contains(&name) || name == "lost+found" || name.starts_with('.');
+        let foreign = entries.flatten().map(|entry| entry.file_name());
+        Ok(foreign.map(PathBuf::from).find(|name| !name.to_str().is_some_and(is_own)))
+    }
+
     /// Makes the data directory, and nothing below it.
     pub(crate) fn create_root(&self) -> anyhow::Result<()> {
         let shown = self.root.display();
@@ -150,15 +161,8 @@ impl Directories {
         if !self.root.is_dir() {
             make(&self.root).with_context(|| format!("cannot make the data directory {shown} ({remedy})"))?;
         }
-        let entries =
-            fs::read_dir(&self.root).with_context(|| format!("cannot read the data directory {shown} ({remedy})"))?;
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let known =
-                name.to_str().is_some_and(|name| OWN.contains(&name) || name == "lost+found" || name.starts_with('.'));
-            if !known {
-                bail!("{shown} holds {}, which is not harbor's: {remedy}", Path::new(&name).display());
-            }
+        if let Some(foreign) = self.foreign().with_context(|| remedy)? {
+            bail!("{shown} holds {}, which is not harbor's: {remedy}", foreign.display());
         }
         fs::set_permissions(&self.root, Permissions::from_mode(0o700))
             .with_context(|| format!("the data directory {shown} is not ours ({remedy})"))?;

@@ -173,18 +173,18 @@ mod tests {
         check(
             "daytona = { host_port = 1 }\n",
             "daytona.minio_bucket",
-            "b",
-            "daytona = { host_port = 1 , minio_bucket = \"b\" }\n",
+            "bucket",
+            "daytona = { host_port = 1 , minio_bucket = \"bucket\" }\n",
         );
     }
 
     #[test]
     fn an_empty_text_clears() {
         check(
-            "[daytona]\nhost_port = 1\nminio_bucket = \"b\"\n",
+            "[daytona]\nhost_port = 1\nminio_bucket = \"bucket\"\n",
             "daytona.host_port",
             "",
-            "[daytona]\nminio_bucket = \"b\"\n",
+            "[daytona]\nminio_bucket = \"bucket\"\n",
         );
         check("", "daytona.host_port", "", "");
     }

@@ -76,10 +76,8 @@ impl Kind {
                 is_line(text) && !text.contains(':'),
                 "a path without a colon, which ends a path for the engine",
             ),
-            Self::HttpUrl => match is_url(text, &["http", "https"], true) {
-                true => Ok(Value::from(text.trim_end_matches('/'))),
-                false => Err("an URL such as https://sandboxes.example.org".to_owned()),
-            },
+            Self::HttpUrl if is_url(text, &["http", "https"], true) => Ok(Value::from(text.trim_end_matches('/'))),
+            Self::HttpUrl => Err("an URL such as https://sandboxes.example.org".to_owned()),
             Self::SshUrl => checked(is_url(text, &["ssh"], false), "an URL such as ssh://sandboxes.example.org:2222"),
             Self::Engine => checked(is_engine(text), "unix:///path or tcp://host:port"),
             Self::Email => checked(is_email(text), "an e-mail address"),

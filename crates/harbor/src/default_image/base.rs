@@ -12,6 +12,7 @@ use tokio::process::Command;
 
 use super::context;
 use crate::process::Progress;
+use crate::process::announce::reasons;
 
 const PUBLIC: &str = "debian:bookworm";
 const LOCAL: &str = "harbor/debian:bookworm";
@@ -29,7 +30,7 @@ pub(super) async fn find(runner: &Runner, progress: &Progress) -> anyhow::Result
     }
     match super::pull(runner, PUBLIC, progress).await {
         Ok(_) => return Ok(PUBLIC.to_owned()),
-        Err(error) => tracing::info!(reason = format!("{error:#}"), "no Debian base from a registry: debootstrap"),
+        Err(error) => tracing::info!(reason = reasons(&error), "no Debian base from a registry: debootstrap"),
     }
     let archive = bootstrap(progress).await?;
     progress.say(format!("importing {LOCAL}"));

@@ -14,6 +14,7 @@ use harbor_runner::{Image, Runner};
 use tokio::time::Instant;
 
 use crate::process::Progress;
+use crate::process::announce::reasons;
 
 /// How often a missing image is looked for on the engine, which costs one question.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -36,7 +37,7 @@ pub(crate) async fn keep(
         let is_there = match look(runner, control, reference, progress, &mut attempts).await {
             Ok(is_there) => is_there,
             Err(error) => {
-                tracing::warn!(reason = format!("{error:#}"), "the default snapshot's image was not looked at");
+                tracing::warn!(reason = reasons(&error), "the default snapshot's image was not looked at");
                 false
             }
         };
@@ -73,7 +74,7 @@ async fn look(
         }
         Err(error) => {
             attempts.note_failure(Instant::now());
-            let reason = format!("{error:#}");
+            let reason = reasons(&error);
             tracing::warn!(reason, attempt = attempts.failed, "there is no default image: trying again later");
             control.offer_default_snapshot(SnapshotState::Error, None, Some(reason)).await?;
             Ok(false)

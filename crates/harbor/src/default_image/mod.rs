@@ -21,6 +21,7 @@ use harbor_runner::{Build, Image, Runner};
 
 use crate::config::keys;
 use crate::process::Progress;
+use crate::process::announce::reasons;
 
 /// Stages, base and image together at their peak, in bytes.
 const ROOM: u64 = 4 << 30;
@@ -47,7 +48,7 @@ pub(crate) async fn ensure(runner: &Runner, reference: &str, progress: &Progress
     if !is_own(reference) {
         bail!("{}", foreign(reference, &not_pulled));
     }
-    tracing::info!(reason = format!("{not_pulled:#}"), "the default image cannot be pulled: building it");
+    tracing::info!(reason = reasons(&not_pulled), "the default image cannot be pulled: building it");
     let built = build(runner, reference, progress).await;
     built.map_err(|error| anyhow::anyhow!(remedies(reference, &not_pulled, &error)))
 }
@@ -135,20 +136,23 @@ fn gibibytes(bytes: u64) -> String {
 
 fn foreign(reference: &str, not_pulled: &anyhow::Error) -> String {
     format!(
-        "the default image {reference} is not on the engine and cannot be had from a registry: {not_pulled:#}. Any one of these helps:\n  \
+        "the default image {reference} is not on the engine and cannot be had from a registry: {}. Any one of these helps:\n  \
          - check the name: `harbor config get daytona.default_snapshot`, or the variable HARBOR_DAYTONA_DEFAULT_SNAPSHOT\n  \
          - get it, with your login to its registry: docker pull {reference}\n  \
-         - go back to harbor's own image: unset that variable, and `harbor config set daytona.default_snapshot \"\"`"
+         - go back to harbor's own image: unset that variable, and `harbor config set daytona.default_snapshot \"\"`",
+        reasons(not_pulled)
     )
 }
 
 fn remedies(reference: &str, not_pulled: &anyhow::Error, not_built: &anyhow::Error) -> String {
     format!(
         "there is no way to the default image {reference} from here. Any one of these helps; a running harbor notices:\n  \
-         - let the engine reach a registry (a mirror: \"registry-mirrors\" in /etc/docker/daemon.json); it said: {not_pulled:#}\n  \
-         - let this machine reach a Debian mirror, and run `harbor pull` as root once; building said: {not_built:#}\n  \
+         - let the engine reach a registry (a mirror: \"registry-mirrors\" in /etc/docker/daemon.json); it said: {}\n  \
+         - let this machine reach a Debian mirror, and run `harbor pull` as root once; building said: {}\n  \
          - bring it from a machine that has it: docker save {reference} | ssh HERE docker load\n  \
-         - use an image that is here: harbor config set daytona.default_snapshot NAME:TAG"
+         - use an image that is here: harbor config set daytona.default_snapshot NAME:TAG",
+        reasons(not_pulled),
+        reasons(not_built)
     )
 }
 

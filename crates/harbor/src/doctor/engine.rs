@@ -8,6 +8,7 @@ use harbor_runner::{About, Config as RunnerConfig, Runner};
 use super::{Finding, gibibytes};
 use crate::config::Config;
 use crate::orphans::Orphans;
+use crate::process::announce::reasons;
 use crate::process::presence::Presence;
 use crate::secrets;
 
@@ -36,7 +37,7 @@ pub(super) async fn examine(config: &Config, presence: &Presence) -> Vec<Finding
             findings.push(prune());
             findings
         }
-        Ok(Err(error)) => vec![unreachable(config, &format!("{:#}", anyhow::Error::new(error)))],
+        Ok(Err(error)) => vec![unreachable(config, &reasons(&anyhow::Error::new(error)))],
         Err(_) => vec![unreachable(config, &format!("no answer within {} seconds", PATIENCE.as_secs()))],
     }
 }
@@ -141,7 +142,7 @@ async fn image(runner: &Runner, reference: &str, presence: &Presence) -> Finding
         Ok(None) => {
             Finding::warning("image", format!("{reference} is not there yet; `harbor up` gets it"), "`harbor pull`")
         }
-        Err(error) => Finding::failed("image", format!("{:#}", anyhow::Error::new(error)), "`harbor pull`"),
+        Err(error) => Finding::failed("image", reasons(&anyhow::Error::new(error)), "`harbor pull`"),
     }
 }
 

@@ -8,6 +8,7 @@ use super::{Finding, gibibytes};
 use crate::components::Service;
 use crate::config::directories::Directories;
 use crate::config::{Config, exposure};
+use crate::process::announce::reasons;
 use crate::process::listen::{listen_on, port_of, same_port};
 use crate::process::presence::Presence;
 use crate::secrets::authority;
@@ -90,7 +91,7 @@ pub(super) async fn ports(config: &Config, presence: &Presence) -> Vec<Finding> 
             match listen_on(config.bind, port, service).await {
                 Ok(_) => Finding::fine(check, format!("{port} is free")),
                 Err(error) => {
-                    let text = format!("{error:#}");
+                    let text = reasons(&error);
                     let found = text.split_once(": ").map_or(text.as_str(), |(found, _)| found).to_owned();
                     Finding::failed(check, found, remedy())
                 }

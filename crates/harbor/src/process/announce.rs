@@ -37,7 +37,7 @@ pub(crate) fn say(word: &StartMessage) {
 /// `error` and its causes on one line; only what is written as a list (`  - …`) keeps its lines.
 pub(crate) fn one_line(error: &anyhow::Error) -> String {
     let mut text = String::new();
-    for line in format!("{error:#}").lines().filter(|line| !line.trim().is_empty()) {
+    for line in reasons(error).lines().filter(|line| !line.trim().is_empty()) {
         let listed = line.starts_with("  - ");
         if !text.is_empty() {
             text.push(if listed { '\n' } else { ' ' });
@@ -45,4 +45,43 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
         text.push_str(if listed { line.trim_end() } else { line.trim() });
     }
     text
+}
+
+/// How the layers of HTTP clients introduce what they pass on, which tells nobody anything.
+const PLUMBING: [&str; 3] = ["Error in the hyper legacy client", "client error (", "error trying to connect"];
+
+/// What failed and why, without the layers between, and without what the one before has said already.
+pub(crate) fn reasons(error: &anyhow::Error) -> String {
+    let mut reasons: Vec<String> = Vec::new();
+    for link in error.chain() {
+        let text = link.to_string();
+        let passes_on = link.source().is_some() && PLUMBING.iter().any(|layer| text.starts_with(layer));
+        if !passes_on && !reasons.last().is_some_and(|before| before.ends_with(&text)) {
+            reasons.push(text);
+        }
+    }
+    reasons.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_between_are_left_out() {
+        let error = anyhow::anyhow!("Connection refused (os error 111)")
+            .context("client error (Connect)")
+            .context("Error in the hyper legacy client: client error (Connect)")
+            .context("could not list containers");
+        assert_eq!(reasons(&error), "could not list containers: Connection refused (os error 111)");
+        let repeated = anyhow::anyhow!("no such file").context("cannot read x: no such file");
+        assert_eq!(reasons(&repeated), "cannot read x: no such file");
+        assert_eq!(reasons(&anyhow::anyhow!("client error (Connect)")), "client error (Connect)", "there is no more");
+    }
+
+    #[test]
+    fn a_list_keeps_its_lines() {
+        let error = anyhow::anyhow!("it\nfailed:\n  - one\n  - two");
+        assert_eq!(one_line(&error), "it failed:\n  - one\n  - two");
+    }
 }

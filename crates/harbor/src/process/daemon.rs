@@ -96,23 +96,32 @@ async fn attend(
     let services = wiring::serve(config, secrets, &progress, ready, stop.clone());
     tokio::pin!(services);
     let directories = config.directories();
-    let record = |phase: Phase| ProcessState::here(phase).write(&directories).context("cannot write the state file");
+    // what others read about us is not worth the requests in flight, on a full disk for example
+    let record = |phase: Phase| {
+        if let Err(error) = ProcessState::here(phase).write(&directories) {
+            tracing::warn!(%error, path = %directories.state().display(), "the state file was not written");
+        }
+    };
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let mut audience = Some(audience);
     let mut earliest = Instant::now();
     let mut logged = String::new();
-    record(Phase::Starting(Activity::default()))?;
+    record(Phase::Starting(Activity::default()));
     loop {
         tokio::select! {
             ended = &mut services => return ended,
             answer = &mut is_ready, if !is_ready.is_terminated() => {
                 let Ok(ready) = answer else { continue }; // the services are ending: they say why
                 settings.note_ports(&ready);
-                settings.write(&directories).context("cannot write the settings file")?;
-                record(Phase::Ready(ready.clone()))?;
-                settled()?;
+                if let Err(error) = settings.write(&directories) {
+                    tracing::warn!(%error, path = %directories.settings().display(), "the settings file was not written");
+                }
+                if let Err(error) = settled() {
+                    tracing::warn!(reason = announce::one_line(&error), "what flags gave is not kept");
+                }
+                record(Phase::Ready(ready.clone()));
                 tracing::info!(engine = ready.engine, "ready");
                 match audience.take() {
                     Some(Audience::Starter) => announce::say(&StartMessage::Ready { first_start: secrets.first_start }),
@@ -126,22 +135,22 @@ async fn attend(
                     tracing::info!("{}", doing.what);
                     logged.clone_from(&doing.what);
                 }
-                record(Phase::Starting(doing.clone()))?;
+                record(Phase::Starting(doing.clone()));
                 if matches!(audience, Some(Audience::Starter)) {
                     announce::say(&StartMessage::Doing(doing));
                 }
             }
-            _ = terminate.recv() => stop_services(&stop, &record)?,
-            _ = hangup.recv() => stop_services(&stop, &record)?,
-            _ = interrupt.recv() => stop_services(&stop, &record)?,
+            _ = terminate.recv() => stop_services(&stop, &record),
+            _ = hangup.recv() => stop_services(&stop, &record),
+            _ = interrupt.recv() => stop_services(&stop, &record),
         }
     }
 }
 
-fn stop_services(stop: &CancellationToken, record: &impl Fn(Phase) -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn stop_services(stop: &CancellationToken, record: &impl Fn(Phase)) {
     tracing::info!("asked to stop");
     stop.cancel();
-    record(Phase::Stopping)
+    record(Phase::Stopping);
 }
 
 /// The newest thing being done, not before `earliest`.

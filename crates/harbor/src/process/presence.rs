@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
+use super::announce::reasons;
 use super::http;
 use super::progress::Activity;
 use super::state::{Claim, Phase, ProcessState, Ready};
@@ -65,7 +66,7 @@ impl Presence {
             match ask(directories, &process, &ready, left.max(LOOK_EVERY)) {
                 Ok(()) => return Ok(Self::Serving(process, ready)),
                 Err(error) if Instant::now() + LOOK_EVERY >= deadline => {
-                    return Ok(Self::Silent(process, ready, format!("{error:#}")));
+                    return Ok(Self::Silent(process, ready, reasons(&error)));
                 }
                 // it may be ending: then the lock says so in a moment
                 Err(_) => std::thread::sleep(LOOK_EVERY),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::announce::reasons;
 use super::http;
 use super::state::Ready;
 
@@ -12,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What keeps it from making sandboxes, each part with its reason; `None`: nothing does.
 pub(crate) fn problem(ready: &Ready) -> Option<String> {
-    ask(ready).err().map(|error| format!("{error:#}"))
+    ask(ready).err().as_ref().map(reasons)
 }
 
 fn ask(ready: &Ready) -> anyhow::Result<()> {

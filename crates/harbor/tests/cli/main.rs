@@ -4,6 +4,7 @@
 
 mod ending;
 mod logs;
+mod output;
 mod values;
 
 use std::collections::BTreeMap;
@@ -73,7 +74,7 @@ fn check_get(case: &Case, key: &str, value: &str) {
 fn help_mentions_every_command() {
     let help = Case::new().run(&["--help"]);
     assert_eq!(help.code, 0);
-    let commands = "up down ps logs status env url open pull config doctor prune completions version";
+    let commands = "up down ps logs status env url open pull config doctor prune service uninstall completions version";
     for command in commands.split(' ') {
         assert!(
             help.out.lines().any(|line| line.trim_start().starts_with(command)),
@@ -258,7 +259,6 @@ fn versions_and_completions() {
     let case = Case::new();
     let expected = format!("harbor {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(case.run(&["--version"]).out, expected);
-    assert_eq!(case.run(&["version"]).out, expected);
     for shell in ["bash", "zsh", "fish"] {
         let script = case.run(&["completions", shell]);
         assert!(script.code == 0 && script.out.contains("doctor"), "{shell}");
@@ -338,7 +338,7 @@ fn a_colon_in_the_data_directory_is_named() {
     let case = Case::new();
     let data = case.home.path().join("co:lon");
     for start in STARTS {
-        check_refused(&case, start, &["--data-dir", data.to_str().unwrap()], &["has a colon", "--data-dir"]);
+        check_refused(&case, start, &["--data-dir", data.to_str().unwrap()], &["without a colon", "--data-dir"]);
     }
     assert!(!data.exists());
 }

@@ -43,7 +43,7 @@ pub(super) fn run(directories: &Directories, options: &Logs) -> anyhow::Result<E
     for line in last {
         show(&line, options.json)?;
     }
-    if !options.follow {
+    if !options.follow || options.no_follow {
         return Ok(ExitCode::SUCCESS);
     }
     loop {

@@ -1,0 +1,53 @@
+//! What harbor made on the engine beside containers, network and volume: images, which all installations share.
+
+use std::collections::BTreeSet;
+
+use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
+
+use crate::docker::client::{QUICK, SLOW};
+use crate::docker::naming;
+use crate::docker::runner::Runner;
+use crate::error::EngineError;
+
+/// Label of an image that was built from harbor's Dockerfile.
+const BUILT_HERE: &str = "harbor.dockerfile";
+
+/// Repositories that only harbor makes images for.
+const REPOSITORIES: [&str; 3] = ["harbor/infra:", "harbor/debian:", "harbor/kept:"];
+
+impl Runner {
+    /// Names of the images on this engine that a harbor made: imported or built here, not pulled.
+    pub async fn own_images(&self) -> Result<BTreeSet<String>, EngineError> {
+        let options = ListImagesOptionsBuilder::new().build();
+        let listed =
+            self.client().call("list images", QUICK, self.client().docker().list_images(Some(options))).await?;
+        let names = listed.into_iter().flat_map(|image| {
+            let built_here = image.labels.contains_key(BUILT_HERE);
+            let is_own = move |name: &String| built_here || REPOSITORIES.iter().any(|own| name.starts_with(own));
+            image.repo_tags.into_iter().filter(is_own)
+        });
+        Ok(names.collect())
+    }
+
+    /// Removes an image by name. `false`: a container still needs it. Idempotent.
+    pub async fn remove_image(&self, name: &str) -> Result<bool, EngineError> {
+        let options = RemoveImageOptionsBuilder::new().build();
+        let call = self.client().docker().remove_image(name, Some(options), None);
+        match self.client().call(&format!("remove image {name}"), SLOW, call).await {
+            Ok(_) | Err(EngineError::NotFound { .. }) => Ok(true),
+            Err(EngineError::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether another installation of harbor has containers on this engine.
+    pub async fn is_shared(&self) -> Result<bool, EngineError> {
+        let filters = std::collections::HashMap::from([("label", vec![naming::INSTANCE])]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let call = self.client().docker().list_containers(Some(options));
+        let held = self.client().call("list containers", QUICK, call).await?;
+        let ours = self.instance().to_string();
+        let mut instances = held.iter().filter_map(|found| found.labels.as_ref()?.get(naming::INSTANCE));
+        Ok(instances.any(|instance| *instance != ours))
+    }
+}

@@ -1,0 +1,180 @@
+//! `harbor uninstall`: removes what harbor made on this machine, and nothing else.
+//!
+//! Guarantees: everything that is to go is listed and asked about first; on the engine only what carries this
+//! installation's label goes, and of images only those that a harbor made here and that nothing needs any more; a
+//! directory that is not this installation's is not touched. What is left is said.
+
+use std::fs;
+use std::io::{self, BufRead as _, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use harbor_runner::{Config as RunnerConfig, Runner};
+use serde_json::json;
+
+use super::arguments::{Down, Uninstall};
+use super::{down, service};
+use crate::config::directories::Directories;
+use crate::config::load::Loaded;
+use crate::{screen, secrets};
+
+pub(super) fn run(loaded: &Loaded, options: &Uninstall) -> anyhow::Result<ExitCode> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
+    let found = runtime.block_on(Belongings::take(loaded, options.keep_images))?;
+    if options.json {
+        screen::line(&serde_json::to_string_pretty(&found.object())?)?;
+    } else {
+        found.show()?;
+    }
+    if options.dry_run || found.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !options.yes && !confirmed()? {
+        bail!("nothing was removed");
+    }
+    down::run(&loaded.config.directories(), &Down { wait: 60, handles: Vec::new() })?;
+    runtime.block_on(found.remove())?;
+    screen::line("harbor is uninstalled")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn confirmed() -> anyhow::Result<bool> {
+    if !io::stdin().is_terminal() {
+        bail!("nobody is there to be asked: `harbor uninstall --yes` removes all of this");
+    }
+    screen::raw("Remove all of this, for good? [y/N] ")?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
+    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+}
+
+/// What there is to remove.
+struct Belongings {
+    /// The engine, where this installation has ever used one.
+    runner: Option<Runner>,
+    /// Sandboxes, each with its files.
+    sandboxes: usize,
+    /// Images that a harbor made, where no other installation uses this engine.
+    images: Vec<String>,
+    /// Directories of this installation.
+    directories: Vec<PathBuf>,
+    /// Links and service files that point to it.
+    files: Vec<PathBuf>,
+}
+
+impl Belongings {
+    async fn take(loaded: &Loaded, keep_images: bool) -> anyhow::Result<Self> {
+        let directories = loaded.config.directories();
+        let mut found = Self {
+            runner: None,
+            sandboxes: 0,
+            images: Vec::new(),
+            directories: installed(&directories)?,
+            files: links().into_iter().chain(service::installed(directories.root())).collect(),
+        };
+        let Some(instance) = secrets::existing_instance(&directories) else { return Ok(found) };
+        let runner = RunnerConfig {
+            docker_host: loaded.config.docker_host.clone(),
+            ..RunnerConfig::new(instance, directories.run().join("infra"))
+        };
+        let runner = Runner::connect(runner).await?;
+        let listed = runner.list().await?;
+        let sandboxes = listed.held.iter().filter(|held| held.found.sandbox.is_some()).count();
+        found.sandboxes = sandboxes + listed.unclear.len();
+        if !keep_images && !runner.is_shared().await? {
+            found.images = runner.own_images().await?.into_iter().collect();
+        }
+        found.runner = Some(runner);
+        Ok(found)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.runner.is_none() && self.directories.is_empty() && self.files.is_empty()
+    }
+
+    fn object(&self) -> serde_json::Value {
+        let Self { runner, sandboxes, images, directories, files } = self;
+        json!({
+            "engine": runner.is_some(),
+            "sandboxes": sandboxes,
+            "images": images,
+            "directories": directories,
+            "files": files,
+        })
+    }
+
+    fn show(&self) -> anyhow::Result<()> {
+        if self.is_empty() {
+            return screen::line("there is nothing of harbor here to remove");
+        }
+        if self.runner.is_some() {
+            let plural = if self.sandboxes == 1 { "" } else { "es" };
+            screen::line(&format!("{} sandbox{plural} with all files in them", self.sandboxes))?;
+            screen::line("harbor's own containers, network and volume on the engine")?;
+        }
+        for image in &self.images {
+            screen::line(&format!("image      {image}"))?;
+        }
+        for directory in &self.directories {
+            screen::line(&format!("directory  {}", directory.display()))?;
+        }
+        for file in &self.files {
+            screen::line(&format!("file       {}", file.display()))?;
+        }
+        Ok(())
+    }
+
+    /// The engine first: the directory says by which id its part is found.
+    async fn remove(&self) -> anyhow::Result<()> {
+        if let Some(runner) = &self.runner {
+            runner.dismantle().await?;
+            for image in &self.images {
+                if !runner.remove_image(image).await? {
+                    screen::note(&format!("image {image} stays: a container needs it"));
+                }
+            }
+        }
+        for directory in &self.directories {
+            remove_directory(directory)?;
+        }
+        service::forget(&self.files);
+        for file in &self.files {
+            match fs::remove_file(file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    screen::note(&format!("{} stays: {error}", file.display()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The directories of this installation that exist.
+fn installed(directories: &Directories) -> anyhow::Result<Vec<PathBuf>> {
+    if let Some(foreign) = directories.foreign()? {
+        bail!("{} holds {}, which is not harbor's: remove it by hand", directories.root().display(), foreign.display());
+    }
+    let workspace = [directories.database().parent().map(Path::to_owned), Some(directories.objects())];
+    let workspace = workspace.into_iter().flatten().chain([directories.registry()]);
+    let beside = workspace.filter(|directory| !directory.starts_with(directories.root()));
+    Ok(beside.chain([directories.root().to_owned()]).filter(|directory| directory.is_dir()).collect())
+}
+
+fn remove_directory(directory: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", directory.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The links to this program that `scripts/up` makes.
+fn links() -> Option<PathBuf> {
+    let link = PathBuf::from(std::env::var_os("HOME")?).join(".local/bin/harbor");
+    let points_here = fs::canonicalize(&link).ok()? == fs::canonicalize(std::env::current_exe().ok()?).ok()?;
+    (points_here && link.is_symlink()).then_some(link)
+}
