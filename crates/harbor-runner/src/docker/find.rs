@@ -70,7 +70,7 @@ impl Runner {
         let (sandbox, infra) = tokio::try_join!(self.find_own_sandbox(id), self.find_own_infra(id))?;
         let found = Found { sandbox: sandbox.and_then(|sandbox| judge(&sandbox, infra.as_ref())) };
         let infra = infra.and_then(|infra| {
-            let running = infra.state.as_ref().and_then(|state| state.running) == Some(true);
+            let running = serves(infra.state.as_ref());
             Some(HeldInfra { container: ContainerId::new(infra.id?), running })
         });
         self.known().note(id, |entry| {
@@ -135,7 +135,9 @@ fn judge(sandbox: &ContainerInspectResponse, infra: Option<&ContainerInspectResp
         // it can never start, and there is nothing in it
         Status::CREATED if worthless(sandbox) => None,
         Status::CREATED => Some(FoundSandbox::Exited { container, code: 0, connected: false }),
-        Status::RUNNING | Status::PAUSED | Status::RESTARTING | Status::STOPPING => {
+        // frozen by somebody: nothing of it answers (contract, edges §7.2)
+        Status::PAUSED => Some(FoundSandbox::Exited { container, code: 0, connected: infra.is_some() }),
+        Status::RUNNING | Status::RESTARTING | Status::STOPPING => {
             let boot = Boot(state.started_at.clone().unwrap_or_default());
             let connected = infra.and_then(|infra| infra.state.as_ref()).is_some_and(|infra| joined(infra, state));
             Some(FoundSandbox::Running { container, boot, connected })
@@ -148,6 +150,11 @@ fn judge(sandbox: &ContainerInspectResponse, infra: Option<&ContainerInspectResp
     }
 }
 
+/// Whether an infra container runs and is not frozen.
+fn serves(infra: Option<&ContainerState>) -> bool {
+    infra.is_some_and(|infra| infra.running == Some(true) && infra.paused != Some(true))
+}
+
 /// Whether infra runs and has since before the sandbox: an infra started later has another network namespace.
 ///
 /// The engine's times are those of a clock that may be set back, and infra may be in stock for long before its sandbox
@@ -158,7 +165,7 @@ fn joined(infra: &ContainerState, sandbox: &ContainerState) -> bool {
     // of a container that has never ended the engine says year 1
     let first_run = moment(&infra.finished_at).is_some_and(|finished| finished.year() == 1);
     let before = || moment(&infra.started_at).zip(moment(&sandbox.started_at)).is_some_and(|(infra, own)| infra <= own);
-    infra.running == Some(true) && (first_run || before())
+    serves(Some(infra)) && (first_run || before())
 }
 
 #[cfg(test)]
@@ -239,6 +246,15 @@ mod tests {
         check(&found, Some(&infra("i", at(S::EXITED, 9))), Some(&ended(true)));
         check(&found, Some(&infra("other", at(S::RUNNING, 9))), Some(&ended(false)));
         check(&found, None, Some(&ended(false)));
+    }
+
+    #[test]
+    fn a_frozen_sandbox_counts_as_stopped_and_a_frozen_infra_as_ended() {
+        use ContainerStateStatusEnum as S;
+        let frozen = |second| ContainerState { running: Some(true), paused: Some(true), ..at(S::PAUSED, second) };
+        let stopped = FoundSandbox::Exited { container: ContainerId::new("s"), code: 0, connected: true };
+        check(&sandbox(frozen(10), false), Some(&infra("i", at(S::RUNNING, 9))), Some(&stopped));
+        check(&sandbox(at(S::RUNNING, 10), false), Some(&infra("i", frozen(9))), Some(&running(10, false)));
     }
 
     #[test]

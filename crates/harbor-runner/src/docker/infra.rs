@@ -21,6 +21,7 @@ use crate::dial::{DialError, InfraDialer, Stream};
 use crate::docker::client::{QUICK, SLOW};
 use crate::docker::embedded::hex;
 use crate::docker::known::Form;
+use crate::docker::lifecycle::FROZEN;
 use crate::docker::naming::{self, Role};
 use crate::docker::runner::Runner;
 use crate::docker::spec;
@@ -140,6 +141,7 @@ impl Runner {
                 self.deliver().await?;
                 self.start_infra(id, infra).await
             }
+            Err(error) if error.engine_says().is_some_and(|message| message.contains(FROZEN)) => self.thaw(infra).await,
             outcome => outcome,
         }?;
         self.known().note(id, |entry| {

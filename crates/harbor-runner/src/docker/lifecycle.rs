@@ -13,6 +13,9 @@ use crate::docker::naming::{self, Role};
 use crate::docker::runner::Runner;
 use crate::error::EngineError;
 
+/// What the engine says when it is to start a container that somebody paused.
+pub(crate) const FROZEN: &str = "cannot start a paused container";
+
 impl Runner {
     /// Starts the infra container if it does not run, then the sandbox container. Idempotent.
     ///
@@ -28,6 +31,7 @@ impl Runner {
                 self.start_known_infra(id, container).await?;
                 self.start_sandbox(id, container).await.map_err(Refusal::into_error)?;
             }
+            Err(Refusal::Frozen(_)) => self.thaw(container.as_str()).await?,
             Err(Refusal::ToolboxMissing(_)) => {
                 self.deliver().await?;
                 self.start_sandbox(id, container).await.map_err(Refusal::into_error)?;
@@ -35,6 +39,16 @@ impl Runner {
             outcome => outcome.map_err(Refusal::into_error)?,
         }
         self.boot(id, container).await
+    }
+
+    /// Lets a container that somebody froze run again.
+    pub(crate) async fn thaw(&self, container: &str) -> Result<(), EngineError> {
+        let call = self.client().docker().unpause_container(container);
+        match self.client().call(&format!("unpause container {container}"), SLOW, call).await {
+            // a conflict: it runs already
+            Ok(()) | Err(EngineError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Starts the infra container that the sandbox container is bound to.
@@ -101,6 +115,8 @@ impl Runner {
 enum Refusal {
     /// Its infra container does not run.
     InfraStopped(EngineError),
+    /// Somebody froze it.
+    Frozen(EngineError),
     /// The toolbox volume has been emptied.
     ToolboxMissing(EngineError),
     /// Anything else.
@@ -112,6 +128,9 @@ impl Refusal {
         let Some(message) = error.engine_says() else { return Self::Other(error) };
         if message.contains("non running container") {
             return Self::InfraStopped(error);
+        }
+        if message.contains(FROZEN) {
+            return Self::Frozen(error);
         }
         if message.contains("harbor-toolbox") && message.contains("no such file or directory") {
             return Self::ToolboxMissing(error);
@@ -131,7 +150,7 @@ impl Refusal {
 
     fn into_error(self) -> EngineError {
         match self {
-            Self::InfraStopped(error) | Self::ToolboxMissing(error) | Self::Other(error) => error,
+            Self::InfraStopped(error) | Self::Frozen(error) | Self::ToolboxMissing(error) | Self::Other(error) => error,
         }
     }
 }

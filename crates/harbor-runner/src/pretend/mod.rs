@@ -116,6 +116,11 @@ impl Pretend {
         self.meddle(id, |world| world.kill(id, code));
     }
 
+    /// Somebody freezes the sandbox container.
+    pub fn pause(&self, id: &SandboxId) {
+        self.meddle(id, |world| world.pause(id));
+    }
+
     /// Its infra container ends.
     pub fn kill_infra(&self, id: &SandboxId) {
         self.meddle(id, |world| world.kill_infra(id));

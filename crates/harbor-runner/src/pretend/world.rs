@@ -51,6 +51,11 @@ enum Phase {
         boot: u64,
         connected: bool,
     },
+    /// Frozen by somebody.
+    Paused {
+        boot: u64,
+        connected: bool,
+    },
     Exited {
         code: i64,
     },
@@ -84,7 +89,7 @@ impl World {
     pub(super) fn remake(&mut self, id: &SandboxId, old: &ContainerId) -> Result<ContainerId, EngineError> {
         let doing = || format!("make sandbox {id} anew");
         let found = self.own(id, old, &doing)?;
-        if matches!(found.phase, Phase::Running { .. }) {
+        if matches!(found.phase, Phase::Running { .. } | Phase::Paused { .. }) {
             return Err(EngineError::Conflict { doing: doing(), source: EngineSaid::new("it runs; stop it first") });
         }
         let infra = self.infra_running(id);
@@ -104,7 +109,8 @@ impl World {
             let source = EngineSaid::new("no such container");
             return Err(EngineError::InfraGone { sandbox: *id, source });
         }
-        if let Phase::Running { boot, .. } = container.phase {
+        if let Phase::Running { boot, connected } | Phase::Paused { boot, connected } = container.phase {
+            container.phase = Phase::Running { boot, connected };
             return Ok(boot_of(boot));
         }
         infra.running = true;
@@ -136,7 +142,7 @@ impl World {
     pub(super) fn stop(&mut self, id: &SandboxId, container: &ContainerId) {
         let Some(pair) = self.sandboxes.get_mut(id) else { return };
         if let Some(found) = pair.container.as_mut().filter(|found| name(found.number) == *container)
-            && matches!(found.phase, Phase::Running { .. })
+            && matches!(found.phase, Phase::Running { .. } | Phase::Paused { .. })
         {
             found.phase = Phase::Exited { code: ASKED };
         }
@@ -167,6 +173,9 @@ impl World {
                     let connected = *connected && bound.is_some_and(|infra| infra.running);
                     Some(FoundSandbox::Running { container: named, boot: boot_of(*boot), connected })
                 }
+                Phase::Paused { .. } => {
+                    Some(FoundSandbox::Exited { container: named, code: 0, connected: bound.is_some() })
+                }
                 Phase::Exited { code } => {
                     Some(FoundSandbox::Exited { container: named, code: *code, connected: bound.is_some() })
                 }
@@ -194,6 +203,14 @@ impl World {
     pub(super) fn listen(&mut self, id: &SandboxId, port: u16) {
         if let Some(container) = self.sandboxes.get_mut(id).and_then(|pair| pair.container.as_mut()) {
             container.listening.insert(port);
+        }
+    }
+
+    pub(super) fn pause(&mut self, id: &SandboxId) {
+        if let Some(container) = self.sandboxes.get_mut(id).and_then(|pair| pair.container.as_mut())
+            && let Phase::Running { boot, connected } = container.phase
+        {
+            container.phase = Phase::Paused { boot, connected };
         }
     }
 
@@ -232,7 +249,9 @@ impl World {
             if let Some(infra) = &mut pair.infra {
                 infra.running = false;
             }
-            if let Some(container) = pair.container.as_mut().filter(|one| matches!(one.phase, Phase::Running { .. })) {
+            if let Some(container) =
+                pair.container.as_mut().filter(|one| matches!(one.phase, Phase::Running { .. } | Phase::Paused { .. }))
+            {
                 container.phase = Phase::Exited { code: 255 };
             }
         }

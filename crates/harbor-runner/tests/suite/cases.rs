@@ -126,6 +126,24 @@ pub(super) async fn a_sandbox_that_ends_on_its_own_shows_its_exit_code(subject: 
     .await;
 }
 
+pub(super) async fn a_paused_sandbox_counts_as_stopped_and_starts_again(subject: &impl Subject) {
+    let (id, container, boot) = subject.started().await;
+    let engine = subject.engine();
+    let stopped = FoundSandbox::Exited { container: container.clone(), code: 0, connected: true };
+    subject.pause(&id).await;
+    assert_eq!(subject.found(&id).await, Some(stopped.clone()));
+    assert_eq!(engine.start(&id, &container).await.unwrap(), boot, "its processes are the same");
+    engine.configure(&id, &container, &configuration("token")).await.unwrap();
+    subject.pause(&id).await;
+    engine.stop(&id, &container, Duration::from_secs(1)).await.unwrap();
+    let found = subject.found(&id).await;
+    assert!(matches!(found, Some(FoundSandbox::Exited { connected: true, .. })), "{found:?}");
+    assert_ne!(engine.start(&id, &container).await.unwrap(), boot);
+    subject.pause(&id).await;
+    engine.remove(&id).await.unwrap();
+    assert_eq!(subject.found(&id).await, None);
+}
+
 pub(super) async fn a_sandbox_that_lost_its_infra_is_made_anew(subject: &impl Subject) {
     let (id, container, _) = subject.started().await;
     let engine = subject.engine();

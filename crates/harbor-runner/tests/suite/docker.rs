@@ -27,6 +27,10 @@ impl Subject for Fixture {
         docker(&["kill", &format!("harbor-{id}")]);
     }
 
+    async fn pause(&self, id: &SandboxId) {
+        docker(&["pause", &format!("harbor-{id}")]);
+    }
+
     async fn kill_infra(&self, id: &SandboxId) {
         docker(&["kill", &format!("harbor-infra-{id}")]);
     }

@@ -32,6 +32,10 @@ impl Subject for Pretend {
         self.kill(id, 137);
     }
 
+    async fn pause(&self, id: &SandboxId) {
+        self.pause(id);
+    }
+
     async fn kill_infra(&self, id: &SandboxId) {
         self.kill_infra(id);
     }
