@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harbor_model::ids::SandboxId;
-use harbor_model::sandboxes::{FailedAttempt, Outcome, Retry, Sandbox, Seen, Step};
+use harbor_model::sandboxes::{Desired, FailedAttempt, Outcome, Retry, Sandbox, Seen, Step};
 use harbor_runner::{Configuration, EngineError, SandboxSpec};
 use harbor_store::StoreError;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
 use crate::listing::WholeEngine;
@@ -143,7 +144,14 @@ impl Inner {
         let outcome = match step {
             Step::Settled => return Ok(sandbox.clone()),
             Step::Create => Outcome::Made(self.engine.create(&spec(sandbox)).await.map_err(failed)?),
-            Step::Remake(old) => Outcome::Made(self.engine.remake(&spec(sandbox), old).await.map_err(failed)?),
+            Step::Remake(old) => {
+                let spec = spec(sandbox);
+                // it copies files, which may take minutes: a delete does not wait for it
+                tokio::select! {
+                    made = self.engine.remake(&spec, old) => Outcome::Made(made.map_err(failed)?),
+                    deleted = self.deleted(id) => return deleted,
+                }
+            }
             Step::Start(container) => {
                 Outcome::Started(container.clone(), self.engine.start(&id, container).await.map_err(failed)?)
             }
@@ -164,6 +172,21 @@ impl Inner {
             Step::Accept(_) => Outcome::Accepted,
         };
         self.record(id, outcome).await
+    }
+
+    /// Waits until the sandbox is to be destroyed.
+    async fn deleted(&self, id: SandboxId) -> Result<Sandbox, Trouble> {
+        let mut changes = self.store.changes();
+        loop {
+            if let Some(row) = self.store.sandbox(id).await?
+                && row.desired == Desired::Destroyed
+            {
+                return Ok(row);
+            }
+            if matches!(changes.recv().await, Err(RecvError::Closed)) {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     async fn record(&self, id: SandboxId, outcome: Outcome) -> Result<Sandbox, Trouble> {

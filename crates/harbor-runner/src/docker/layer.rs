@@ -1,39 +1,114 @@
 //! A container's writable layer as a directory, read and written as a tar archive (design D7).
 //!
 //! Guarantees: what is read back is what was written: owners, modes, times to the nanosecond, extended attributes, hard
-//! links, devices (a deleted file is the character device 0/0) and opaque directories. Writing never leaves the
+//! links, holes, devices (a deleted file is the character device 0/0) and opaque directories. Writing never leaves the
 //! directory that it is given, whatever links the archive holds. Leaves out: sockets, which mean nothing later, and
 //! containers that run.
 
+mod extents;
 mod locate;
 mod pack;
 mod unpack;
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-/// Copies the contents of the layer `from` into the layer `to`, through the archive form.
-pub(crate) async fn copy(from: &Path, to: &Path) -> io::Result<()> {
+/// Copies the contents of the layer `from` into the layer `to`, through the archive form, within `limit`. Dropped or
+/// late, it stops reading, and what it has written stays.
+pub(crate) async fn copy(from: &Path, to: &Path, limit: Duration) -> io::Result<()> {
     let (from, to) = (from.to_owned(), to.to_owned());
     let (reader, writer) = io::pipe()?;
-    let packing = tokio::task::spawn_blocking(move || pack::pack(&from, writer));
+    let cut = Cut::default();
+    let _cut_when_dropped = CutWhenDropped(cut.clone());
+    let packing = tokio::task::spawn_blocking(move || pack::pack(&from, writer, &cut));
     let unpacking = tokio::task::spawn_blocking(move || unpack::unpack(&to, reader));
-    let (packed, unpacked) = tokio::try_join!(packing, unpacking).map_err(io::Error::other)?;
+    let both = async { tokio::try_join!(packing, unpacking).map_err(io::Error::other) };
+    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+    let (packed, unpacked) = tokio::time::timeout(limit, both).await.map_err(late)??;
     // the reader's reason, since the writer then only sees a broken pipe
     unpacked.and(packed)
+}
+
+/// Whether a copy under way is to end: threads cannot be dropped.
+#[derive(Clone, Debug, Default)]
+struct Cut(Arc<AtomicBool>);
+
+impl Cut {
+    /// An error once the copy is to end.
+    fn check(&self) -> io::Result<()> {
+        if self.0.load(Ordering::Relaxed) { Err(io::Error::other("the copy was cut short")) } else { Ok(()) }
+    }
+}
+
+/// Ends the copy with whoever waits for it.
+struct CutWhenDropped(Cut);
+
+impl Drop for CutWhenDropped {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Prefix of a PAX record that holds an extended attribute, as GNU tar and containerd write it.
 const ATTRIBUTE: &str = "SCHILY.xattr.";
 
+/// PAX record of a file with holes, as GNU tar writes it (its sparse format 0.1): how long the file is.
+const WHOLE_SIZE: &str = "GNU.sparse.size";
+
+/// PAX record beside it: where its data lies, `offset,length,offset,length`. The entry holds nothing else.
+const DATA_MAP: &str = "GNU.sparse.map";
+
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
+    use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt, symlink};
 
     use rustix::fs::{CWD, FileType, Mode, XattrFlags, makedev, mknodat};
 
     use super::*;
+
+    const LONG: Duration = Duration::from_mins(1);
+
+    #[tokio::test]
+    async fn holes_are_neither_read_nor_written() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let terabyte = 1 << 40;
+        let file = fs::File::create(from.path().join("file")).unwrap();
+        for (offset, text) in [(0, "first"), (1 << 39, "middle"), (terabyte - 4, "last")] {
+            file.write_all_at(text.as_bytes(), offset).unwrap();
+        }
+        fs::File::create(from.path().join("empty")).unwrap().set_len(terabyte).unwrap();
+
+        copy(from.path(), to.path(), LONG).await.unwrap();
+
+        for name in ["file", "empty"] {
+            let found = fs::metadata(to.path().join(name)).unwrap();
+            assert_eq!(found.len(), terabyte, "{name}");
+            assert!(found.blocks() * 512 < 1 << 20, "{name} takes {} blocks", found.blocks());
+        }
+        let file = fs::File::open(to.path().join("file")).unwrap();
+        for (offset, text) in [(0, "first\0"), ((1 << 39) - 1, "\0middle\0"), (terabyte - 5, "\0last")] {
+            let mut found = vec![1; text.len()];
+            file.read_exact_at(&mut found, offset).unwrap();
+            assert_eq!(found, text.as_bytes());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_copy_ends_with_its_limit_and_reads_no_more_when_cut() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(from.path().join("file"), vec![1; 1 << 20]).unwrap();
+        let late = copy(from.path(), to.path(), Duration::ZERO).await.unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+        let cut = Cut::default();
+        drop(CutWhenDropped(cut.clone()));
+        let mut written = Vec::new();
+        pack::pack(from.path(), &mut written, &cut).unwrap_err();
+        assert!(written.len() < 1 << 20, "{} bytes", written.len());
+    }
 
     #[tokio::test]
     async fn a_layer_survives_the_copy() {
@@ -52,7 +127,7 @@ mod tests {
         fs::create_dir(to.path().join("a")).unwrap();
         symlink("/nowhere", to.path().join("twin")).unwrap();
 
-        copy(old, to.path()).await.unwrap();
+        copy(old, to.path(), LONG).await.unwrap();
 
         let new = to.path();
         let file = fs::metadata(new.join("a/b/file")).unwrap();

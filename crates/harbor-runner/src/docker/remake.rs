@@ -4,16 +4,21 @@
 //! under a name of its own and takes the sandbox's name only when it is complete; until then the old container keeps
 //! it. Whatever moment harbor dies at, one of the two has the files and is found again.
 
+use std::io;
+use std::time::Duration;
+
 use bollard::models::{ContainerConfig, ContainerInspectResponse};
 use bollard::query_parameters::CommitContainerOptionsBuilder;
 use harbor_model::ids::{ContainerId, SandboxId};
 
-use crate::docker::client::BULK;
 use crate::docker::layer;
 use crate::docker::naming::{self, Role};
 use crate::docker::runner::Runner;
 use crate::error::{EngineError, EngineSaid};
 use crate::sandbox::SandboxSpec;
+
+/// How long the files of one sandbox may take to copy: a hundred gigabytes on a slow disk.
+const LONGEST_COPY: Duration = Duration::from_mins(15);
 
 impl Runner {
     /// Makes the sandbox's containers anew with the files of `container`, which is then removed. Idempotent: after a
@@ -56,8 +61,11 @@ impl Runner {
     async fn copy_layer(&self, from: &ContainerId, to: &ContainerId) -> Result<bool, EngineError> {
         let Some(source) = self.layer_directory(from.as_str()).await? else { return Ok(false) };
         let Some(target) = self.layer_directory(to.as_str()).await? else { return Ok(false) };
-        match layer::copy(&source, &target).await {
+        match layer::copy(&source, &target, LONGEST_COPY).await {
             Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                Err(EngineError::TooSlow { doing: format!("copy the files of container {from}"), limit: LONGEST_COPY })
+            }
             Err(error) => {
                 tracing::info!(%error, container = %from, "layer not copied directly; the engine commits it instead");
                 Ok(false)
@@ -76,7 +84,7 @@ impl Runner {
             .pause(false)
             .build();
         let call = self.client().docker().commit_container(options, ContainerConfig::default());
-        self.client().call(&format!("keep the files of sandbox {id}"), BULK, call).await?;
+        self.client().call(&format!("keep the files of sandbox {id}"), LONGEST_COPY, call).await?;
         Ok(image)
     }
 

@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use tar::{Builder, EntryType, Header};
 
-use super::ATTRIBUTE;
+use super::extents::{self, Pieces};
+use super::{ATTRIBUTE, Cut, DATA_MAP, WHOLE_SIZE};
 
 /// Overlay's own notes on where a file came from; they are about the layer they were made in.
 const NOT_KEPT: [&str; 5] = ["origin", "impure", "nlink", "uuid", "upper"];
 
 /// Writes everything below `root`, and `root`'s own attributes, to `output`. Parents come before children.
-pub(super) fn pack(root: &Path, output: impl Write) -> io::Result<()> {
-    let mut packer = Packer { archive: Builder::new(output), root, links: HashMap::new() };
+pub(super) fn pack(root: &Path, output: impl Write, cut: &Cut) -> io::Result<()> {
+    let mut packer = Packer { archive: Builder::new(output), root, links: HashMap::new(), cut };
     let mut waiting = vec![PathBuf::new()];
     while let Some(directory) = waiting.pop() {
         packer.entry(&directory)?;
@@ -34,10 +35,12 @@ struct Packer<'a, W: Write> {
     root: &'a Path,
     /// First path of each file that has several.
     links: HashMap<(u64, u64), PathBuf>,
+    cut: &'a Cut,
 }
 
 impl<W: Write> Packer<'_, W> {
     fn entry(&mut self, path: &Path) -> io::Result<()> {
+        self.cut.check()?;
         let source = self.root.join(path);
         let found = fs::symlink_metadata(&source)?;
         let kind = found.file_type();
@@ -54,13 +57,13 @@ impl<W: Write> Packer<'_, W> {
             }
             self.links.insert((found.dev(), found.ino()), path.to_owned());
         }
-        self.extensions(&source, &found)?;
+        if kind.is_file() {
+            return self.file(&source, name, &found, header);
+        }
+        self.extensions(&source, &found, Vec::new())?;
         if kind.is_symlink() {
             header.set_entry_type(EntryType::Symlink);
             self.archive.append_link(&mut header, name, fs::read_link(&source)?)
-        } else if kind.is_file() {
-            header.set_size(found.len());
-            self.archive.append_data(&mut header, name, Exactly::new(File::open(&source)?, found.len()))
         } else {
             header.set_entry_type(special(kind));
             header.set_device_major(rustix::fs::major(found.rdev()))?;
@@ -69,10 +72,26 @@ impl<W: Write> Packer<'_, W> {
         }
     }
 
-    /// What a plain header cannot say: nanoseconds and extended attributes.
-    fn extensions(&mut self, source: &Path, found: &Metadata) -> io::Result<()> {
+    /// A file's data, and where it lies if there are holes between.
+    fn file(&mut self, source: &Path, name: &Path, found: &Metadata, mut header: Header) -> io::Result<()> {
+        let file = File::open(source)?;
+        let extents = extents::of(&file, found.len())?;
+        let data = extents.iter().map(|(_, length)| length).sum();
+        let mut records = Vec::new();
+        if data < found.len() {
+            let map: Vec<_> = extents.iter().map(|(offset, length)| format!("{offset},{length}")).collect();
+            records.push((WHOLE_SIZE.to_owned(), found.len().to_string().into_bytes()));
+            records.push((DATA_MAP.to_owned(), map.join(",").into_bytes()));
+        }
+        self.extensions(source, found, records)?;
+        header.set_size(data);
+        self.archive.append_data(&mut header, name, Pieces::new(file, extents, self.cut))
+    }
+
+    /// What a plain header cannot say: nanoseconds, extended attributes, and `records`.
+    fn extensions(&mut self, source: &Path, found: &Metadata, mut records: Vec<(String, Vec<u8>)>) -> io::Result<()> {
         let time = format!("{}.{:09}", found.mtime(), found.mtime_nsec());
-        let mut records = vec![("mtime".to_owned(), time.into_bytes())];
+        records.push(("mtime".to_owned(), time.into_bytes()));
         for name in attribute_names(source)? {
             let kept = !NOT_KEPT.iter().any(|note| name.strip_prefix("trusted.overlay.") == Some(note));
             if kept && let Some(value) = attribute(source, &name)? {
@@ -123,33 +142,5 @@ fn attribute(path: &Path, name: &str) -> io::Result<Option<Vec<u8>>> {
         // removed since it was listed, or not for us to see
         Err(Errno::NODATA | Errno::PERM | Errno::ACCESS) => Ok(None),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// A file's first so many bytes, filled up with zeros should it have shrunk: the header has promised them.
-struct Exactly {
-    file: File,
-    left: u64,
-}
-
-impl Exactly {
-    const fn new(file: File, left: u64) -> Self {
-        Self { file, left }
-    }
-}
-
-impl io::Read for Exactly {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        if wanted == 0 {
-            return Ok(0);
-        }
-        let mut read = self.file.read(&mut buffer[..wanted])?;
-        if read == 0 {
-            buffer[..wanted].fill(0);
-            read = wanted;
-        }
-        self.left -= read as u64;
-        Ok(read)
     }
 }

@@ -1,8 +1,9 @@
 //! Writes an archive into a directory.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{
@@ -13,7 +14,8 @@ use rustix::fs::{
 use rustix::io::Errno;
 use tar::{Archive, Entry, EntryType};
 
-use super::ATTRIBUTE;
+use super::extents::Extent;
+use super::{ATTRIBUTE, DATA_MAP, WHOLE_SIZE};
 
 /// Runs of zeros of this size become holes.
 const BLOCK: usize = 64 * 1024;
@@ -101,7 +103,7 @@ impl Unpacker {
             EntryType::Char => make_node(place, entry, FileType::CharacterDevice)?,
             EntryType::Block => make_node(place, entry, FileType::BlockDevice)?,
             EntryType::Fifo => make_node(place, entry, FileType::Fifo)?,
-            _ => make_file(place, entry)?,
+            _ => make_file(place, entry, attributes)?,
         }
         attributes.apply(place, kind)?;
         Ok(kind == EntryType::Directory)
@@ -140,29 +142,41 @@ fn make_node(place: &Place, entry: &Entry<'_, impl Read>, kind: FileType) -> io:
     Ok(mknodat(&place.parent, &place.name, kind, Mode::RUSR | Mode::WUSR, makedev(major, minor))?)
 }
 
-fn make_file(place: &Place, entry: &mut Entry<'_, impl Read>) -> io::Result<()> {
+fn make_file(place: &Place, entry: &mut Entry<'_, impl Read>, attributes: &Attributes) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(openat(&place.parent, &place.name, flags, Mode::RUSR | Mode::WUSR)?);
-    let mut block = vec![0; BLOCK];
-    let mut length: u64 = 0;
-    loop {
-        let mut filled = 0;
-        while filled < BLOCK {
-            match entry.read(&mut block[filled..])? {
-                0 => break,
-                read => filled += read,
-            }
-        }
-        if filled == 0 {
-            return file.set_len(length);
-        }
-        length += filled as u64;
-        if block[..filled].iter().all(|&byte| byte == 0) {
-            file.seek(SeekFrom::Start(length))?;
-        } else {
-            file.write_all(&block[..filled])?;
-        }
+    let file = File::from(openat(&place.parent, &place.name, flags, Mode::RUSR | Mode::WUSR)?);
+    let whole = (entry.size(), vec![(0, entry.size())]);
+    let (size, extents) = attributes.sparse.as_ref().unwrap_or(&whole);
+    for (offset, length) in extents {
+        write_extent(&file, entry, *offset, *length)?;
     }
+    file.set_len(*size)
+}
+
+/// Writes so many bytes at `offset`, but for blocks of zeros.
+fn write_extent(file: &File, from: &mut impl Read, offset: u64, length: u64) -> io::Result<()> {
+    let mut block = vec![0; BLOCK];
+    let end = offset.checked_add(length).ok_or(io::ErrorKind::InvalidData)?;
+    let mut at = offset;
+    while at < end {
+        let part = usize::try_from(end - at).unwrap_or(BLOCK).min(BLOCK);
+        from.read_exact(&mut block[..part])?;
+        if block[..part].iter().any(|&byte| byte != 0) {
+            file.write_all_at(&block[..part], at)?;
+        }
+        at += part as u64;
+    }
+    Ok(())
+}
+
+/// Reads where the data of a file with holes lies.
+fn data_map(text: &str) -> Option<Vec<Extent>> {
+    let numbers: Vec<u64> = match text {
+        "" => Vec::new(),
+        text => text.split(',').map(|number| number.parse().ok()).collect::<Option<_>>()?,
+    };
+    let (pairs, rest) = numbers.as_chunks::<2>();
+    rest.is_empty().then(|| pairs.iter().map(|[offset, length]| (*offset, *length)).collect())
 }
 
 /// Everything about a file but its contents.
@@ -171,6 +185,8 @@ struct Attributes {
     mode: u32,
     modified: Timespec,
     extended: Vec<(String, Vec<u8>)>,
+    /// Of a file with holes: its length, and where its data lies.
+    sparse: Option<(u64, Vec<Extent>)>,
 }
 
 impl Attributes {
@@ -180,18 +196,23 @@ impl Attributes {
         let mode = entry.header().mode()?;
         let mut modified = Timespec { tv_sec: i64::try_from(entry.header().mtime()?).unwrap_or(0), tv_nsec: 0 };
         let mut extended = Vec::new();
+        let (mut size, mut map) = (None, None);
         if let Some(records) = entry.pax_extensions()? {
             for record in records {
                 let record = record?;
                 let Ok(name) = record.key() else { continue };
                 if name == "mtime" {
                     modified = record.value().ok().and_then(moment).unwrap_or(modified);
+                } else if name == WHOLE_SIZE {
+                    size = record.value().ok().and_then(|text| text.parse().ok());
+                } else if name == DATA_MAP {
+                    map = record.value().ok().and_then(data_map);
                 } else if let Some(name) = name.strip_prefix(ATTRIBUTE) {
                     extended.push((name.to_owned(), record.value_bytes().to_vec()));
                 }
             }
         }
-        Ok(Self { owner, mode, modified, extended })
+        Ok(Self { owner, mode, modified, extended, sparse: size.zip(map) })
     }
 
     /// Owner first: changing it takes away set-user-id bits and file capabilities.

@@ -1,0 +1,95 @@
+//! Where a file has data and where it has holes, and its data as one stream.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
+
+use super::Cut;
+
+/// Most pieces that one file is taken apart into. Of a file with more, the smallest holes are read as zeros.
+const MOST: usize = 4096;
+
+/// Holes below this size are read as zeros.
+const SMALLEST_HOLE: u64 = 64 * 1024;
+
+/// A piece of a file: where it begins, and its length in bytes.
+pub(super) type Extent = (u64, u64);
+
+/// The pieces of the first `length` bytes of a file that hold data, in order.
+pub(super) fn of(file: &File, length: u64) -> io::Result<Vec<Extent>> {
+    let mut smallest = SMALLEST_HOLE;
+    loop {
+        let found = find(file, length, smallest)?;
+        if found.len() <= MOST {
+            return Ok(found);
+        }
+        smallest = smallest.saturating_mul(4);
+    }
+}
+
+fn find(file: &File, length: u64, smallest: u64) -> io::Result<Vec<Extent>> {
+    let mut found: Vec<Extent> = Vec::new();
+    let mut at = 0;
+    while at < length {
+        let begin = match seek(file, SeekFrom::Data(at)) {
+            Ok(begin) => begin.min(length),
+            // nothing but a hole follows
+            Err(Errno::NXIO) => break,
+            // a file system that knows no holes
+            Err(Errno::INVAL) => return Ok(vec![(0, length)]),
+            Err(error) => return Err(error.into()),
+        };
+        let end = match seek(file, SeekFrom::Hole(begin)) {
+            Ok(end) => end.min(length),
+            // it has become shorter
+            Err(Errno::NXIO) => length,
+            Err(error) => return Err(error.into()),
+        };
+        match found.last_mut() {
+            Some((last, size)) if begin - (*last + *size) < smallest => *size = end - *last,
+            _ if end > begin => found.push((begin, end - begin)),
+            _ => {}
+        }
+        if found.len() > MOST {
+            return Ok(found);
+        }
+        at = end;
+    }
+    Ok(found)
+}
+
+/// The data of these pieces, filled up with zeros should the file have shrunk: a header has promised so many bytes.
+pub(super) struct Pieces<'a> {
+    file: File,
+    left: VecDeque<Extent>,
+    cut: &'a Cut,
+}
+
+impl<'a> Pieces<'a> {
+    pub(super) fn new(file: File, extents: Vec<Extent>, cut: &'a Cut) -> Self {
+        Self { file, left: extents.into(), cut }
+    }
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.cut.check()?;
+        while self.left.front().is_some_and(|(_, length)| *length == 0) {
+            self.left.pop_front();
+        }
+        let Some((offset, length)) = self.left.front_mut() else { return Ok(0) };
+        let wanted = usize::try_from(*length).unwrap_or(usize::MAX).min(buffer.len());
+        let mut read = self.file.read_at(&mut buffer[..wanted], *offset)?;
+        if read == 0 {
+            buffer[..wanted].fill(0);
+            read = wanted;
+        }
+        *offset += read as u64;
+        *length -= read as u64;
+        Ok(read)
+    }
+}
