@@ -13,8 +13,9 @@ pub struct Config {
     pub docker_host: Option<String>,
     /// Directory for infra's sockets, one of mode 0700 per sandbox; made when missing.
     pub run_directory: PathBuf,
-    /// How harbor reaches into a sandbox's network.
-    pub transport: Transport,
+    /// How harbor reaches into a sandbox's network; `None`: by [`Transport::Passing`] where the engine runs on our kernel,
+    /// found out by dialling, else by [`Transport::Streaming`].
+    pub transport: Option<Transport>,
     /// Runtime of sandbox containers as registered with the engine; `None`: the engine's default.
     pub runtime: Option<String>,
     /// Name of the bridge network; `None`: `harbor-` and the start of the instance's id.
@@ -34,7 +35,7 @@ impl Config {
             instance,
             docker_host: None,
             run_directory,
-            transport: Transport::Auto,
+            transport: None,
             runtime: None,
             network: None,
             subnet: None,
@@ -45,11 +46,8 @@ impl Config {
 }
 
 /// How harbor reaches into a sandbox's network (design D4).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// Passing where the engine runs on our kernel, found out by dialling; else streaming.
-    #[default]
-    Auto,
     /// Infra passes connected sockets over a unix socket in a shared directory.
     Passing,
     /// Infra streams over a port published on the engine's loopback.

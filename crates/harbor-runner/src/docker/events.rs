@@ -26,7 +26,7 @@ const SILENCE: Duration = Duration::from_mins(5);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// Where a subscription stands.
-enum State {
+enum Subscription {
     /// To be made, after a pause; `since` is where the one before it ended, in the engine's time.
     Waiting { pause: Duration, since: Option<String> },
     /// Delivers events; `since` is the newest so far.
@@ -39,17 +39,17 @@ impl Runner {
     /// Dropping the stream ends the subscription. Nothing is buffered here beyond one event.
     pub fn events(&self) -> impl Stream<Item = Event> + Send + use<> {
         let runner = self.clone();
-        let start = State::Waiting { pause: Duration::ZERO, since: None };
+        let start = Subscription::Waiting { pause: Duration::ZERO, since: None };
         stream::unfold((runner, start), |(runner, state)| async move {
             let (event, state) = runner.next_event(state).await;
             Some((event, (runner, state)))
         })
     }
 
-    async fn next_event(&self, mut state: State) -> (Event, State) {
+    async fn next_event(&self, mut state: Subscription) -> (Event, Subscription) {
         loop {
             state = match state {
-                State::Waiting { pause, since } => {
+                Subscription::Waiting { pause, since } => {
                     tokio::time::sleep(pause).await;
                     match self.subscribe(since.clone()).await {
                         Ok((open, true)) => {
@@ -62,14 +62,14 @@ impl Runner {
                                 tracing::warn!(error = &error as &dyn std::error::Error, "no events from the engine");
                             }
                             // its buffer may be gone with it, so what was missed is not known
-                            State::Waiting { pause: (pause * 2).clamp(PAUSE.0, PAUSE.1), since: None }
+                            Subscription::Waiting { pause: (pause * 2).clamp(PAUSE.0, PAUSE.1), since: None }
                         }
                     }
                 }
-                State::Open { mut events, since } => match tokio::time::timeout(SILENCE, events.next()).await {
+                Subscription::Open { mut events, since } => match tokio::time::timeout(SILENCE, events.next()).await {
                     Ok(Some(Ok(message))) => {
                         let since = moment(&message).unwrap_or(since);
-                        let state = State::Open { events, since };
+                        let state = Subscription::Open { events, since };
                         match sandbox(&message) {
                             Some(id) => {
                                 self.known().outdate(&id);
@@ -78,19 +78,19 @@ impl Runner {
                             None => state,
                         }
                     }
-                    Err(_) => State::Waiting { pause: Duration::ZERO, since: Some(since) },
+                    Err(_) => Subscription::Waiting { pause: Duration::ZERO, since: Some(since) },
                     Ok(Some(Err(error))) => {
                         tracing::warn!(%error, "events from the engine ended");
-                        State::Waiting { pause: PAUSE.0, since: None }
+                        Subscription::Waiting { pause: PAUSE.0, since: None }
                     }
-                    Ok(None) => State::Waiting { pause: PAUSE.0, since: None },
+                    Ok(None) => Subscription::Waiting { pause: PAUSE.0, since: None },
                 },
             }
         }
     }
 
     /// Subscribes from `since`, or from now, which is a beginning (`true`): events between two of them are lost.
-    async fn subscribe(&self, since: Option<String>) -> Result<(State, bool), EngineError> {
+    async fn subscribe(&self, since: Option<String>) -> Result<(Subscription, bool), EngineError> {
         let beginning = since.is_none();
         let since = match since {
             Some(since) => since,
@@ -103,7 +103,7 @@ impl Runner {
         ]);
         let options = EventsOptionsBuilder::new().since(&since).filters(&filters).build();
         let events = self.client().docker().events(Some(options)).boxed();
-        Ok((State::Open { events, since }, beginning))
+        Ok((Subscription::Open { events, since }, beginning))
     }
 
     /// The engine's clock, as `since` wants it: what happens after this call is not missed.

@@ -17,10 +17,10 @@ use harbor_model::ids::SandboxId;
 use harbor_model::secrets::Secret;
 use harbor_protocol::infra::{STREAM_PORT, TOKEN_FILE};
 
+use crate::config::Transport;
 use crate::dial::{DialError, InfraDialer, Stream};
 use crate::docker::client::{QUICK, SLOW};
 use crate::docker::embedded::hex;
-use crate::docker::known::Form;
 use crate::docker::lifecycle::FROZEN;
 use crate::docker::naming::{self, Role};
 use crate::docker::runner::Runner;
@@ -63,11 +63,6 @@ impl Runner {
         }
     }
 
-    /// Drops what is remembered of a sandbox.
-    pub fn forget(&self, id: &SandboxId) {
-        self.known().forget(id);
-    }
-
     /// Forgets what is remembered of an infra container, so that the engine is asked.
     pub(crate) fn doubt_infra(&self, id: &SandboxId) {
         self.known().note(id, |entry| (entry.infra, entry.infra_runs, entry.dialer) = (None, false, None));
@@ -98,12 +93,12 @@ impl Runner {
 
     async fn create_infra(&self, id: &SandboxId, directory: &Path) -> Result<String, EngineError> {
         let name = naming::infra(id);
-        let body = spec::infra(self.config(), id, self.network(), directory, self.form(), self.ipv6());
+        let body = spec::infra(self.config(), id, self.network(), directory, self.transport(), self.ipv6());
         let options = CreateContainerOptionsBuilder::new().name(&name).build();
         let call = self.client().docker().create_container(Some(options), body);
         match self.client().call(&format!("make container {name}"), SLOW, call).await {
             Ok(made) => {
-                if self.form() == Form::Streaming {
+                if self.transport() == Transport::Streaming {
                     self.give_token(id, &made.id).await?;
                 }
                 Ok(made.id)
@@ -122,7 +117,7 @@ impl Runner {
         let found = self.inspect_own(name, id, Role::Infra).await?;
         let infra = found.id.unwrap_or_default();
         // harbor may have died before it gave the token; one that runs has read its own, which may be another
-        if self.form() == Form::Streaming && found.state.and_then(|state| state.running) != Some(true) {
+        if self.transport() == Transport::Streaming && found.state.and_then(|state| state.running) != Some(true) {
             self.give_token(id, &infra).await?;
         }
         Ok(infra)
@@ -175,9 +170,9 @@ impl Runner {
 
     /// The way into a sandbox's network, found anew.
     async fn dialer(&self, id: &SandboxId) -> Result<InfraDialer, DialError> {
-        let dialer = match self.form() {
-            Form::Passing => InfraDialer::passing(&self.socket_directory(id)),
-            Form::Streaming => {
+        let dialer = match self.transport() {
+            Transport::Passing => InfraDialer::passing(&self.socket_directory(id)),
+            Transport::Streaming => {
                 self.streaming_dialer(id).await.map_err(|error| DialError::Gone(io::Error::other(error)))?
             }
         };

@@ -10,15 +10,6 @@ use crate::docker::outline::Outline;
 use crate::image::Image;
 use crate::sandbox::Held;
 
-/// How infra is reached, once that is decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// Over a unix socket in a shared directory.
-    Passing,
-    /// Over a published port.
-    Streaming,
-}
-
 /// What is remembered of one sandbox.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Entry {

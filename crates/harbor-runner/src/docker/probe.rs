@@ -7,8 +7,8 @@ use bollard::query_parameters::{CreateContainerOptionsBuilder, StartContainerOpt
 use harbor_model::ids::SandboxId;
 
 use crate::about::About;
+use crate::config::Transport;
 use crate::docker::client::SLOW;
-use crate::docker::known::Form;
 use crate::docker::naming;
 use crate::docker::runner::Runner;
 use crate::docker::spec::{self, FILES, Host};
@@ -20,35 +20,35 @@ impl Runner {
         let path = self.config().run_directory.join("engine");
         let key = key(about);
         let remembered = fs::read_to_string(&path).ok().and_then(|text| parse(&text, &key));
-        let (form, files) = if let Some(findings) = remembered {
+        let (transport, files) = if let Some(findings) = remembered {
             findings
         } else {
-            let findings = tokio::try_join!(self.try_form(about), self.try_files())?;
+            let findings = tokio::try_join!(self.try_transport(about), self.try_files())?;
             let doing = format!("write {}", path.display());
             fs::write(&path, render(&key, findings)).map_err(|source| EngineError::Files { doing, source })?;
             findings
         };
-        self.decide_form(form);
+        self.decide_transport(transport);
         self.note_host(Host { processors: about.processors, files });
         Ok(())
     }
 
     /// How infra is reached: by its socket if that works, when nothing else is configured.
-    async fn try_form(&self, about: &About) -> Result<Form, EngineError> {
-        if let Some(form) = self.decided_form() {
-            return Ok(form);
+    async fn try_transport(&self, about: &About) -> Result<Transport, EngineError> {
+        if let Some(transport) = self.decided_transport() {
+            return Ok(transport);
         }
         if !self.shares_kernel(Some(&about.kernel)) {
-            return Ok(Form::Streaming);
+            return Ok(Transport::Streaming);
         }
         let probe = SandboxId::random();
         let outcome = self.reserve(&probe).await;
         self.remove(&probe).await?;
         match outcome {
-            Ok(()) => Ok(Form::Passing),
+            Ok(()) => Ok(Transport::Passing),
             Err(error @ EngineError::InfraSilent { .. }) => {
                 tracing::info!(error = &error as &dyn std::error::Error, "no socket from infra: streaming instead");
-                Ok(Form::Streaming)
+                Ok(Transport::Streaming)
             }
             Err(error) => Err(error),
         }
@@ -85,26 +85,26 @@ fn key(about: &About) -> String {
     format!("{} {}", about.id, boot.trim())
 }
 
-fn render(key: &str, (form, files): (Form, u32)) -> String {
-    let form = match form {
-        Form::Passing => "passing",
-        Form::Streaming => "streaming",
+fn render(key: &str, (transport, files): (Transport, u32)) -> String {
+    let transport = match transport {
+        Transport::Passing => "passing",
+        Transport::Streaming => "streaming",
     };
-    format!("{key}\n{form}\n{files}\n")
+    format!("{key}\n{transport}\n{files}\n")
 }
 
 /// Reads what [`render`] wrote, if it is about the same engine and boot.
-fn parse(text: &str, key: &str) -> Option<(Form, u32)> {
+fn parse(text: &str, key: &str) -> Option<(Transport, u32)> {
     let mut lines = text.lines();
     if lines.next()? != key {
         return None;
     }
-    let form = match lines.next()? {
-        "passing" => Form::Passing,
-        "streaming" => Form::Streaming,
+    let transport = match lines.next()? {
+        "passing" => Transport::Passing,
+        "streaming" => Transport::Streaming,
         _ => return None,
     };
-    Some((form, lines.next()?.parse().ok()?))
+    Some((transport, lines.next()?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn findings_are_read_back_for_the_same_engine_only() {
-        for findings in [(Form::Passing, 60_000), (Form::Streaming, 4_000)] {
+        for findings in [(Transport::Passing, 60_000), (Transport::Streaming, 4_000)] {
             let text = render("engine boot", findings);
             assert_eq!(parse(&text, "engine boot"), Some(findings));
             assert_eq!(parse(&text, "engine other"), None);

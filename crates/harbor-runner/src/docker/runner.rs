@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use crate::config::{Config, Transport};
 use crate::docker::client::Client;
-use crate::docker::known::{Form, Images, Known};
+use crate::docker::known::{Images, Known};
 use crate::docker::naming;
 use crate::docker::spec::Host;
 use crate::error::EngineError;
@@ -22,7 +22,7 @@ struct Inner {
     client: Client,
     config: Config,
     network: String,
-    form: OnceLock<Form>,
+    transport: OnceLock<Transport>,
     host: OnceCell<Host>,
     delivering: Mutex<()>,
     known: Known,
@@ -34,16 +34,12 @@ impl Runner {
     pub async fn connect(config: Config) -> Result<Self, EngineError> {
         let client = Client::connect(config.docker_host.as_deref()).await?;
         let network = config.network.clone().unwrap_or_else(|| naming::network(&config.instance));
-        let form = match config.transport {
-            Transport::Auto => OnceLock::new(),
-            Transport::Passing => OnceLock::from(Form::Passing),
-            Transport::Streaming => OnceLock::from(Form::Streaming),
-        };
+        let transport = config.transport.map_or_else(OnceLock::new, OnceLock::from);
         Ok(Self(Arc::new(Inner {
             client,
             config,
             network,
-            form,
+            transport,
             host: OnceCell::new(),
             delivering: Mutex::new(()),
             known: Known::default(),
@@ -93,20 +89,20 @@ impl Runner {
     }
 
     /// How infra is reached; until [`Runner::prepare`] has found out, what the engine's address suggests.
-    pub(crate) fn form(&self) -> Form {
-        self.decided_form().unwrap_or_else(|| {
-            if self.client().address().starts_with("unix://") { Form::Passing } else { Form::Streaming }
+    pub(crate) fn transport(&self) -> Transport {
+        self.decided_transport().unwrap_or_else(|| {
+            if self.client().address().starts_with("unix://") { Transport::Passing } else { Transport::Streaming }
         })
     }
 
     /// How infra is reached, if that is decided.
-    pub(crate) fn decided_form(&self) -> Option<Form> {
-        self.0.form.get().copied()
+    pub(crate) fn decided_transport(&self) -> Option<Transport> {
+        self.0.transport.get().copied()
     }
 
     /// Decides how infra is reached, for good.
-    pub(crate) fn decide_form(&self, form: Form) {
-        let _decided_already = self.0.form.set(form);
+    pub(crate) fn decide_transport(&self, transport: Transport) {
+        let _decided_already = self.0.transport.set(transport);
     }
 
     /// The directory with infra's socket of this sandbox.

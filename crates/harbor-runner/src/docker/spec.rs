@@ -11,8 +11,8 @@ use harbor_model::ids::SandboxId;
 use harbor_model::resources::Resources;
 use harbor_protocol::{infra, toolbox};
 
-use crate::config::Config;
-use crate::docker::known::{Facts, Form};
+use crate::config::{Config, Transport};
+use crate::docker::known::Facts;
 use crate::docker::naming::{self, Role};
 use crate::docker::seccomp;
 use crate::image::Image;
@@ -133,10 +133,10 @@ pub(crate) fn infra(
     id: &SandboxId,
     network: &str,
     directory: &Path,
-    form: Form,
+    transport: Transport,
     ipv6: bool,
 ) -> ContainerCreateBody {
-    let streaming = form == Form::Streaming;
+    let streaming = transport == Transport::Streaming;
     let port = format!("{}/tcp", infra::STREAM_PORT);
     ContainerCreateBody {
         hostname: Some(id.to_string()),

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use harbor_runner::{EngineError, Transport};
+use harbor_runner::EngineError;
 
 use crate::fixture::{Fixture, configuration, docker, eventually, get};
 
@@ -142,7 +142,7 @@ async fn a_volume_that_somebody_holds_keeps_nobody_waiting() {
 
 #[tokio::test]
 async fn preparing_again_starts_nothing() {
-    let fixture = Fixture::with(Transport::Auto).await;
+    let fixture = Fixture::with(None).await;
     let first = happened(&fixture, fixture.runner.prepare()).await;
     assert!(first.contains("start"), "delivered, and tried out: {first}");
     let again = fixture.again().await;

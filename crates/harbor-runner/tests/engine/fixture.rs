@@ -39,13 +39,13 @@ pub(crate) struct Started {
 impl Fixture {
     /// Prepared to make sandboxes.
     pub(crate) async fn prepared() -> Self {
-        let fixture = Self::with(Transport::Auto).await;
+        let fixture = Self::with(None).await;
         fixture.runner.prepare().await.unwrap();
         fixture
     }
 
     /// Connected and with an image, nothing else.
-    pub(crate) async fn with(transport: Transport) -> Self {
+    pub(crate) async fn with(transport: Option<Transport>) -> Self {
         Self::connected(transport, None).await
     }
 
@@ -61,10 +61,10 @@ impl Fixture {
                 });
             }
         });
-        Self::connected(Transport::Passing, Some(address)).await
+        Self::connected(Some(Transport::Passing), Some(address)).await
     }
 
-    async fn connected(transport: Transport, docker_host: Option<String>) -> Self {
+    async fn connected(transport: Option<Transport>, docker_host: Option<String>) -> Self {
         let instance = InstanceId::random();
         let directory = tempfile::tempdir().unwrap();
         let config = Config { transport, docker_host, ..Config::new(instance, directory.path().join("run")) };

@@ -9,7 +9,7 @@ use crate::fixture::{Fixture, configuration, docker};
 
 #[tokio::test]
 async fn bytes_pass_in_both_forms() {
-    for transport in [Transport::Auto, Transport::Streaming] {
+    for transport in [None, Some(Transport::Streaming)] {
         let fixture = Fixture::with(transport).await;
         fixture.runner.prepare().await.unwrap();
         let started = fixture.started().await;
@@ -49,7 +49,7 @@ async fn connected(runner: &Runner, id: &harbor_model::ids::SandboxId) -> bool {
 
 #[tokio::test]
 async fn a_reserved_infra_that_a_crash_left_without_token_is_given_one() {
-    let fixture = Fixture::with(Transport::Streaming).await;
+    let fixture = Fixture::with(Some(Transport::Streaming)).await;
     fixture.runner.prepare().await.unwrap();
     let id = fixture.spec().id;
     fixture.runner.reserve(&id).await.unwrap();

@@ -30,16 +30,16 @@ pub(super) fn unpack(root: &Path, input: impl Read) -> io::Result<()> {
     for entry in archive.entries()? {
         let mut entry = entry?;
         let attributes = Attributes::of(&mut entry)?;
-        let place = unpacker.place(&entry.path()?)?;
-        if unpacker.make(&place, &mut entry, &attributes)? {
+        let destination = unpacker.destination(&entry.path()?)?;
+        if unpacker.make(&destination, &mut entry, &attributes)? {
             // what is made in a directory afterwards changes its time
             directories.push((entry.path()?.into_owned(), attributes.modified));
         }
     }
     for (path, modified) in directories {
-        set_time(&unpacker.place(&path)?, modified)?;
+        set_time(&unpacker.destination(&path)?, modified)?;
     }
-    // a descriptor that only names a place cannot be synchronised
+    // a descriptor that only names a directory cannot be synchronised
     let root = openat(&unpacker.root, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     Ok(syncfs(root)?)
 }
@@ -49,12 +49,12 @@ struct Unpacker {
 }
 
 /// A name in an opened directory.
-struct Place {
+struct Destination {
     parent: OwnedFd,
     name: PathBuf,
 }
 
-impl Place {
+impl Destination {
     /// A path for calls that take no descriptor. It ends in a plain name, which those calls do not follow.
     fn path(&self) -> PathBuf {
         Path::new("/proc/self/fd").join(self.parent.as_raw_fd().to_string()).join(&self.name)
@@ -63,7 +63,7 @@ impl Place {
 
 impl Unpacker {
     /// Where `path` lies: its parent is opened without following a link or leaving the root.
-    fn place(&self, path: &Path) -> io::Result<Place> {
+    fn destination(&self, path: &Path) -> io::Result<Destination> {
         let parts = path.components().filter(|part| *part != Component::CurDir);
         let mut clean = PathBuf::new();
         for part in parts {
@@ -77,74 +77,79 @@ impl Unpacker {
         let name = clean.file_name().map_or_else(|| PathBuf::from("."), PathBuf::from);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        Ok(Place { parent: openat2(&self.root, parent, flags, Mode::empty(), resolve)?, name })
+        Ok(Destination { parent: openat2(&self.root, parent, flags, Mode::empty(), resolve)?, name })
     }
 
     /// Makes one entry; whether it is a directory.
-    fn make(&self, place: &Place, entry: &mut Entry<'_, impl Read>, attributes: &Attributes) -> io::Result<bool> {
+    fn make(
+        &self,
+        destination: &Destination,
+        entry: &mut Entry<'_, impl Read>,
+        attributes: &Attributes,
+    ) -> io::Result<bool> {
         let kind = entry.header().entry_type();
         if kind == EntryType::Directory {
-            make_directory(place)?;
+            make_directory(destination)?;
         } else {
-            clear(place)?;
+            clear(destination)?;
         }
         match kind {
             EntryType::Directory => {}
             EntryType::Link => {
                 let target = entry.link_name()?.ok_or(io::ErrorKind::InvalidData)?;
-                let target = self.place(&target)?;
-                linkat(&target.parent, &target.name, &place.parent, &place.name, AtFlags::empty())?;
+                let target = self.destination(&target)?;
+                linkat(&target.parent, &target.name, &destination.parent, &destination.name, AtFlags::empty())?;
                 return Ok(false);
             }
             EntryType::Symlink => {
                 let target = entry.link_name()?.ok_or(io::ErrorKind::InvalidData)?;
-                symlinkat(target.as_ref(), &place.parent, &place.name)?;
+                symlinkat(target.as_ref(), &destination.parent, &destination.name)?;
             }
-            EntryType::Char => make_node(place, entry, FileType::CharacterDevice)?,
-            EntryType::Block => make_node(place, entry, FileType::BlockDevice)?,
-            EntryType::Fifo => make_node(place, entry, FileType::Fifo)?,
-            _ => make_file(place, entry, attributes)?,
+            EntryType::Char => make_node(destination, entry, FileType::CharacterDevice)?,
+            EntryType::Block => make_node(destination, entry, FileType::BlockDevice)?,
+            EntryType::Fifo => make_node(destination, entry, FileType::Fifo)?,
+            _ => make_file(destination, entry, attributes)?,
         }
-        attributes.apply(place, kind)?;
+        attributes.apply(destination, kind)?;
         Ok(kind == EntryType::Directory)
     }
 }
 
-fn make_directory(place: &Place) -> io::Result<()> {
-    if place.name == Path::new(".") {
+fn make_directory(destination: &Destination) -> io::Result<()> {
+    if destination.name == Path::new(".") {
         return Ok(());
     }
-    match mkdirat(&place.parent, &place.name, Mode::RWXU) {
+    match mkdirat(&destination.parent, &destination.name, Mode::RWXU) {
         Err(Errno::EXIST) => {
-            let found = statat(&place.parent, &place.name, AtFlags::SYMLINK_NOFOLLOW)?;
+            let found = statat(&destination.parent, &destination.name, AtFlags::SYMLINK_NOFOLLOW)?;
             if FileType::from_raw_mode(found.st_mode).is_dir() {
                 return Ok(());
             }
-            clear(place)?;
-            Ok(mkdirat(&place.parent, &place.name, Mode::RWXU)?)
+            clear(destination)?;
+            Ok(mkdirat(&destination.parent, &destination.name, Mode::RWXU)?)
         }
         outcome => Ok(outcome?),
     }
 }
 
 /// Removes what has the name, if anything: a new container's layer holds no more than empty mount points.
-fn clear(place: &Place) -> io::Result<()> {
-    match unlinkat(&place.parent, &place.name, AtFlags::empty()) {
+fn clear(destination: &Destination) -> io::Result<()> {
+    match unlinkat(&destination.parent, &destination.name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(Errno::ISDIR) => Ok(unlinkat(&place.parent, &place.name, AtFlags::REMOVEDIR)?),
+        Err(Errno::ISDIR) => Ok(unlinkat(&destination.parent, &destination.name, AtFlags::REMOVEDIR)?),
         Err(error) => Err(error.into()),
     }
 }
 
-fn make_node(place: &Place, entry: &Entry<'_, impl Read>, kind: FileType) -> io::Result<()> {
+fn make_node(destination: &Destination, entry: &Entry<'_, impl Read>, kind: FileType) -> io::Result<()> {
     let major = entry.header().device_major()?.unwrap_or(0);
     let minor = entry.header().device_minor()?.unwrap_or(0);
-    Ok(mknodat(&place.parent, &place.name, kind, Mode::RUSR | Mode::WUSR, makedev(major, minor))?)
+    Ok(mknodat(&destination.parent, &destination.name, kind, Mode::RUSR | Mode::WUSR, makedev(major, minor))?)
 }
 
-fn make_file(place: &Place, entry: &mut Entry<'_, impl Read>, attributes: &Attributes) -> io::Result<()> {
+fn make_file(destination: &Destination, entry: &mut Entry<'_, impl Read>, attributes: &Attributes) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = File::from(openat(&place.parent, &place.name, flags, Mode::RUSR | Mode::WUSR)?);
+    let file = File::from(openat(&destination.parent, &destination.name, flags, Mode::RUSR | Mode::WUSR)?);
     let whole = (entry.size(), vec![(0, entry.size())]);
     let (size, extents) = attributes.sparse.as_ref().unwrap_or(&whole);
     for (offset, length) in extents {
@@ -216,22 +221,27 @@ impl Attributes {
     }
 
     /// Owner first: changing it takes away set-user-id bits and file capabilities.
-    fn apply(&self, place: &Place, kind: EntryType) -> io::Result<()> {
+    fn apply(&self, destination: &Destination, kind: EntryType) -> io::Result<()> {
         let (user, group) = (Uid::from_raw(self.owner.0), Gid::from_raw(self.owner.1));
-        chownat(&place.parent, &place.name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
+        chownat(&destination.parent, &destination.name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
         if kind != EntryType::Symlink {
-            chmodat(&place.parent, &place.name, Mode::from_raw_mode(self.mode as RawMode), AtFlags::empty())?;
+            chmodat(
+                &destination.parent,
+                &destination.name,
+                Mode::from_raw_mode(self.mode as RawMode),
+                AtFlags::empty(),
+            )?;
         }
         for (name, value) in &self.extended {
-            lsetxattr(place.path(), name.as_str(), value, XattrFlags::empty())?;
+            lsetxattr(destination.path(), name.as_str(), value, XattrFlags::empty())?;
         }
-        if kind == EntryType::Directory { Ok(()) } else { set_time(place, self.modified) }
+        if kind == EntryType::Directory { Ok(()) } else { set_time(destination, self.modified) }
     }
 }
 
-fn set_time(place: &Place, modified: Timespec) -> io::Result<()> {
+fn set_time(destination: &Destination, modified: Timespec) -> io::Result<()> {
     let times = Timestamps { last_access: modified, last_modification: modified };
-    Ok(utimensat(&place.parent, &place.name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+    Ok(utimensat(&destination.parent, &destination.name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// Reads seconds and nanoseconds, the latter with exactly nine digits, as `pack` writes them.
