@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use harbor_tests::{Client, Harbor, within};
+use harbor_tests::{Client, Harbor, Limit, within};
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 /// What may take its time after a crash: everything that was begun.
-const SETTLED: Duration = Duration::from_secs(30);
+const SETTLED: Limit = Limit::promised(Duration::from_secs(30));
 
 /// Infra containers kept ready unless configured.
 const STOCK: usize = 2;

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use harbor_tests::{Client, Harbor, Line, docker, state_within, stretched, within};
+use harbor_tests::{Client, Harbor, Limit, Line, docker, state_within, within};
 use reqwest::Method;
 use serde_json::json;
 
 /// How soon an engine that is back must be noticed.
-const NOTICED: Duration = Duration::from_secs(10);
+const NOTICED: Limit = Limit::promised(Duration::from_secs(10));
 
 /// The longest that a request may take while the engine is gone.
-const ANSWERED: Duration = Duration::from_secs(15);
+const ANSWERED: Limit = Limit::promised(Duration::from_secs(15));
 
 async fn behind_a_line() -> (Harbor, Line) {
     let harbor = Harbor::installed();
@@ -42,7 +42,7 @@ async fn cut_off_it_answers_and_mended_it_goes_on() {
     assert!(made.status == 200 && made.body["state"] == "creating" || made.status == 503, "{made}");
     let _accepted = stops.act("stop").await.expect(200);
     let _accepted = goes.delete().await.expect(200);
-    assert!(begun.elapsed() < stretched(ANSWERED), "{:?}", begun.elapsed());
+    ANSWERED.check(begun.elapsed(), "answers without an engine");
     assert_eq!(stays.output("echo works").await, "works", "a running sandbox needs no engine to be used");
     docker(&["kill", &dies.container()]).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -90,7 +90,7 @@ async fn while_it_hangs_the_api_does_not() {
     }
     assert_eq!(sandbox.output("echo works").await, "works");
     assert_eq!(client.ask(Method::GET, "/harbor/ready", None).await.status, 503);
-    assert!(begun.elapsed() < stretched(Duration::from_secs(30)), "{:?}", begun.elapsed());
+    Limit::promised(Duration::from_secs(30)).check(begun.elapsed(), "eight creates without an engine");
     line.mend();
     within(Duration::from_mins(1), "all that was accepted is started", async || {
         let moving: Vec<_> = client.sandboxes().await.into_iter().filter(|(_, state)| state != "started").collect();

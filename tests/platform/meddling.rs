@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use harbor_tests::{Harbor, Sandbox, docker, inspect, state_within, within};
+use harbor_tests::{Harbor, Limit, Sandbox, docker, inspect, state_within, within};
 
 /// Within this harbor has seen it.
-const SEEN: Duration = Duration::from_secs(5);
+const SEEN: Limit = Limit::promised(Duration::from_secs(5));
 
 /// Stopped with this reason, and after a start all is as before.
 async fn assert_stopped_and_startable(sandbox: &Sandbox, reason: &str) {
@@ -96,7 +96,7 @@ async fn a_restarted_sandbox_container_is_what_it_is() {
     let harbor = Harbor::shared().await;
     let sandbox = with_a_file(&harbor).await;
     docker(&["restart", "--time", "5", &sandbox.container()]).await;
-    tokio::time::sleep(SEEN).await;
+    tokio::time::sleep(SEEN.time()).await;
     let state = within(SEEN, "what is told is true", async || {
         let state = sandbox.get().await.body["state"].as_str().unwrap_or_default().to_owned();
         let running = inspect(&sandbox.container()).await["State"]["Running"] == true;

@@ -25,7 +25,9 @@ sweep() {
 sweep
 # what the engine was asked for right before a kill is made after it; nobody waits for this
 { sleep 3; sweep; } &
-for place in "$1"/*; do mountpoint --quiet "$place" && umount --lazy "$place"; done
+for place in "$1"/*; do
+  mountpoint --quiet "$place" && { umount --lazy "$place" || sudo --non-interactive umount --lazy "$place"; }
+done
 rm -rf "$1"
 "#;
 

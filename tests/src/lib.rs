@@ -17,4 +17,4 @@ pub use client::{Answer, Client, Executed, Sandbox};
 pub use engine::{docker, engine_socket, inspect, try_docker};
 pub use harbor::{Harbor, Said};
 pub use line::Line;
-pub use wait::{state_within, stretched, within};
+pub use wait::{Limit, state_within, within};
