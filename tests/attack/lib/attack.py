@@ -14,7 +14,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 API = os.environ["HARBOR_TEST_URL"]
 PROXY = os.environ["HARBOR_TEST_PROXY_URL"]

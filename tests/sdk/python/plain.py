@@ -6,7 +6,8 @@ between two calls. Guarantees: arguments, results and errors pass through unchan
 
 import asyncio
 import threading
-from typing import Any, Callable, Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 # the modules whose objects have calls to await
 ASYNCHRONOUS = ("daytona._async", "daytona.handle.async", "daytona_toolbox_api_client_async.api.")

@@ -49,7 +49,7 @@ def test_every_label_must_match(daytona, batch):
 
 def test_filters_and_order(daytona, batch):
     word, made = batch
-    by_name = dict(sort=SandboxListSortField.NAME, order=SandboxListSortDirection.ASC)
+    by_name = {"sort": SandboxListSortField.NAME, "order": SandboxListSortDirection.ASC}
     assert ids(daytona, name=word.upper(), limit=2, **by_name) == [sandbox.id for sandbox in made]
     assert ids(daytona, name=word, states=[SandboxState.STARTED], **by_name) == [made[1].id, made[2].id]
     assert ids(daytona, name=word, states=[SandboxState.STOPPED]) == [made[0].id]
