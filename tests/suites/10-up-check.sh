@@ -40,7 +40,7 @@ missing Rust no cargo on PATH; needs rustup
 missing Docker engine packages docker.io iptables, then started
 missing Docker client comes with the engine
 missing default image pulled or built once an engine answers
-missing harbor built from source, about 10 minutes on two cores
+missing harbor built from source, about 6 minutes on two cores
 exit 1" "$(inside harbor/debian:bookworm '/harbor/scripts/up --check' "${no_network[@]}" | missing)"
 
 check "Debian 13, nothing there" "missing C compiler packages gcc libc6-dev
@@ -49,7 +49,7 @@ missing Rust no cargo on PATH; needs rustup
 missing Docker engine packages docker.io docker-cli iptables, then started
 missing Docker client comes with the engine
 missing default image pulled or built once an engine answers
-missing harbor built from source, about 10 minutes on two cores
+missing harbor built from source, about 6 minutes on two cores
 exit 1" "$(inside harbor/debian:trixie '/harbor/scripts/up --check' "${no_network[@]}" | missing)"
 
 check "the list takes less than two seconds" "exit 0" \
