@@ -1,7 +1,7 @@
 //! The loop: one poll over everything, then a bounded step of each that is ready.
 //!
 //! The set of descriptors is made anew for every poll from the state of things, so no registration can outlive its
-//! socket; a passed socket lives on in harbor. Each connection takes exactly [`SLOTS`] places in it.
+//! socket; a passed socket lives on in harbor. Each connection takes exactly [`SLOTS`](crate::poll_set::SLOTS) places in it.
 
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
@@ -14,26 +14,8 @@ use crate::passing::Passing;
 use crate::problem::{Context, Problem};
 use crate::streaming::Streaming;
 
-/// Places in the poll set per connection: its own socket and the one it dials or copies to.
-pub(crate) const SLOTS: usize = 2;
-
-/// What a poll saw in the places of one connection.
-pub(crate) type Seen = [PollFlags; SLOTS];
-
-/// What a connection sees that was not polled.
-pub(crate) const NOTHING: Seen = [PollFlags::empty(); SLOTS];
-
 /// Places before those of connections: the stop signal and the two listeners.
 const FIXED: usize = 3;
-
-/// Whether a connection goes on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// Keep it.
-    Stay,
-    /// Close it.
-    Gone,
-}
 
 /// Everything infra serves.
 pub(crate) struct Keeper {
@@ -63,8 +45,8 @@ impl Keeper {
             let (pairs, _) = ready[FIXED..].as_chunks();
             let (to_passing, to_streaming) = pairs.split_at(self.passing.len());
             self.passing.serve(passing, to_passing, &mut self.scratch, now);
-            if let Some(form) = &mut self.streaming {
-                form.serve(streaming, to_streaming, &mut self.scratch, now);
+            if let Some(listener) = &mut self.streaming {
+                listener.serve(streaming, to_streaming, &mut self.scratch, now);
             }
         }
     }
@@ -74,8 +56,8 @@ impl Keeper {
         let mut watched = vec![PollFd::new(&self.stop, PollFlags::IN), self.passing.watch_door()];
         watched.push(self.streaming.as_ref().map_or_else(|| self.passing.watch_nothing(), Streaming::watch_door));
         self.passing.watch(&mut watched);
-        if let Some(form) = &self.streaming {
-            form.watch(&mut watched);
+        if let Some(listener) = &self.streaming {
+            listener.watch(&mut watched);
         }
         let deadline = [self.passing.deadline(), self.streaming.as_ref().and_then(Streaming::deadline)];
         let timeout = deadline

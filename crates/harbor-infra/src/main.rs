@@ -12,6 +12,7 @@ mod install;
 mod keeper;
 mod passing;
 mod pipe;
+mod poll_set;
 mod privileges;
 mod problem;
 mod requests;

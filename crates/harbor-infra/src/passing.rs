@@ -21,7 +21,7 @@ use rustix::net::{
 
 use crate::dial::{Dial, Progress};
 use crate::door::Door;
-use crate::keeper::{Fate, NOTHING, Seen};
+use crate::poll_set::{Fate, NOTHING, Seen};
 use crate::problem::{Context, Problem};
 use crate::requests::{Answer, decide, failure, unsupported};
 

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
-use crate::keeper::{Fate, SLOTS, Seen};
+use crate::poll_set::{Fate, SLOTS, Seen};
 
 /// The most that is read at once, and so kept per direction, in bytes.
 const PORTION: usize = 16 * 1024;
@@ -30,12 +30,12 @@ pub(crate) struct Pipe {
 
 /// One direction.
 struct Flow {
-    state: State,
+    state: FlowState,
     /// The sending end is closed or broken while its last bytes still wait; until when they may.
     source_gone: Option<Instant>,
 }
 
-enum State {
+enum FlowState {
     /// Waiting for bytes of the source.
     Reading,
     /// Waiting for the sink to take these, from this index on.
@@ -47,7 +47,7 @@ enum State {
 impl Pipe {
     /// Joins the visitor's socket with `target`.
     pub(crate) fn new(target: OwnedFd) -> Self {
-        let flow = || Flow { state: State::Reading, source_gone: None };
+        let flow = || Flow { state: FlowState::Reading, source_gone: None };
         Self { target, to_target: flow(), to_client: flow() }
     }
 
@@ -80,18 +80,18 @@ impl Pipe {
             to_target.cut_off(target);
             to_client.cut_off(client);
         }
-        let ended = matches!((&to_target.state, &to_client.state), (State::Ended, State::Ended));
+        let ended = matches!((&to_target.state, &to_client.state), (FlowState::Ended, FlowState::Ended));
         if moved.is_err() || ended { Fate::Gone } else { Fate::Stay }
     }
 }
 
 impl Flow {
     fn wanted_of_source(&self) -> PollFlags {
-        if matches!(self.state, State::Reading) { PollFlags::IN } else { PollFlags::empty() }
+        if matches!(self.state, FlowState::Reading) { PollFlags::IN } else { PollFlags::empty() }
     }
 
     fn wanted_of_sink(&self) -> PollFlags {
-        if matches!(self.state, State::Writing(..)) { PollFlags::OUT } else { PollFlags::empty() }
+        if matches!(self.state, FlowState::Writing(..)) { PollFlags::OUT } else { PollFlags::empty() }
     }
 
     /// Moves one portion, if the poll says that this is possible. An error ends the stream.
@@ -104,27 +104,27 @@ impl Flow {
         now: Instant,
     ) -> Result<(), Errno> {
         match &mut self.state {
-            State::Reading if !at_source.is_empty() => self.read(source, sink, scratch),
-            State::Writing(kept, sent) if !at_sink.is_empty() => {
+            FlowState::Reading if !at_source.is_empty() => self.read(source, sink, scratch),
+            FlowState::Writing(kept, sent) if !at_sink.is_empty() => {
                 *sent += some_or_none(send(sink, &kept[*sent..], SendFlags::NOSIGNAL))?;
                 if *sent == kept.len() {
-                    *self = Self { state: State::Reading, source_gone: None };
+                    *self = Self { state: FlowState::Reading, source_gone: None };
                 }
                 Ok(())
             }
-            State::Writing(..) if at_source.intersects(BROKEN) => {
+            FlowState::Writing(..) if at_source.intersects(BROKEN) => {
                 self.source_gone.get_or_insert(now + LAST_WILL);
                 Ok(())
             }
-            State::Writing(..) if self.source_gone.is_some_and(|until| until <= now) => Err(Errno::TIMEDOUT),
-            State::Ended if at_source.contains(PollFlags::ERR) => Err(Errno::CONNRESET),
-            State::Reading | State::Writing(..) | State::Ended => Ok(()),
+            FlowState::Writing(..) if self.source_gone.is_some_and(|until| until <= now) => Err(Errno::TIMEDOUT),
+            FlowState::Ended if at_source.contains(PollFlags::ERR) => Err(Errno::CONNRESET),
+            FlowState::Reading | FlowState::Writing(..) | FlowState::Ended => Ok(()),
         }
     }
 
     /// Makes the sink's closing a reset, unless it has had everything.
     fn cut_off(&self, sink: &OwnedFd) {
-        if !matches!(self.state, State::Ended) {
+        if !matches!(self.state, FlowState::Ended) {
             let _best_effort = set_socket_linger(sink, Some(Duration::ZERO));
         }
     }
@@ -133,7 +133,7 @@ impl Flow {
         let count = match recv(source, &mut scratch[..PORTION], RecvFlags::empty()) {
             Ok((0, _)) => {
                 let _reset_is_seen_by_poll = shutdown(sink, Shutdown::Write);
-                self.state = State::Ended;
+                self.state = FlowState::Ended;
                 return Ok(());
             }
             Ok((count, _)) => count,
@@ -142,7 +142,7 @@ impl Flow {
         };
         let sent = some_or_none(send(sink, &scratch[..count], SendFlags::NOSIGNAL))?;
         if sent < count {
-            self.state = State::Writing(scratch[sent..count].to_vec(), 0);
+            self.state = FlowState::Writing(scratch[sent..count].to_vec(), 0);
         }
         Ok(())
     }

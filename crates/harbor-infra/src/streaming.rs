@@ -17,9 +17,9 @@ use rustix::net::sockopt::{set_ipv6_v6only, set_socket_keepalive, set_socket_reu
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getpeername, listen, socket_with};
 
 use crate::door::Door;
-use crate::keeper::{Fate, NOTHING, SLOTS, Seen};
+use crate::poll_set::{Fate, NOTHING, SLOTS, Seen};
 use crate::problem::{Context, Problem};
-use crate::visitor::{Origin, Visitor};
+use crate::visitor::{Entry, Origin, Visitor};
 
 /// Connections without a token yet, from outside the namespace.
 const MAX_OUTSIDE: usize = 64;
@@ -79,8 +79,8 @@ impl Streaming {
         let mut seen = seen.iter().copied();
         visitors.retain_mut(|visitor| {
             let known = visitor.is_authenticated();
-            let host = Host { token, port: *port, full: streams >= *most_streams };
-            let stays = visitor.serve(seen.next().unwrap_or(NOTHING), &host, scratch, now) == Fate::Stay;
+            let entry = Entry { token, port: *port, full: streams >= *most_streams };
+            let stays = visitor.serve(seen.next().unwrap_or(NOTHING), &entry, scratch, now) == Fate::Stay;
             streams += usize::from(stays && !known && visitor.is_authenticated());
             stays
         });
@@ -106,16 +106,6 @@ impl Streaming {
             }
         }
     }
-}
-
-/// What a visitor has to know of the place it comes to.
-pub(crate) struct Host<'a> {
-    /// What it must show.
-    pub(crate) token: &'a [u8],
-    /// Infra's own port, which it may not dial.
-    pub(crate) port: u16,
-    /// There is no room for another stream.
-    pub(crate) full: bool,
 }
 
 /// The token, without the line end that a file may have; nothing if there is no file.

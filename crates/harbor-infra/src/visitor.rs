@@ -10,10 +10,9 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use subtle::ConstantTimeEq;
 
 use crate::dial::{Dial, Progress};
-use crate::keeper::{Fate, SLOTS, Seen};
 use crate::pipe::Pipe;
+use crate::poll_set::{Fate, SLOTS, Seen};
 use crate::requests::{Answer, decide, failure, unsupported};
-use crate::streaming::Host;
 
 /// How long a connection may take for its first line.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,6 +24,16 @@ pub(crate) enum Origin {
     Inside,
     /// Elsewhere: harbor, by way of the published port.
     Outside,
+}
+
+/// What is asked of a connection, and what it may ask for.
+pub(crate) struct Entry<'a> {
+    /// The token that it must show.
+    pub(crate) token: &'a [u8],
+    /// Infra's own port, which it may not dial.
+    pub(crate) port: u16,
+    /// There is no room for another stream.
+    pub(crate) full: bool,
 }
 
 /// One connection.
@@ -83,14 +92,14 @@ impl Visitor {
     }
 
     /// One step, after a poll that saw `seen` in its places.
-    pub(crate) fn serve(&mut self, seen: Seen, host: &Host, scratch: &mut [u8], now: Instant) -> Fate {
+    pub(crate) fn serve(&mut self, seen: Seen, entry: &Entry, scratch: &mut [u8], now: Instant) -> Fate {
         let [own, second] = seen;
         match std::mem::replace(&mut self.stage, Stage::Answered) {
             Stage::Greeting { line, deadline } if own.is_empty() => {
                 self.stage = Stage::Greeting { line, deadline };
                 if now < deadline { Fate::Stay } else { Fate::Gone }
             }
-            Stage::Greeting { line, deadline } => self.listen(line, deadline, host, scratch, now),
+            Stage::Greeting { line, deadline } => self.listen(line, deadline, entry, scratch, now),
             Stage::Dialling(_) if own.intersects(PollFlags::HUP | PollFlags::ERR) => Fate::Gone,
             Stage::Dialling(dial) => self.go_on(dial.advance(second, now)),
             Stage::Piping(mut pipe) => {
@@ -103,7 +112,14 @@ impl Visitor {
     }
 
     /// Reads on until the line is whole.
-    fn listen(&mut self, mut line: Vec<u8>, deadline: Instant, host: &Host, scratch: &mut [u8], now: Instant) -> Fate {
+    fn listen(
+        &mut self,
+        mut line: Vec<u8>,
+        deadline: Instant,
+        entry: &Entry,
+        scratch: &mut [u8],
+        now: Instant,
+    ) -> Fate {
         let room = MAX_MESSAGE - line.len();
         match recv(&self.socket, &mut scratch[..room], RecvFlags::empty()) {
             Ok((0, _)) => return Fate::Gone,
@@ -112,7 +128,7 @@ impl Visitor {
             Err(_) => return Fate::Gone,
         }
         match line.iter().position(|&byte| byte == b'\n') {
-            Some(end) if end + 1 == line.len() => self.decide(&line[..end], host, now),
+            Some(end) if end + 1 == line.len() => self.decide(&line[..end], entry, now),
             Some(_) => self.reply(&unsupported("nothing may follow the first line before the answer")),
             None if line.len() == MAX_MESSAGE => self.reply(&unsupported("the message is too long")),
             None => {
@@ -122,16 +138,18 @@ impl Visitor {
         }
     }
 
-    fn decide(&mut self, line: &[u8], host: &Host, now: Instant) -> Fate {
+    fn decide(&mut self, line: &[u8], entry: &Entry, now: Instant) -> Fate {
         let Ok(Hello { token, request }) = serde_json::from_slice(line) else {
             return self.reply(&unsupported("the message was not understood"));
         };
-        if !bool::from(token.as_bytes().ct_eq(host.token)) {
+        if !bool::from(token.as_bytes().ct_eq(entry.token)) {
             return self.reply(&failure(Failure::Unauthorized, "the token is wrong".to_owned()));
         }
-        match decide(request, Some(host.port)) {
+        match decide(request, Some(entry.port)) {
             Answer::Now(reply) => self.reply(&reply),
-            Answer::Dial(_) if host.full => self.reply(&failure(Failure::Busy, "too many streams are open".to_owned())),
+            Answer::Dial(_) if entry.full => {
+                self.reply(&failure(Failure::Busy, "too many streams are open".to_owned()))
+            }
             Answer::Dial(port) => self.go_on(Dial::start(port, now)),
         }
     }
