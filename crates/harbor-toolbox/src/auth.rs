@@ -14,22 +14,25 @@ use harbor_protocol::toolbox::{CONFIGURE_PATH, Configure, Configured, PROTOCOL, 
 use http::HeaderMap;
 use subtle::ConstantTimeEq as _;
 
-use crate::context::{Context, Environment};
-use crate::error::Error;
+use crate::context::Context;
+use crate::environment::Environment;
+use crate::http::error::Error;
+use crate::http::json::{self, Json};
 use crate::info::VERSION;
-use crate::json::{self, Json};
+use crate::sessions::Sessions;
 
 /// Who may enter.
 #[derive(Clone)]
 pub(crate) struct Gate {
     token: Arc<RwLock<Option<String>>>,
     context: Context,
+    sessions: Sessions,
 }
 
 impl Gate {
     /// A gate that admits nobody until `configure` has set a token.
-    pub(crate) fn closed(context: Context) -> Self {
-        Self { token: Arc::default(), context }
+    pub(crate) fn closed(context: Context, sessions: Sessions) -> Self {
+        Self { token: Arc::default(), context, sessions }
     }
 
     fn admits(&self, presented: Option<&[u8]>) -> bool {
@@ -81,7 +84,7 @@ async fn configure(State(gate): State<Gate>, headers: HeaderMap, request: Reques
     }
     let variables: Environment = wanted.env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
     gate.context.configure(variables, wanted.home_as_work_dir);
-    gate.context.sessions().start_entrypoint(&gate.context, &wanted.entrypoint);
+    gate.sessions.start_entrypoint(&wanted.entrypoint);
     *gate.token.write().unwrap_or_else(PoisonError::into_inner) = Some(wanted.token);
     Ok(Json(Configured { protocol: PROTOCOL, version: VERSION.to_owned() }))
 }

@@ -10,7 +10,7 @@ pub use crate::sftp::fuzzing::sftp_packets;
 
 /// A JSON body, read leniently: whatever it is, there is an answer, and a strict reader's acceptance is shared.
 pub fn json_body(data: &[u8]) {
-    let lenient = crate::json::decode::<serde_json::Value>(data);
+    let lenient = crate::http::json::decode::<serde_json::Value>(data);
     if serde_json::from_slice::<serde_json::Value>(data).is_ok() {
         assert!(lenient.is_ok(), "a strict reader takes it");
     }

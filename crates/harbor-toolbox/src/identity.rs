@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use harbor_protocol::toolbox;
 
-use crate::context::Environment;
+use crate::environment::Environment;
 
 /// The user that process 1 runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
-use crate::error::Error;
-use crate::json::{self, Json};
+use crate::http::error::Error;
+use crate::http::json::{self, Json};
 
 /// Version of this toolbox.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -9,10 +9,11 @@
 //! Outside of a container (`--listen ADDRESS`, for tests) it takes over orphans as a subreaper.
 
 mod auth;
+mod cgroup;
 mod characters;
-mod client;
 mod context;
-mod error;
+mod environment;
+mod execution;
 mod files;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -21,9 +22,7 @@ mod http;
 mod identity;
 mod info;
 mod interpreter;
-mod json;
 mod lsp;
-mod params;
 mod ports;
 mod process;
 mod pty;
@@ -33,8 +32,6 @@ mod server;
 mod sessions;
 mod sftp;
 mod system;
-mod upgrade;
-mod websocket;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
@@ -52,6 +49,7 @@ use crate::auth::Gate;
 use crate::context::Context;
 use crate::identity::User;
 use crate::process::{Processes, default_shell};
+use crate::sessions::Sessions;
 
 /// Runs the program: the daemon, or what its name or arguments ask for instead.
 #[must_use]
@@ -172,10 +170,12 @@ async fn attend(listeners: Vec<TcpListener>) -> io::Result<()> {
     announce(&listeners)?;
     let listeners: Vec<_> = listeners.into_iter().map(tokio::net::TcpListener::from_std).collect::<io::Result<_>>()?;
     let context = context();
-    let application = routes::application(context.clone(), Gate::closed(context.clone()));
+    let sessions = Sessions::new(context.clone());
+    let gate = Gate::closed(context.clone(), sessions.clone());
+    let application = routes::application(&context, sessions.clone(), gate);
     let serving = async {
         server::serve(listeners, application, stopped(stop)).await;
-        context.sessions().end_entrypoint().await;
+        sessions.end_entrypoint().await;
     };
     tokio::select! {
         () = serving => {}

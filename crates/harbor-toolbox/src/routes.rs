@@ -9,24 +9,24 @@ use http::Method;
 
 use crate::auth::{self, Gate};
 use crate::context::Context;
-use crate::error::Error;
-use crate::http::{Redirector, finish, not_found, only_listed_methods, redirect_or_not_found};
-use crate::{files, git, info, interpreter, lsp, ports, process, pty, remote, sessions, sftp, system};
+use crate::http::answers::{Redirector, finish, not_found, only_listed_methods, redirect_or_not_found};
+use crate::http::error::Error;
+use crate::pty::Terminals;
+use crate::sessions::Sessions;
+use crate::{execution, files, git, info, interpreter, lsp, ports, pty, remote, sessions, sftp, system};
 
 /// Routes of the contract that are not built yet, `METHOD path` per line. It only shrinks.
 const GAPS: &str = include_str!("../gaps.txt");
 
 /// The whole application, for requests from outside.
-pub(crate) fn application(context: Context, gate: Gate) -> Router {
-    let contract = built().merge(gaps());
-    let redirector = Redirector::new(contract.clone(), context.clone());
-    let unknown = redirect_or_not_found.with_state(redirector);
+pub(crate) fn application(context: &Context, sessions: Sessions, gate: Gate) -> Router {
+    let contract = built(context, sessions).merge(gaps());
+    let unknown = redirect_or_not_found.with_state(Redirector::new(contract.clone()));
     contract
-        .merge(own())
+        .merge(own(context))
         .fallback_service(unknown)
         .method_not_allowed_fallback(async || not_found())
         .layer(from_fn(only_listed_methods))
-        .with_state(context)
         .merge(auth::routes(gate.clone()))
         .layer(from_fn_with_state(gate, auth::admit))
         .layer(DefaultBodyLimit::disable())
@@ -34,27 +34,28 @@ pub(crate) fn application(context: Context, gate: Gate) -> Router {
 }
 
 /// The routes that exist.
-fn built() -> Router<Context> {
+fn built(context: &Context, sessions: Sessions) -> Router {
     Router::new()
         .merge(info::routes())
-        .merge(process::routes())
-        .merge(sessions::routes())
-        .merge(pty::routes())
+        .merge(execution::routes())
+        .merge(sessions::routes(sessions))
+        .merge(pty::routes(Terminals::new(context.clone())))
         .merge(ports::routes())
         .merge(system::routes())
         .merge(files::routes())
         .merge(interpreter::routes())
         .merge(git::routes())
         .merge(lsp::routes())
+        .with_state(context.clone())
 }
 
 /// What is asked for by harbor itself, and no part of the contract.
-fn own() -> Router<Context> {
-    Router::new().merge(remote::routes()).merge(sftp::routes())
+fn own(context: &Context) -> Router {
+    Router::new().merge(remote::routes(context)).merge(sftp::routes(context))
 }
 
 /// The routes that answer 501.
-fn gaps() -> Router<Context> {
+fn gaps() -> Router {
     GAPS.lines().filter_map(|line| line.split_once(' ')).fold(Router::new(), |router, (method, path)| {
         let missing = move |method: Method| async move {
             Error::not_implemented(format!("{method} {path} is not built into this toolbox yet"))
@@ -76,7 +77,7 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::http::allowed_methods;
+    use crate::http::answers::allowed_methods;
     use crate::process::Processes;
 
     const CONTRACT: &str = include_str!("../../../tests/contract/toolbox-endpoints.tsv");
@@ -107,7 +108,7 @@ mod tests {
     #[tokio::test]
     async fn routes_built_and_gaps_are_the_contract() {
         let context = Context::new([].into(), "/".into(), Processes::default());
-        let router = built().with_state(context);
+        let router = built(&context, Sessions::new(context.clone()));
         let mut found = BTreeSet::new();
         for path in proxied() {
             // Every method is answered: this number is no port.

@@ -2,7 +2,7 @@
 //!
 //! `/etc/passwd` and `/etc/group` are parsed here: a static binary must not load the image's name-service modules.
 
-use crate::error::Error;
+use crate::http::error::Error;
 
 /// The user id that `user` means: a number or a name of `/etc/passwd`.
 pub(super) fn user_id(user: &str) -> Result<u32, Error> {

@@ -17,8 +17,8 @@ use super::query::Target;
 use super::stream::{self, CHUNK, Source};
 use super::{disposition, failure, media_type, open};
 use crate::context::Context;
-use crate::error::Error;
-use crate::json::Body;
+use crate::http::error::Error;
+use crate::http::json::Body;
 
 /// Content type of the answer; clients know this boundary.
 const KIND: &str = "multipart/form-data; boundary=DAYTONA-FILE-BOUNDARY";

@@ -13,8 +13,8 @@ use super::query::Target;
 use super::sink::{Incomplete, store};
 use super::{failure, paths};
 use crate::context::Context;
-use crate::error::Error;
-use crate::json::Json;
+use crate::http::error::Error;
+use crate::http::json::Json;
 
 /// Mode of missing parent directories, less the umask.
 const PARENTS: u32 = 0o755;

@@ -12,7 +12,7 @@ use super::query::{Query, Target};
 use super::stream::blocking;
 use super::{accounts, failure, paths, remove};
 use crate::context::Context;
-use crate::error::Error;
+use crate::http::error::Error;
 
 /// Makes a directory and its missing parents, all with the same mode less the umask.
 pub(super) async fn make_folder(State(context): State<Context>, query: Query) -> Result<StatusCode, Error> {

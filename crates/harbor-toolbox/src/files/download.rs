@@ -16,7 +16,7 @@ use super::query::Query;
 use super::stream::{self, blocking};
 use super::{disposition, failure, paths};
 use crate::context::Context;
-use crate::error::Error;
+use crate::http::error::Error;
 
 /// Content type of every file.
 const OCTETS: &str = "application/octet-stream";

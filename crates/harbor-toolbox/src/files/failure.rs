@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use rustix::io::Errno;
 
 use super::paths;
-use crate::error::Error;
+use crate::http::error::Error;
 
 /// 400 `INVALID_FILE_PATH`.
 pub(super) fn invalid_path(message: impl Into<String>) -> Error {

@@ -10,7 +10,7 @@ use super::query::Query;
 use super::stream::{CHUNK, Finder, Items, blocking, json_array};
 use super::walk::Walk;
 use crate::context::Context;
-use crate::error::Error;
+use crate::http::error::Error;
 
 /// The matching lines of all regular text files below a path.
 pub(super) async fn find(State(context): State<Context>, query: Query) -> Result<Response, Error> {

@@ -12,8 +12,8 @@ use super::query::{Query, Target};
 use super::stream::{Finder, Items, blocking, json_array};
 use super::walk::Walk;
 use crate::context::Context;
-use crate::error::Error;
-use crate::json::Json;
+use crate::http::error::Error;
+use crate::http::json::Json;
 
 /// What is in a directory, sorted by name; with `depth`, each directory is followed by what is in it.
 pub(super) async fn list(State(context): State<Context>, query: Query) -> Result<Response, Error> {

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode;
 
 use super::{failure, paths};
 use crate::context::Context;
-use crate::error::Error;
+use crate::http::error::Error;
 
 /// The decoded query of a request; of a repeated parameter the first counts.
 #[derive(Debug, Default)]

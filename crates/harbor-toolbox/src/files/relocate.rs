@@ -21,8 +21,8 @@ use super::query::{Query, Target};
 use super::stream::blocking;
 use super::{failure, paths, remove};
 use crate::context::Context;
-use crate::error::Error;
-use crate::json::Json;
+use crate::http::error::Error;
+use crate::http::json::Json;
 
 /// Renames or moves a file or directory to a path that does not exist yet.
 pub(super) async fn relocate(State(context): State<Context>, query: Query) -> Result<Response, Error> {

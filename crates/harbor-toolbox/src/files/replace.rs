@@ -20,8 +20,8 @@ use super::spool::Spool;
 use super::stream::{CHUNK, blocking};
 use super::{failure, open};
 use crate::context::Context;
-use crate::error::Error;
-use crate::json::{Body, Json};
+use crate::http::error::Error;
+use crate::http::json::{Body, Json};
 
 /// The request.
 #[derive(Deserialize)]

@@ -9,7 +9,7 @@ use super::query::Query;
 use super::stream::{Finder, Items, blocking, json_array};
 use super::walk::Walk;
 use crate::context::Context;
-use crate::error::Error;
+use crate::http::error::Error;
 
 /// Paths of the files and directories whose names match.
 pub(super) async fn search(State(context): State<Context>, query: Query) -> Result<Response, Error> {

@@ -17,7 +17,7 @@ use http::{HeaderValue, header};
 use serde::Serialize;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::error::Error;
+use crate::http::error::Error;
 
 /// How much one step reads or writes at most, in bytes.
 pub(super) const CHUNK: usize = 256 * 1024;

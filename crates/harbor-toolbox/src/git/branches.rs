@@ -4,11 +4,10 @@ use axum::extract::{Query, Request, State};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::Place;
-use super::request::{Repository, body, check_name, require};
+use super::request::{Repository, RepositoryPath, body, check_name, require};
 use crate::context::Context;
-use crate::error::Error;
-use crate::json::Json;
+use crate::http::error::Error;
+use crate::http::json::Json;
 
 #[derive(Serialize)]
 pub(super) struct Branches {
@@ -16,9 +15,12 @@ pub(super) struct Branches {
     current: String,
 }
 
-pub(super) async fn list(State(context): State<Context>, Query(place): Query<Place>) -> Result<Json<Branches>, Error> {
+pub(super) async fn list(
+    State(context): State<Context>,
+    Query(wanted): Query<RepositoryPath>,
+) -> Result<Json<Branches>, Error> {
     const LOCAL: &str = "refs/heads/";
-    let repository = Repository::open(&context, place.path()?)?;
+    let repository = Repository::open(&context, wanted.path()?)?;
     let printed = repository.git().run(&["for-each-ref", "--format=%(refname)", LOCAL]).await?;
     let names = String::from_utf8_lossy(&printed.output).into_owned();
     let branches = names.lines().filter_map(|name| name.strip_prefix(LOCAL)).map(str::to_owned).collect();

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::failure;
 use super::request::{Repository, body, check_name, groups, require};
 use crate::context::Context;
-use crate::error::Error;
-use crate::json::Json;
+use crate::http::error::Error;
+use crate::http::json::Json;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]

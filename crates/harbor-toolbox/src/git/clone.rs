@@ -18,7 +18,7 @@ use super::request::{body, check_name, is_repository, require};
 use super::run::Git;
 use super::source::{Source, credentials_for};
 use crate::context::Context;
-use crate::error::Error;
+use crate::http::error::Error;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -51,17 +51,17 @@ pub(super) async fn clone(State(context): State<Context>, request: Request) -> R
 
 async fn perform(context: &Context, wanted: Clone) -> Result<StatusCode, Error> {
     let target = context.resolve(&wanted.path);
-    let place = Place::prepare(&target).map_err(|error| match error.kind() {
+    let destination = Destination::prepare(&target).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => Error::conflict(format!("repository already exists: {}", wanted.path)),
         io::ErrorKind::PermissionDenied => cannot_make(&target, &error, Error::forbidden),
         _ => cannot_make(&target, &error, Error::bad_request),
     })?;
-    if let Err(error) = fetch(context, &wanted, &place).await {
-        place.clean_up().await;
+    if let Err(error) = fetch(context, &wanted, &destination).await {
+        destination.clean_up().await;
         return Err(error);
     }
-    if place.is_beside() {
-        adopt(context, &place).await?;
+    if destination.is_beside() {
+        adopt(context, &destination).await?;
     }
     match &wanted.commit_id {
         Some(commit) => check_out_commit(context, &wanted, &target, commit).await,
@@ -74,7 +74,7 @@ fn cannot_make(target: &Path, error: &io::Error, class: fn(String) -> Error) -> 
 }
 
 /// Where a clone goes.
-struct Place {
+struct Destination {
     /// What the caller named.
     target: PathBuf,
     /// Where git clones to: the same, or a directory in it when files are there already.
@@ -83,7 +83,7 @@ struct Place {
     made: Vec<PathBuf>,
 }
 
-impl Place {
+impl Destination {
     /// Makes the parents of `target`. A repository there is `AlreadyExists`.
     fn prepare(target: &Path) -> io::Result<Self> {
         if is_repository(target) {
@@ -102,7 +102,7 @@ impl Place {
         self.clone != self.target
     }
 
-    /// Removes what git left and what [`Place::prepare`] made. What cannot be removed stays.
+    /// Removes what git left and what [`Destination::prepare`] made. What cannot be removed stays.
     async fn clean_up(self) {
         let removing = spawn_blocking(move || {
             if self.is_beside() {
@@ -121,17 +121,17 @@ impl Place {
     }
 }
 
-/// Clones to the place. What the remote lacks is an error, though git does not always think so.
-async fn fetch(context: &Context, wanted: &Clone, place: &Place) -> Result<(), Error> {
+/// Clones to the destination. What the remote lacks is an error, though git does not always think so.
+async fn fetch(context: &Context, wanted: &Clone, destination: &Destination) -> Result<(), Error> {
     let source = Source::parse(&wanted.url, &context.work_dir());
-    let git = Git::new(context, &place.target);
+    let git = Git::new(context, &destination.target);
     // Settings of the sandbox may send git to another address than the one given.
     let address = git.run(&["ls-remote", "--get-url", "--", &source.address]).await?.line();
     let credentials = credentials(wanted, source.login, &address)?;
     let git = with_tls(git.remote(credentials.as_ref()), wanted);
-    let (depth, to) = (wanted.depth.unwrap_or(0).to_string(), place.clone.to_string_lossy());
+    let (depth, to) = (wanted.depth.unwrap_or(0).to_string(), destination.clone.to_string_lossy());
     let mut arguments = vec!["clone", "--quiet", "--single-branch", "--no-local", "--origin", "origin"];
-    if place.is_beside() {
+    if destination.is_beside() {
         arguments.push("--no-checkout");
     }
     if let Some(branch) = &wanted.branch {
@@ -142,7 +142,7 @@ async fn fetch(context: &Context, wanted: &Clone, place: &Place) -> Result<(), E
     }
     arguments.extend(["--", &source.address, &to]);
     git.run(&arguments).await?;
-    let made = Git::new(context, &place.clone);
+    let made = Git::new(context, &destination.clone);
     if !made.test(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await? {
         return Err(Error::not_found("the remote repository is empty").with_code("GIT_REPO_NOT_FOUND"));
     }
@@ -176,11 +176,11 @@ fn with_tls<'a>(git: Git<'a>, wanted: &Clone) -> Git<'a> {
 }
 
 /// Moves a clone without files into the directory around it and writes the files that are not there.
-async fn adopt(context: &Context, place: &Place) -> Result<(), Error> {
-    let moved = std::fs::rename(place.clone.join(".git"), place.target.join(".git"))
-        .and_then(|()| std::fs::remove_dir(&place.clone));
-    moved.map_err(|error| Error::internal(format!("cannot clone to {}: {error}", place.target.display())))?;
-    let git = Git::new(context, &place.target);
+async fn adopt(context: &Context, destination: &Destination) -> Result<(), Error> {
+    let moved = std::fs::rename(destination.clone.join(".git"), destination.target.join(".git"))
+        .and_then(|()| std::fs::remove_dir(&destination.clone));
+    moved.map_err(|error| Error::internal(format!("cannot clone to {}: {error}", destination.target.display())))?;
+    let git = Git::new(context, &destination.target);
     git.run(&["reset", "--quiet"]).await?;
     // It counts files that are there as failures, but writes all others.
     git.attempt(&["checkout-index", "--all", "--index", "--quiet"], b"").await?;

@@ -5,7 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use crate::context::Environment;
+use crate::environment::Environment;
 use crate::process::command;
 
 /// File name of the git that comes with this program.

@@ -1,7 +1,7 @@
 //! What git's messages mean to a caller (contract, toolbox §2.3 and §12.1).
 
 use super::credentials::Credentials;
-use crate::error::Error;
+use crate::http::error::Error;
 
 /// Most bytes of a message to the caller.
 const LONGEST: usize = 2000;

@@ -3,11 +3,10 @@
 use axum::extract::{Query, State};
 use serde::Serialize;
 
-use super::Place;
-use super::request::Repository;
+use super::request::{Repository, RepositoryPath};
 use crate::context::Context;
-use crate::error::Error;
-use crate::json::Json;
+use crate::http::error::Error;
+use crate::http::json::Json;
 
 /// Hash, author, address, time and message of a commit, each closed by NUL; `git log -z` adds one more.
 const FORMAT: &str = "--format=tformat:%H%x00%an%x00%ae%x00%aI%x00%B";
@@ -23,9 +22,9 @@ pub(super) struct Commit {
 
 pub(super) async fn history(
     State(context): State<Context>,
-    Query(place): Query<Place>,
+    Query(wanted): Query<RepositoryPath>,
 ) -> Result<Json<Vec<Commit>>, Error> {
-    let repository = Repository::open(&context, place.path()?)?;
+    let repository = Repository::open(&context, wanted.path()?)?;
     let options = ["log", "-z", "--encoding=UTF-8", "--no-show-signature", "--no-color", "--no-notes", FORMAT];
     let printed = repository.git().run(&options).await?;
     Ok(Json(parse(&printed.output)))

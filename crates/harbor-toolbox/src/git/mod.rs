@@ -19,10 +19,8 @@ mod sync;
 
 use axum::Router;
 use axum::routing::{get, post};
-use serde::Deserialize;
 
 use crate::context::Context;
-use crate::error::Error;
 pub(crate) use credentials::answer_git;
 
 /// The routes of this module.
@@ -44,17 +42,4 @@ pub(crate) fn routes() -> Router<Context> {
         .route("/git/config", get(settings::config).post(settings::set_config))
         .route("/git/config/user", post(settings::set_user))
         .route("/git/credentials", post(settings::store_login))
-}
-
-/// The query of the routes that read a repository.
-#[derive(Deserialize)]
-struct Place {
-    #[serde(default)]
-    path: String,
-}
-
-impl Place {
-    fn path(&self) -> Result<&str, Error> {
-        if self.path.is_empty() { Err(Error::bad_request("path is required")) } else { Ok(&self.path) }
-    }
 }

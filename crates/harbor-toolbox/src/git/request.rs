@@ -3,12 +3,27 @@
 use std::path::{Path, PathBuf};
 
 use axum::extract::Request;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::run::Git;
 use crate::context::Context;
-use crate::error::Error;
-use crate::json;
+use crate::http::error::Error;
+use crate::http::json;
+
+/// The query of the routes that read a repository: its path.
+#[derive(Deserialize)]
+pub(super) struct RepositoryPath {
+    #[serde(default)]
+    path: String,
+}
+
+impl RepositoryPath {
+    /// The path given; 400 without one.
+    pub(super) fn path(&self) -> Result<&str, Error> {
+        if self.path.is_empty() { Err(Error::bad_request("path is required")) } else { Ok(&self.path) }
+    }
+}
 
 /// Most bytes of paths handed to one command line.
 const LINE: usize = 64 << 10;

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::credentials::Credentials;
 use super::{engine, failure};
 use crate::context::Context;
-use crate::error::Error;
+use crate::http::error::Error;
 use crate::process::Child;
 use crate::process::command::{self, Variables};
 

@@ -4,13 +4,12 @@ use axum::extract::{Query, Request, State};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::Place;
 use super::failure;
-use super::request::{Repository, body, check_name, require};
+use super::request::{Repository, RepositoryPath, body, check_name, require};
 use super::run::Git;
 use crate::context::Context;
-use crate::error::Error;
-use crate::json::Json;
+use crate::http::error::Error;
+use crate::http::json::Json;
 
 #[derive(Serialize)]
 pub(super) struct Remotes {
@@ -25,9 +24,9 @@ struct Remote {
 
 pub(super) async fn remotes(
     State(context): State<Context>,
-    Query(place): Query<Place>,
+    Query(wanted): Query<RepositoryPath>,
 ) -> Result<Json<Remotes>, Error> {
-    let repository = Repository::open(&context, place.path()?)?;
+    let repository = Repository::open(&context, wanted.path()?)?;
     let printed = repository.git().attempt(&["config", "-z", "--get-regexp", r"^remote\..*\.url$"], b"").await?;
     // Nothing found is a failure without a message.
     if !printed.succeeded() && !printed.messages.trim().is_empty() {

@@ -3,11 +3,10 @@
 use axum::extract::{Query, State};
 use serde::Serialize;
 
-use super::Place;
-use super::request::Repository;
+use super::request::{Repository, RepositoryPath};
 use crate::context::Context;
-use crate::error::Error;
-use crate::json::Json;
+use crate::http::error::Error;
+use crate::http::json::Json;
 
 /// The state of a repository.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -34,8 +33,11 @@ struct FileStatus {
 
 const UNTRACKED: &str = "Untracked";
 
-pub(super) async fn status(State(context): State<Context>, Query(place): Query<Place>) -> Result<Json<Status>, Error> {
-    let repository = Repository::open(&context, place.path()?)?;
+pub(super) async fn status(
+    State(context): State<Context>,
+    Query(wanted): Query<RepositoryPath>,
+) -> Result<Json<Status>, Error> {
+    let repository = Repository::open(&context, wanted.path()?)?;
     let options = ["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames"];
     let printed = repository.git().run(&options).await?;
     Ok(Json(parse(&printed.output)))

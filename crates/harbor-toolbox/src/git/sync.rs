@@ -8,7 +8,7 @@ use super::clone::login_for;
 use super::credentials::Credentials;
 use super::request::{Repository, body, check_name, require};
 use crate::context::Context;
-use crate::error::Error;
+use crate::http::error::Error;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::output::Text;
 use super::worker::{Ending, Worker};
 use crate::context::Context;
-use crate::error::{Error, timestamp};
+use crate::http::error::{Error, timestamp};
 
 /// Id of the context that is used when a client names none.
 pub(super) const DEFAULT: &str = "default";

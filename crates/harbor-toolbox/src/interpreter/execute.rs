@@ -17,9 +17,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::contexts::{End, Interpreters, Job, Progress};
 use super::output::Chunk;
 use super::worker::Ending;
-use crate::client::version_token;
 use crate::context::Context;
-use crate::json;
+use crate::http::client::version_token;
+use crate::http::json;
 use crate::process::command::Variables;
 
 /// Longest wait for the first message, and for a client to take a message or to answer a close.

@@ -17,9 +17,9 @@ use axum::{Extension, Router};
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
-use crate::error::Error;
-use crate::json::{Body, Json};
-use crate::params::Params;
+use crate::http::error::Error;
+use crate::http::json::{Body, Json};
+use crate::http::params::Params;
 use contexts::{DEFAULT, Description, Interpreters};
 
 /// The routes of this module.

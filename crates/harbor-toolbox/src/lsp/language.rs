@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::error::Error;
+use crate::http::error::Error;
 
 /// A language with a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

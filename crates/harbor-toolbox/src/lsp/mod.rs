@@ -28,8 +28,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
 use crate::context::Context;
-use crate::error::Error;
-use crate::json::{Body, Json};
+use crate::http::error::Error;
+use crate::http::json::{Body, Json};
 use dialogue::Failure;
 use language::Language;
 use project::{path_of, read, sources, uri_of};

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::dialogue::{Dialogue, Failure, Order};
 use super::language::Language;
 use crate::context::Context;
-use crate::error::Error;
+use crate::http::error::Error;
 use crate::process::Child;
 use crate::process::command::{self, Variables};
 

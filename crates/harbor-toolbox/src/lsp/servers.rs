@@ -13,7 +13,7 @@ use super::language::Language;
 use super::project::{tidy, uri_of};
 use super::server::Server;
 use crate::context::Context;
-use crate::error::Error;
+use crate::http::error::Error;
 
 /// Most servers at a time; each is a process that may take hundreds of megabytes.
 const SERVERS: usize = 8;

@@ -14,9 +14,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::context::Context;
-use crate::error::Error;
-use crate::json::Json;
-use crate::params::Params;
+use crate::http::error::Error;
+use crate::http::json::Json;
+use crate::http::params::Params;
 
 /// Ports that may be asked after.
 const ASKABLE: std::ops::RangeInclusive<u16> = 3000..=9999;

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::context::Context;
-use crate::error::Error;
+use crate::http::error::Error;
 
 /// How long a server on this machine may take to accept.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::context::Environment;
-use crate::error::Error;
+use crate::environment::Environment;
+use crate::http::error::Error;
 
 /// Variables of one request; a value of `null` is the empty text.
 pub(crate) type Variables = BTreeMap<String, Option<String>>;

@@ -13,6 +13,8 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
+use super::budget::OutputBudget;
+
 /// The exit code of a child killed by a signal.
 pub(crate) const KILLED: i32 = -1;
 
@@ -30,6 +32,7 @@ static START_IN_DIRECTORY: unsafe extern "C" fn(
 pub(crate) struct Processes {
     table: Arc<Mutex<Table>>,
     chores: TaskTracker,
+    output: OutputBudget,
 }
 
 #[derive(Default)]
@@ -83,6 +86,11 @@ impl Processes {
     /// Background work that outlives the request that caused it, such as reading a background job's output.
     pub(crate) fn chores(&self) -> &TaskTracker {
         &self.chores
+    }
+
+    /// What all outputs that are kept may take of the memory.
+    pub(crate) fn output_budget(&self) -> &OutputBudget {
+        &self.output
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

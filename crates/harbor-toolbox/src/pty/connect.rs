@@ -19,10 +19,10 @@ use super::handshake::Offered;
 use super::manage::Create;
 use super::output::{From, Next, Reader};
 use super::session::{Life, Session};
-use crate::context::Context;
-use crate::error::Error;
-use crate::params::Params;
-use crate::websocket::{self, Sink, Stream};
+use super::terminals::Terminals;
+use crate::http::error::Error;
+use crate::http::params::Params;
+use crate::http::websocket::{self, Sink, Stream};
 
 /// Most bytes of one input.
 const LARGEST_INPUT: usize = 64 << 10;
@@ -60,7 +60,7 @@ pub(super) struct Replay {
 }
 
 pub(super) async fn connect(
-    State(context): State<Context>,
+    State(terminals): State<Terminals>,
     Params(id): Params<String>,
     Query(Replay { replay }): Query<Replay>,
     headers: HeaderMap,
@@ -70,18 +70,18 @@ pub(super) async fn connect(
     let offered = Offered::of(&headers);
     let upgrade = offered.select(upgrade);
     let replay = replay.as_deref() == Some("1");
-    match attach(&context, &id, replay) {
+    match attach(&terminals, &id, replay) {
         Ok((session, reader)) => open(upgrade, session, reader, &offered),
         // Clients learn the reason from a frame, and the connection ends without a close.
         Err(error) => upgrade.on_upgrade(move |socket| refuse(socket, error.to_string())),
     }
 }
 
-fn attach(context: &Context, id: &str, replay: bool) -> Result<(Arc<Session>, Reader), Error> {
-    let session = context.terminals().find(id);
+fn attach(terminals: &Terminals, id: &str, replay: bool) -> Result<(Arc<Session>, Reader), Error> {
+    let session = terminals.find(id);
     let session = session.ok_or_else(|| Error::not_found(format!("PTY session {id} not found")))?;
     // Who starts the shell sees all it writes.
-    let started = session.start(context)?;
+    let started = terminals.start(&session)?;
     let reader = session.output.attach(if started || replay { From::Held } else { From::Now });
     Ok((session, reader))
 }
@@ -98,7 +98,7 @@ pub(super) struct CreateConnect {
 }
 
 pub(super) async fn create_connect(
-    State(context): State<Context>,
+    State(terminals): State<Terminals>,
     query: Result<Query<CreateConnect>, axum::extract::rejection::QueryRejection>,
     headers: HeaderMap,
     upgrade: Upgrade,
@@ -107,7 +107,7 @@ pub(super) async fn create_connect(
     let offered = Offered::of(&headers);
     let Query(CreateConnect { id, cols, rows, cwd }) = query.map_err(|error| Error::bad_request(error.body_text()))?;
     let create = Create { id, cwd, envs: offered.environment()?, cols, rows, lazy_start: false };
-    let session = context.terminals().create(&context, create.specify(&context)?)?;
+    let session = terminals.create(create.specify(&terminals.context)?)?;
     let reader = session.output.attach(From::Held);
     Ok(open(offered.select(upgrade), session, reader, &offered))
 }

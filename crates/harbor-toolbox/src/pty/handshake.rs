@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, header};
 
-use crate::client::version_token;
-use crate::error::Error;
+use crate::http::client::version_token;
+use crate::http::error::Error;
 
 /// Offered by clients that want to be told the exit code in a frame of its own.
 const EXIT_CONTROL: &str = "X-Daytona-Pty-Exit-Control";

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::session::{Description, Specification, unavailable};
 use super::terminal::Size;
+use super::terminals::Terminals;
 use crate::context::Context;
-use crate::error::Error;
-use crate::json::{Body, Json};
-use crate::params::Params;
+use crate::http::error::Error;
+use crate::http::json::{Body, Json};
+use crate::http::params::Params;
 
 /// Most columns and rows.
 const LARGEST: u16 = 1000;
@@ -74,8 +75,8 @@ struct Created {
     session_id: String,
 }
 
-pub(super) async fn create(State(context): State<Context>, Body(body): Body<Create>) -> Result<Response, Error> {
-    let session = context.terminals().create(&context, body.specify(&context)?)?;
+pub(super) async fn create(State(terminals): State<Terminals>, Body(body): Body<Create>) -> Result<Response, Error> {
+    let session = terminals.create(body.specify(&terminals.context)?)?;
     Ok((StatusCode::CREATED, Json(Created { session_id: session.id().to_owned() })).into_response())
 }
 
@@ -84,16 +85,15 @@ pub(super) struct List {
     sessions: Vec<Description>,
 }
 
-pub(super) async fn list(State(context): State<Context>) -> Json<List> {
-    let sessions: Vec<_> = context.terminals().sessions().values().cloned().collect();
-    Json(List { sessions: sessions.iter().map(|session| session.describe()).collect() })
+pub(super) async fn list(State(terminals): State<Terminals>) -> Json<List> {
+    Json(List { sessions: terminals.list().iter().map(|session| session.describe()).collect() })
 }
 
 pub(super) async fn describe(
-    State(context): State<Context>,
+    State(terminals): State<Terminals>,
     Params(id): Params<String>,
 ) -> Result<Json<Description>, Error> {
-    Ok(Json(context.terminals().find(&id).ok_or_else(unknown)?.describe()))
+    Ok(Json(terminals.find(&id).ok_or_else(unknown)?.describe()))
 }
 
 fn unknown() -> Error {
@@ -107,12 +107,12 @@ pub(super) struct Resize {
 }
 
 pub(super) async fn resize(
-    State(context): State<Context>,
+    State(terminals): State<Terminals>,
     Params(id): Params<String>,
     Body(Resize { cols, rows }): Body<Resize>,
 ) -> Result<Json<Description>, Error> {
     let size = sized(cols, rows)?;
-    let session = context.terminals().find(&id).ok_or_else(|| unavailable(&id))?;
+    let session = terminals.find(&id).ok_or_else(|| unavailable(&id))?;
     session.resize(size)?;
     Ok(Json(session.describe()))
 }
@@ -122,16 +122,17 @@ pub(super) struct Deleted {
     message: &'static str,
 }
 
-pub(super) async fn delete(State(context): State<Context>, Params(id): Params<String>) -> Result<Json<Deleted>, Error> {
-    let session = context.terminals().find(&id).ok_or_else(unknown)?;
+pub(super) async fn delete(
+    State(terminals): State<Terminals>,
+    Params(id): Params<String>,
+) -> Result<Json<Deleted>, Error> {
+    let session = terminals.find(&id).ok_or_else(unknown)?;
     // It goes on when the client does not wait.
-    let deletion = context.processes().chores().spawn({
-        let context = context.clone();
-        async move {
-            let killed = session.kill().await;
-            context.terminals().remove(&session);
-            killed
-        }
+    let chores = terminals.context.processes().chores().clone();
+    let deletion = chores.spawn(async move {
+        let killed = session.kill().await;
+        terminals.remove(&session);
+        killed
     });
     match deletion.await {
         Ok(true) => Ok(Json(Deleted { message: "PTY session deleted" })),

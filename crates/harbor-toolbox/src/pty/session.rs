@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use super::output::Output;
 use super::terminal::{Size, Terminal};
 use crate::context::Context;
-use crate::error::{Error, timestamp};
+use crate::http::error::{Error, timestamp};
 use crate::process::command::{self, Variables};
 use crate::process::{Child, Tree, default_shell};
 
@@ -46,7 +46,6 @@ pub(super) struct Session {
     life: watch::Sender<Life>,
     /// Held while the shell is being started, so that this happens once.
     stage: Mutex<Stage>,
-    context: Context,
 }
 
 /// How far a terminal is, for those who wait for its end.
@@ -80,7 +79,7 @@ pub(super) struct Description {
 
 impl Session {
     /// A terminal without a shell yet.
-    pub(super) fn new(context: &Context, mut specification: Specification) -> Self {
+    pub(super) fn new(mut specification: Specification) -> Self {
         specification.envs.entry("TERM".to_owned()).or_insert_with(|| "xterm-256color".to_owned());
         let size = Mutex::new(specification.size);
         let (input, inputs) = mpsc::channel(INPUTS);
@@ -92,7 +91,6 @@ impl Session {
             input,
             life: watch::Sender::default(),
             stage: Mutex::new(Stage::Waiting(inputs)),
-            context: context.clone(),
         }
     }
 
@@ -100,23 +98,27 @@ impl Session {
         &self.specification.id
     }
 
-    /// Starts the shell, unless it has been. True: this call did.
+    /// Starts the shell, unless it has been: what is returned then reads and writes the terminal until the shell ends,
+    /// and tells its exit code.
     ///
     /// Errors: 500 when it cannot be started (it may be tried again), 410 when it has ended.
-    pub(super) fn start(self: &Arc<Self>, context: &Context) -> Result<bool, Error> {
+    pub(super) fn start(
+        self: &Arc<Self>,
+        context: &Context,
+    ) -> Result<Option<impl Future<Output = i32> + Send + use<>>, Error> {
         let mut stage = self.stage();
         match *stage {
             Stage::Waiting(_) => {}
-            Stage::Running { .. } => return Ok(false),
+            Stage::Running { .. } => return Ok(None),
             Stage::Over => return Err(unavailable(self.id())),
         }
         let (terminal, child) = self.launch(context)?;
         let (shell, terminal) = (child.group().pid(), Arc::new(terminal));
         let running = Stage::Running { shell, terminal: Arc::clone(&terminal) };
-        if let Stage::Waiting(inputs) = std::mem::replace(&mut *stage, running) {
-            context.processes().chores().spawn(Arc::clone(self).attend(terminal, child, inputs));
+        match std::mem::replace(&mut *stage, running) {
+            Stage::Waiting(inputs) => Ok(Some(Arc::clone(self).attend(terminal, child, inputs))),
+            Stage::Running { .. } | Stage::Over => Ok(None),
         }
-        Ok(true)
     }
 
     fn launch(&self, context: &Context) -> Result<(Terminal, Child), Error> {
@@ -134,7 +136,7 @@ impl Session {
     }
 
     /// Reads the terminal and writes to it until the shell ends.
-    async fn attend(self: Arc<Self>, terminal: Arc<Terminal>, mut child: Child, inputs: mpsc::Receiver<Bytes>) {
+    async fn attend(self: Arc<Self>, terminal: Arc<Terminal>, mut child: Child, inputs: mpsc::Receiver<Bytes>) -> i32 {
         let mut buffer = vec![0; READ];
         let code = tokio::select! {
             biased;
@@ -146,8 +148,11 @@ impl Session {
             self.output.push(&buffer[..length]);
             tail += length;
         }
-        // Who learns of the end finds the id free.
-        self.context.terminals().remove(&self);
+        code
+    }
+
+    /// The shell has ended with this code, and all of its output is in.
+    pub(super) fn end(&self, code: i32) {
         *self.stage() = Stage::Over;
         self.life.send_replace(Life::Ended(code));
     }

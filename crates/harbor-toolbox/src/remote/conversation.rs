@@ -11,8 +11,8 @@ use tokio::time::{sleep, timeout};
 use super::ends::Started;
 use super::program;
 use crate::context::Context;
+use crate::http::upgrade::Stream;
 use crate::process::Child;
-use crate::upgrade::Stream;
 
 /// How long harbor may take to say what is to be run.
 const INTRODUCTION: Duration = Duration::from_secs(30);

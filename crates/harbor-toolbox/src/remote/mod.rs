@@ -14,14 +14,16 @@ use axum::Router;
 use harbor_protocol::remote::{PROGRAM_PATH, PROGRAM_UPGRADE};
 
 use crate::context::Context;
-use crate::upgrade;
+use crate::http::upgrade;
 
 /// Most programs at a time.
 const PROGRAMS: usize = 256;
 
 /// The route of this module, harbor's own.
-pub(crate) fn routes() -> Router<Context> {
-    upgrade::route(PROGRAM_PATH, PROGRAM_UPGRADE, PROGRAMS, "programs", async |context, stream| {
-        conversation::hold(&context, stream).await;
+pub(crate) fn routes(context: &Context) -> Router {
+    let (chores, context) = (context.processes().chores().clone(), context.clone());
+    upgrade::route(PROGRAM_PATH, PROGRAM_UPGRADE, PROGRAMS, "programs", &chores, move |stream| {
+        let context = context.clone();
+        async move { conversation::hold(&context, stream).await }
     })
 }

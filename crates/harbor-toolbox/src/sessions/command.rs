@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::demux::Stream;
 use super::log::Log;
 use super::shelf::Shelf;
-use crate::error::Error;
+use crate::http::error::Error;
 
 /// Longest wait for a command to read what it is sent.
 const INPUT_PATIENCE: Duration = Duration::from_mins(1);

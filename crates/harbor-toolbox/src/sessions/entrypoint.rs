@@ -7,7 +7,6 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
 use tokio::net::unix::pipe::Receiver;
@@ -17,14 +16,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::command::Description;
 use super::demux::Stream;
+use super::directory::make_directory;
 use super::log::Log;
-use super::manage::Shown;
-use super::{ENTRYPOINT, make_directory};
+use super::shelf::Shelf;
 use crate::context::Context;
-use crate::error::Error;
-use crate::json::Json;
+use crate::http::error::Error;
 use crate::process::command::{self, Variables};
 use crate::process::{Child, Group, quote};
+
+/// Id of the session.
+pub(super) const SESSION: &str = "entrypoint";
 
 /// Id of the session's only command.
 pub(super) const COMMAND: &str = "entrypoint_command";
@@ -52,9 +53,9 @@ pub(super) struct Entrypoint {
 
 impl Entrypoint {
     /// Starts it. One that cannot be started has ended with 127 and says why in its log.
-    pub(super) fn start(context: &Context, arguments: &[String]) -> Self {
+    pub(super) fn start(context: &Context, shelf: &Shelf, arguments: &[String]) -> Self {
         let line = arguments.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
-        let log = create_log(context).ok().map(Arc::new);
+        let log = create_log(context, shelf).ok().map(Arc::new);
         let (exit, _) = watch::channel(None);
         let group = match launch(context, arguments) {
             Ok(launched) => {
@@ -88,11 +89,22 @@ impl Entrypoint {
             group.signal(Signal::KILL);
         }
     }
+
+    /// What it has written; 404 where no directory for that can be written to.
+    pub(super) fn log(&self) -> Result<&Arc<Log>, Error> {
+        let log = self.log.as_ref();
+        log.ok_or_else(|| Error::not_found("the entrypoint has no log: no directory for it can be written to"))
+    }
+
+    /// What clients are told of its command.
+    pub(super) fn describe(&self) -> Description {
+        Description { id: COMMAND.to_owned(), command: self.line.clone(), exit_code: *self.exit.borrow() }
+    }
 }
 
-fn create_log(context: &Context) -> io::Result<Log> {
-    let directory = make_directory(context, &format!("{ENTRYPOINT}/{COMMAND}"))?;
-    Log::create(directory.join(LOG), context.sessions().shelf.clone())
+fn create_log(context: &Context, shelf: &Shelf) -> io::Result<Log> {
+    let directory = make_directory(context, &format!("{SESSION}/{COMMAND}"))?;
+    Log::create(directory.join(LOG), shelf.clone())
 }
 
 /// A started entrypoint and our ends of its streams.
@@ -149,28 +161,4 @@ async fn attend(launched: Launched, log: Option<Arc<Log>>, exit: watch::Sender<O
 async fn discard(mut from: Receiver) {
     // Without a place for the log nothing is kept; a failing read ends it like the end of the stream.
     let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
-}
-
-fn find(context: &Context) -> Result<&Entrypoint, Error> {
-    let entrypoint = context.sessions().entrypoint.get();
-    entrypoint.ok_or_else(|| Error::not_found("session not found").with_code("PROCESS_NOT_FOUND"))
-}
-
-/// The log of the snapshot's entrypoint.
-pub(super) fn log(context: &Context) -> Result<&Arc<Log>, Error> {
-    let log = find(context)?.log.as_ref();
-    log.ok_or_else(|| Error::not_found("the entrypoint has no log: no directory for it can be written to"))
-}
-
-pub(super) async fn session(State(context): State<Context>) -> Result<Json<Shown>, Error> {
-    let commands = vec![describe(find(&context)?)];
-    Ok(Json(Shown { session_id: ENTRYPOINT.to_owned(), commands }))
-}
-
-pub(super) async fn command(State(context): State<Context>) -> Result<Json<Description>, Error> {
-    Ok(Json(describe(find(&context)?)))
-}
-
-fn describe(entrypoint: &Entrypoint) -> Description {
-    Description { id: COMMAND.to_owned(), command: entrypoint.line.clone(), exit_code: *entrypoint.exit.borrow() }
 }

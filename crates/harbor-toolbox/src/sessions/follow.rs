@@ -1,7 +1,7 @@
 //! A log while it is written: over a WebSocket (contract, toolbox §8.8), or as a plain answer (§1.4).
 //!
 //! Guarantees: a follower gets everything from the beginning, in frames that end at a line's end; its pings are
-//! answered while it is sent to; one that stops reading is given up after [`PATIENCE`](crate::websocket::PATIENCE)
+//! answered while it is sent to; one that stops reading is given up after [`PATIENCE`](crate::http::websocket::PATIENCE)
 //! and holds up nobody.
 
 use std::io;
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::demux::{Demux, Part};
 use super::log::{Log, State};
-use crate::websocket::{self, Sink};
+use crate::http::websocket::{self, Sink};
 
 /// A follower is told of the end once nothing has come for this long after it, if a background job may still write.
 const QUIET: Duration = Duration::from_secs(1);

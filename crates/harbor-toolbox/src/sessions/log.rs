@@ -7,14 +7,14 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::fs::{FallocateFlags, fallocate};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::watch;
 
 use super::demux::{Stream, mark, piece};
-use super::shelf::Shelf;
+use super::shelf::{Forget, Shelf};
 
 /// Most bytes that one log keeps, markers included.
 const LIMIT: u64 = 64 << 20;
@@ -129,17 +129,8 @@ impl Log {
     pub(super) fn close(self: &Arc<Self>) {
         self.writer().file = None;
         self.state.send_modify(|state| (state.ended, state.closed) = (true, true));
-        self.shelf.offer(self);
-    }
-
-    /// Gives up what the log keeps; who reads it at this moment reads on.
-    pub(super) fn forget(&self) {
-        self.writer().file = None;
-        // It may have gone together with its directory.
-        let _ = std::fs::remove_file(&self.path);
-        let State { start, length, .. } = *self.state.borrow();
-        self.shelf.subtract(length - start);
-        self.state.send_modify(|state| (state.start, state.ended, state.closed) = (length, true, true));
+        let this: Weak<Self> = Arc::downgrade(self);
+        self.shelf.offer(this);
     }
 
     /// Tells of every change.
@@ -154,6 +145,18 @@ impl Log {
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Forget for Log {
+    /// Gives up what the log keeps; who reads it at this moment reads on.
+    fn forget(&self) {
+        self.writer().file = None;
+        // It may have gone together with its directory.
+        let _ = std::fs::remove_file(&self.path);
+        let State { start, length, .. } = *self.state.borrow();
+        self.shelf.subtract(length - start);
+        self.state.send_modify(|state| (state.start, state.ended, state.closed) = (length, true, true));
     }
 }
 

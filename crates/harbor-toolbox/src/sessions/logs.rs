@@ -13,14 +13,13 @@ use http::{HeaderMap, header};
 use serde::Deserialize;
 
 use super::demux::{Part, Stream};
-use super::entrypoint;
 use super::follow;
 use super::log::Log;
+use super::registry::Sessions;
 use super::render::{Section, render};
-use crate::client::{OutputForm, output_form, version_token, wants_markers};
-use crate::context::Context;
-use crate::error::Error;
-use crate::params::Params;
+use crate::http::client::{OutputForm, output_form, version_token, wants_markers};
+use crate::http::error::Error;
+use crate::http::params::Params;
 
 /// How a log is asked for.
 pub(super) struct Asked {
@@ -46,28 +45,28 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
 }
 
 pub(super) async fn of_command(
-    State(context): State<Context>,
+    State(sessions): State<Sessions>,
     Params((session, command)): Params<(String, String)>,
     asked: Asked,
 ) -> Result<Response, Error> {
-    let command = context.find_command(&session, &command)?;
+    let command = sessions.find_command(&session, &command)?;
     let form = output_form(&asked.headers);
     answer(&command.log, asked, form)
 }
 
 /// The entrypoint session's own route, which knows no combined form.
-pub(super) async fn of_entrypoint(State(context): State<Context>, asked: Asked) -> Result<Response, Error> {
+pub(super) async fn of_entrypoint(State(sessions): State<Sessions>, asked: Asked) -> Result<Response, Error> {
     let form = match output_form(&asked.headers) {
         OutputForm::Combined => OutputForm::Raw,
         form => form,
     };
-    answer(entrypoint::log(&context)?, asked, form)
+    answer(sessions.entrypoint()?.log()?, asked, form)
 }
 
 /// The route that every command's log has.
-pub(super) async fn of_entrypoint_command(State(context): State<Context>, asked: Asked) -> Result<Response, Error> {
+pub(super) async fn of_entrypoint_command(State(sessions): State<Sessions>, asked: Asked) -> Result<Response, Error> {
     let form = output_form(&asked.headers);
-    answer(entrypoint::log(&context)?, asked, form)
+    answer(sessions.entrypoint()?.log()?, asked, form)
 }
 
 fn answer(log: &Arc<Log>, asked: Asked, form: OutputForm) -> Result<Response, Error> {

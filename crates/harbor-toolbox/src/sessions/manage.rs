@@ -1,7 +1,6 @@
 //! Creating, showing and deleting sessions (contract, toolbox §8.2 to §8.4).
 
 use std::collections::btree_map::Entry;
-use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -9,13 +8,17 @@ use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::command::Description;
+use super::directory::make_directory;
+use super::entrypoint::SESSION as ENTRYPOINT;
+use super::registry::Sessions;
 use super::session::Session;
-use super::{ENTRYPOINT, SESSIONS, make_directory};
-use crate::client::starts_in_home;
-use crate::context::Context;
-use crate::error::Error;
-use crate::json::{Body, Json};
-use crate::params::Params;
+use crate::http::client::starts_in_home;
+use crate::http::error::Error;
+use crate::http::json::{Body, Json};
+use crate::http::params::Params;
+
+/// Most sessions at a time; each is a shell.
+const SESSIONS: usize = 100;
 
 /// Longest id, in bytes: it names a directory.
 const LONGEST_ID: usize = 255;
@@ -35,12 +38,12 @@ pub(super) struct Shown {
 }
 
 pub(super) async fn create(
-    State(context): State<Context>,
+    State(sessions): State<Sessions>,
     headers: HeaderMap,
     Body(Create { session_id: id }): Body<Create>,
 ) -> Result<StatusCode, Error> {
     check(&id)?;
-    let sessions = context.sessions();
+    let context = &sessions.context;
     let mut created = sessions.created();
     let number = created.len();
     let Entry::Vacant(place) = created.entry(id.clone()) else {
@@ -51,9 +54,9 @@ pub(super) async fn create(
     }
     let failed = |error: std::io::Error| Error::internal(format!("failed to create session: {error}"));
     let begin = if starts_in_home(&headers) { context.home() } else { context.work_dir() };
-    let directory = make_directory(&context, &id).map_err(failed)?;
+    let directory = make_directory(context, &id).map_err(failed)?;
     let shelf = sessions.shelf.clone();
-    place.insert(Session::start(&context, id, directory, &begin, shelf).map_err(failed)?);
+    place.insert(Session::start(context, id, directory, &begin, shelf).map_err(failed)?);
     Ok(StatusCode::CREATED)
 }
 
@@ -70,14 +73,17 @@ fn check(id: &str) -> Result<(), Error> {
     }
 }
 
-pub(super) async fn list(State(context): State<Context>) -> impl IntoResponse {
-    let sessions: Vec<_> = context.sessions().created().values().cloned().collect();
-    let present = sessions.iter().filter(|session| !session.is_deleted());
+pub(super) async fn list(State(sessions): State<Sessions>) -> impl IntoResponse {
+    let created: Vec<_> = sessions.created().values().cloned().collect();
+    let present = created.iter().filter(|session| !session.is_deleted());
     Json(present.map(|session| show(session)).collect::<Vec<_>>())
 }
 
-pub(super) async fn describe(State(context): State<Context>, Params(id): Params<String>) -> Result<Json<Shown>, Error> {
-    Ok(Json(show(&*context.sessions().find(&id)?)))
+pub(super) async fn describe(
+    State(sessions): State<Sessions>,
+    Params(id): Params<String>,
+) -> Result<Json<Shown>, Error> {
+    Ok(Json(show(&*sessions.find(&id)?)))
 }
 
 fn show(session: &Session) -> Shown {
@@ -85,29 +91,28 @@ fn show(session: &Session) -> Shown {
 }
 
 pub(super) async fn command(
-    State(context): State<Context>,
+    State(sessions): State<Sessions>,
     Params((session, command)): Params<(String, String)>,
 ) -> Result<Json<Description>, Error> {
-    Ok(Json(context.find_command(&session, &command)?.describe()))
+    Ok(Json(sessions.find_command(&session, &command)?.describe()))
 }
 
-impl Context {
-    /// A command of a session that a client created.
-    pub(super) fn find_command(&self, session: &str, command: &str) -> Result<Arc<super::command::Command>, Error> {
-        let command = self.sessions().find(session)?.command(command);
-        command.ok_or_else(|| Error::not_found("command not found").with_code("PROCESS_NOT_FOUND"))
-    }
+pub(super) async fn entrypoint(State(sessions): State<Sessions>) -> Result<Json<Shown>, Error> {
+    let commands = vec![sessions.entrypoint()?.describe()];
+    Ok(Json(Shown { session_id: ENTRYPOINT.to_owned(), commands }))
 }
 
-pub(super) async fn delete(State(context): State<Context>, Params(id): Params<String>) -> Result<StatusCode, Error> {
-    let session = context.sessions().find(&id)?;
+pub(super) async fn entrypoint_command(State(sessions): State<Sessions>) -> Result<Json<Description>, Error> {
+    Ok(Json(sessions.entrypoint()?.describe()))
+}
+
+pub(super) async fn delete(State(sessions): State<Sessions>, Params(id): Params<String>) -> Result<StatusCode, Error> {
+    let session = sessions.find(&id)?;
     // It goes on when the client does not wait.
-    let deletion = context.processes().chores().spawn({
-        let context = context.clone();
-        async move {
-            if session.delete().await {
-                context.sessions().created().remove(&session.id);
-            }
+    let chores = sessions.context.processes().chores().clone();
+    let deletion = chores.spawn(async move {
+        if session.delete().await {
+            sessions.created().remove(&session.id);
         }
     });
     let _ = deletion.await;

@@ -11,7 +11,7 @@ use http::{StatusCode, header};
 
 use super::demux::{Demux, Part};
 use super::log::{Log, PIECE, Reader};
-use crate::json::escaped;
+use crate::http::json::escaped;
 
 /// What an answer consists of.
 pub(super) enum Section {

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::command::Order;
 use super::demux::{Part, Stream};
 use super::logs::unreadable;
+use super::registry::Sessions;
 use super::render::{Section, render};
-use crate::client::{OutputForm, output_form};
-use crate::context::Context;
-use crate::error::Error;
-use crate::json::{Body, Json};
-use crate::params::Params;
+use crate::http::client::{OutputForm, output_form};
+use crate::http::error::Error;
+use crate::http::json::{Body, Json};
+use crate::http::params::Params;
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -38,7 +38,7 @@ struct Begun {
 }
 
 pub(super) async fn execute(
-    State(context): State<Context>,
+    State(sessions): State<Sessions>,
     Params(id): Params<String>,
     headers: HeaderMap,
     Body(body): Body<Execute>,
@@ -47,7 +47,7 @@ pub(super) async fn execute(
     if text.is_empty() {
         return Err(Error::invalid_body("command is required"));
     }
-    let session = context.sessions().find(&id)?;
+    let session = sessions.find(&id)?;
     let background = run_async || detached;
     let command = session.submit(Order { text, background, echo: !suppress_input_echo })?;
     if background {
@@ -85,13 +85,13 @@ pub(super) struct Input {
 }
 
 pub(super) async fn input(
-    State(context): State<Context>,
+    State(sessions): State<Sessions>,
     Params((session, command)): Params<(String, String)>,
     Body(Input { data }): Body<Input>,
 ) -> Result<StatusCode, Error> {
     if data.is_empty() {
         return Err(Error::invalid_body("data is required"));
     }
-    context.find_command(&session, &command)?.send_input(data).await?;
+    sessions.find_command(&session, &command)?.send_input(data).await?;
     Ok(StatusCode::NO_CONTENT)
 }

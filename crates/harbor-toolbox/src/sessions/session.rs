@@ -17,10 +17,10 @@ use tokio::time::timeout;
 
 use super::command::{Command, Description, Order, Outputs};
 use super::demux::Stream;
-use super::shelf::Shelf;
+use super::shelf::{Forget as _, Shelf};
 use super::shell::{Outcome, Shell};
 use crate::context::Context;
-use crate::error::Error;
+use crate::http::error::Error;
 use crate::process::Tree;
 
 /// Most commands of one session that wait for their turn.

@@ -6,10 +6,14 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::log::Log;
-
 /// Most bytes that all logs keep.
 const TOTAL: u64 = 512 << 20;
+
+/// What keeps bytes on the disk and can give them up.
+pub(super) trait Forget: Send + Sync {
+    /// Gives up everything, and tells the shelf.
+    fn forget(&self);
+}
 
 /// Counts what logs keep. Cheap to clone.
 #[derive(Clone, Default)]
@@ -21,7 +25,7 @@ pub(super) struct Shelf {
 struct Books {
     total: u64,
     /// Logs that nothing is added to any more, the earliest first.
-    ended: VecDeque<Weak<Log>>,
+    ended: VecDeque<Weak<dyn Forget>>,
 }
 
 impl Shelf {
@@ -50,12 +54,12 @@ impl Shelf {
     }
 
     /// This log may go when room is needed.
-    pub(super) fn offer(&self, log: &Arc<Log>) {
+    pub(super) fn offer(&self, log: Weak<dyn Forget>) {
         let mut books = self.books();
         if books.ended.len() == books.ended.capacity() {
             books.ended.retain(|log| log.strong_count() > 0);
         }
-        books.ended.push_back(Arc::downgrade(log));
+        books.ended.push_back(log);
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {

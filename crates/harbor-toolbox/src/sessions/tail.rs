@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use rustix::fs::SeekFrom as Where;
 
-use super::ENTRYPOINT;
 use super::demux::{Demux, Part, Stream, piece};
-use super::entrypoint::{COMMAND, LOG};
+use super::entrypoint::{COMMAND, LOG, SESSION};
 
 /// How often the log is looked at for more.
 const LOOK: Duration = Duration::from_millis(100);
@@ -22,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(100);
 ///
 /// Errors: no entrypoint has written a log below `home`, or it cannot be read.
 pub(crate) fn tail(home: &Path, output: &mut impl Write, error: &mut impl Write) -> io::Result<()> {
-    let path = PathBuf::from(home).join(".daytona/sessions").join(ENTRYPOINT).join(COMMAND).join(LOG);
+    let path = PathBuf::from(home).join(".daytona/sessions").join(SESSION).join(COMMAND).join(LOG);
     let mut log = File::open(&path).map_err(|reason| {
         io::Error::new(reason.kind(), format!("cannot read the entrypoint's log {}: {reason}", path.display()))
     })?;

@@ -21,15 +21,16 @@ use axum::Router;
 use harbor_protocol::remote::{SFTP_PATH, SFTP_UPGRADE};
 
 use crate::context::Context;
-use crate::upgrade;
+use crate::http::upgrade;
 use session::Session;
 
 /// Most sessions at a time.
 const SESSIONS: usize = 64;
 
 /// The route of this module, harbor's own.
-pub(crate) fn routes() -> Router<Context> {
-    upgrade::route(SFTP_PATH, SFTP_UPGRADE, SESSIONS, "SFTP sessions", async |context, stream| {
-        serve::serve(stream, Session::new(context.work_dir(), context.home())).await;
+pub(crate) fn routes(context: &Context) -> Router {
+    let (chores, context) = (context.processes().chores().clone(), context.clone());
+    upgrade::route(SFTP_PATH, SFTP_UPGRADE, SESSIONS, "SFTP sessions", &chores, move |stream| {
+        serve::serve(stream, Session::new(context.work_dir(), context.home()))
     })
 }

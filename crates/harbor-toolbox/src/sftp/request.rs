@@ -7,12 +7,12 @@ pub(super) const PACKET: usize = 256 << 10;
 
 /// Flags of `SSH_FXP_OPEN`.
 pub(super) mod open {
-    pub(in crate::sftp) const READ: u32 = 0x01;
-    pub(in crate::sftp) const WRITE: u32 = 0x02;
-    pub(in crate::sftp) const APPEND: u32 = 0x04;
-    pub(in crate::sftp) const CREATE: u32 = 0x08;
-    pub(in crate::sftp) const TRUNCATE: u32 = 0x10;
-    pub(in crate::sftp) const EXCLUSIVE: u32 = 0x20;
+    pub(crate) const READ: u32 = 0x01;
+    pub(crate) const WRITE: u32 = 0x02;
+    pub(crate) const APPEND: u32 = 0x04;
+    pub(crate) const CREATE: u32 = 0x08;
+    pub(crate) const TRUNCATE: u32 = 0x10;
+    pub(crate) const EXCLUSIVE: u32 = 0x20;
 }
 
 /// What is no packet.

@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 use super::reply::Replies;
 use super::request::length;
 use super::session::Session;
-use crate::upgrade::Stream;
+use crate::http::upgrade::Stream;
 
 /// Most bytes read at once.
 const READ: usize = 64 << 10;

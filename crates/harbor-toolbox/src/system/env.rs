@@ -6,9 +6,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
-use crate::context::{Changes, Context};
-use crate::error::Error;
-use crate::json::{Body, Json};
+use crate::context::Context;
+use crate::environment::Changes;
+use crate::http::error::Error;
+use crate::http::json::{Body, Json};
 use crate::process::command::{Variables, check_names};
 
 #[derive(Default, Deserialize)]

@@ -1,6 +1,6 @@
 //! `GET /system/metrics`: what the sandbox uses at this moment (contract, toolbox §5.2).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
@@ -8,16 +8,15 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::cgroup::{self, Memory};
-use crate::context::Context;
-use crate::error::Error;
-use crate::json::Json;
+use crate::cgroup::{self, Memory};
+use crate::http::error::Error;
+use crate::http::json::Json;
 
 /// Shortest time over which processor use is averaged.
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// Averages processor use from one question to the next; nothing runs in between.
-pub(crate) struct Meter {
+pub(super) struct Meter {
     last: Mutex<Sample>,
 }
 
@@ -64,7 +63,7 @@ pub(super) struct Metrics {
     timestamp_unix: i64,
 }
 
-pub(super) async fn metrics(State(context): State<Context>) -> Result<Json<Metrics>, Error> {
+pub(super) async fn metrics(State(meter): State<Arc<Meter>>) -> Result<Json<Metrics>, Error> {
     let cpus = cgroup::cpus();
     let Memory { total, used, cache } = cgroup::memory();
     let disk = rustix::fs::statvfs("/");
@@ -75,7 +74,7 @@ pub(super) async fn metrics(State(context): State<Context>) -> Result<Json<Metri
     let written = now.replace_nanosecond(now.microsecond() * 1000).unwrap_or(now).format(&Rfc3339);
     Ok(Json(Metrics {
         cpu_count: whole(cpus),
-        cpu_used_pct: context.meter().cpu_used(cpus),
+        cpu_used_pct: meter.cpu_used(cpus),
         mem_total: total,
         mem_used: used,
         mem_cache: cache,

@@ -6,11 +6,12 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use http::header;
+use http_body_util::BodyExt as _;
 use serde::Serialize;
 
-use super::text_of;
 use crate::characters::complete;
-use crate::json::{self, Json};
+use crate::http::json::{self, Json};
+use crate::process::{KeptOutput, OutputShare};
 
 /// Most output that is answered in one piece, in bytes.
 const ONE_PIECE: usize = 1 << 20;
@@ -25,8 +26,28 @@ struct Answer {
     result: String,
 }
 
+/// Output as JSON can carry it: bytes that are no text become replacement characters. Text is not copied.
+pub(super) fn text_of(output: Vec<u8>) -> String {
+    String::from_utf8(output).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
 /// The answer to a command that has ended.
-pub(super) fn answer(exit_code: i32, output: Vec<u8>) -> Response {
+pub(super) fn answer(exit_code: i32, output: KeptOutput) -> Response {
+    let (output, share) = output.into_parts();
+    holding(share, written(exit_code, output))
+}
+
+/// The answer, which takes its share of the budget until it has been sent.
+pub(super) fn holding(share: OutputShare, answer: Response) -> Response {
+    answer.map(|body| {
+        Body::new(body.map_err(move |error| {
+            let _until_sent = &share;
+            error
+        }))
+    })
+}
+
+fn written(exit_code: i32, output: Vec<u8>) -> Response {
     if output.len() <= ONE_PIECE {
         return Json(Answer { exit_code, result: text_of(output) }).into_response();
     }
@@ -56,15 +77,13 @@ impl Iterator for Pieces {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt as _;
-
     use super::*;
 
     /// Whether what is answered piece by piece is what it would be in one.
     async fn check(output: Vec<u8>) {
         let expected = String::from_utf8_lossy(&output).into_owned();
         assert!(output.len() > ONE_PIECE);
-        let response = answer(7, output);
+        let response = written(7, output);
         assert_eq!(response.headers()[header::CONTENT_TYPE], json::KIND);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let found: serde_json::Value = serde_json::from_slice(&body).unwrap();

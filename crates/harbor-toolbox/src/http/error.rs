@@ -1,6 +1,6 @@
 //! The one error type of the toolbox and its one body on the wire (contract, toolbox §2.2 and §2.3).
 //!
-//! Handlers return `Result<_, Error>` and name neither path nor method: [`crate::http::finish`] writes the body once
+//! Handlers return `Result<_, Error>` and name neither path nor method: [`finish`](crate::http::answers::finish) writes the body once
 //! the answer is on its way out, because only there both are known.
 
 use axum::response::{IntoResponse, Response};

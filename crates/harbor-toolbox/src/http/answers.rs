@@ -9,8 +9,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-use crate::context::Context;
-use crate::error::Error;
+use crate::http::error::Error;
 
 /// Names a request in answers.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -51,21 +50,19 @@ pub(crate) fn not_found() -> Response {
 /// The router itself, asked where a path that it does not know should have gone.
 #[derive(Clone)]
 pub(crate) struct Redirector {
-    known: Router<Context>,
-    context: Context,
+    known: Router,
 }
 
 impl Redirector {
     /// Redirects to the routes of `known`.
-    pub(crate) fn new(known: Router<Context>, context: Context) -> Self {
-        Self { known, context }
+    pub(crate) fn new(known: Router) -> Self {
+        Self { known }
     }
 
     /// Whether a request with this method and path would reach a handler.
     async fn knows(&self, method: &Method, path: &str) -> bool {
-        allowed_methods(&self.known.clone().with_state(self.context.clone()), path)
-            .await
-            .is_some_and(|allowed| allowed.split(',').any(|name| name == method.as_str()))
+        let allowed = allowed_methods(&self.known, path).await;
+        allowed.is_some_and(|allowed| allowed.split(',').any(|name| name == method.as_str()))
     }
 }
 

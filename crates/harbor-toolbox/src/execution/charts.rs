@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::json;
+use crate::http::json;
 
 /// What every line with an artifact begins with, whoever writes it.
 const MARKER: &[u8] = b"dtn_artifact_k39fd2:";

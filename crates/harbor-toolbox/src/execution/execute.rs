@@ -6,11 +6,11 @@ use serde::Deserialize;
 
 use super::answer::answer;
 use super::capture::{self, Finished};
-use super::command::{Variables, check_names, command, limit};
-use super::shell::default_shell;
 use crate::context::Context;
-use crate::error::Error;
-use crate::json;
+use crate::http::error::Error;
+use crate::http::json;
+use crate::process::command::{Variables, check_names, command, limit};
+use crate::process::default_shell;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -21,8 +21,8 @@ struct Execute {
     timeout: Option<u32>,
 }
 
-/// The part of the sandbox's memory that output may be: its answer is written as it is sent.
-const SHARE: u64 = 8;
+/// How much of the budget each byte of output takes: its answer is written as it is sent.
+const WEIGHT: usize = 1;
 
 pub(super) async fn execute(State(context): State<Context>, request: Request) -> Result<Response, Error> {
     let Execute { command: text, cwd, envs, timeout } = parse(&json::read(request).await?)?;
@@ -32,7 +32,7 @@ pub(super) async fn execute(State(context): State<Context>, request: Request) ->
     // The shell takes the text from its standard input: no limit on its length, here-documents work.
     let command = command(&shell, &environment, &envs, &directory);
     let limit = limit(timeout);
-    let finished = capture::run(context.processes(), command, &directory, text.as_bytes(), limit, SHARE).await?;
+    let finished = capture::run(context.processes(), command, &directory, text.as_bytes(), limit, WEIGHT).await?;
     let Finished { exit_code, output } = finished;
     Ok(answer(exit_code, output))
 }

@@ -16,7 +16,7 @@ use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use serde::{Deserialize, Serialize, forward_to_deserialize_any};
 use serde_json::Value;
 
-use crate::error::Error;
+use crate::http::error::Error;
 
 /// Largest JSON request body, in bytes.
 pub(crate) const MAX_BODY: usize = 64 << 20;

@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use crate::error::Error;
+use crate::http::error::Error;
 
 /// Extracts path parameters like [`Path`]; invalid ones are answered 400 `BAD_REQUEST`.
 pub(crate) struct Params<T>(pub(crate) T);

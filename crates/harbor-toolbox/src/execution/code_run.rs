@@ -10,24 +10,26 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::answer::{holding, text_of};
 use super::capture::{self, Finished};
 use super::charts::{self, Artifacts};
-use super::command::{Variables, check_names, command, limit, on_path};
-use super::shell::{default_shell, quote};
-use super::text_of;
-use crate::context::{Context, Environment};
-use crate::error::Error;
-use crate::json::{self, Json};
+use crate::context::Context;
+use crate::environment::Environment;
+use crate::http::error::Error;
+use crate::http::json::{self, Json};
+use crate::process::command::{Variables, check_names, command, limit, on_path};
+use crate::process::{default_shell, quote};
 
 /// The exit code of a shell that does not find a command.
 const NOT_FOUND: i32 = 127;
 
-/// The part of the sandbox's memory that output may be. The answer takes up to seven times as much while it is made: a
+/// How much of the budget each byte of output takes. The answer takes up to seven times as much while it is made: a
 /// byte that is no text becomes three, a control character six, and what it is made of is still there.
-const SHARE: u64 = 16;
+const WEIGHT: usize = 2;
 
 /// Drops what stands in the place of the program's name, so that the first argument is `process.argv[1]`.
 const DROP_NAME: &str = "process.argv.splice(1, 1);\n";
@@ -43,7 +45,7 @@ struct CodeRun {
 }
 
 #[derive(Serialize)]
-pub(super) struct Answer {
+struct Answer {
     #[serde(rename = "exitCode")]
     exit_code: i32,
     result: String,
@@ -58,7 +60,7 @@ enum Language {
     TypeScript,
 }
 
-pub(super) async fn code_run(State(context): State<Context>, request: Request) -> Result<Json<Answer>, Error> {
+pub(super) async fn code_run(State(context): State<Context>, request: Request) -> Result<Response, Error> {
     let order = parse(&json::read(request).await?)?;
     check_names(&order.envs)?;
     let language = match order.language.as_str() {
@@ -69,8 +71,10 @@ pub(super) async fn code_run(State(context): State<Context>, request: Request) -
     };
     let program = Program::new(language, &order.code)?;
     let finished = program.run(&context, &order).await?;
-    let (output, artifacts) = charts::extract(finished.output, program.word.as_deref());
-    Ok(Json(Answer { exit_code: finished.exit_code, result: text_of(output), artifacts }))
+    let (output, share) = finished.output.into_parts();
+    let (output, artifacts) = charts::extract(output, program.word.as_deref());
+    let answer = Answer { exit_code: finished.exit_code, result: text_of(output), artifacts };
+    Ok(holding(share, Json(answer).into_response()))
 }
 
 fn parse(body: &[u8]) -> Result<CodeRun, Error> {
@@ -148,10 +152,11 @@ impl Program {
         } else {
             match self.without_shell(&environment, order, &directory) {
                 Some(command) => command,
-                None => return Ok(self.nothing_to_run_it()),
+                None => return Ok(self.nothing_to_run_it(context)),
             }
         };
-        capture::run(context.processes(), command, &directory, self.input.as_bytes(), limit(order.timeout), SHARE).await
+        capture::run(context.processes(), command, &directory, self.input.as_bytes(), limit(order.timeout), WEIGHT)
+            .await
     }
 
     /// A line for any shell: the first call whose interpreter is there, else one whose failure says what is missing.
@@ -178,9 +183,11 @@ impl Program {
         Some(command)
     }
 
-    fn nothing_to_run_it(&self) -> Finished {
-        let output = format!("{}: command not found\n", self.by_name().first().map_or("", String::as_str));
-        Finished { exit_code: NOT_FOUND, output: output.into_bytes() }
+    fn nothing_to_run_it(&self, context: &Context) -> Finished {
+        let mut output = context.processes().output_budget().output(WEIGHT);
+        let interpreter = self.by_name().first().map_or("", String::as_str);
+        output.bytes = format!("{interpreter}: command not found\n").into_bytes();
+        Finished { exit_code: NOT_FOUND, output }
     }
 }
 

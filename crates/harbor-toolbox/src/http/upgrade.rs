@@ -4,21 +4,21 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::get;
 use http::{HeaderValue, StatusCode, header};
 use hyper::upgrade::{self, OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
-use crate::context::Context;
-use crate::error::Error;
+use crate::http::error::Error;
 
 /// The stream that a request becomes.
 pub(crate) type Stream = TokioIo<Upgraded>;
 
-/// A route whose requests become streams of `protocol`, each served by `serve` in a task of the context's chores.
+/// A route whose requests become streams of `protocol`, each served by `serve` in a task of `chores`.
 ///
 /// At most `most` at a time, which `what` names where one more is refused (429); 400 without the upgrade to `protocol`.
 pub(crate) fn route<F>(
@@ -26,21 +26,21 @@ pub(crate) fn route<F>(
     protocol: &'static str,
     most: usize,
     what: &'static str,
-    serve: impl Fn(Context, Stream) -> F + Clone + Send + Sync + 'static,
-) -> Router<Context>
+    chores: &TaskTracker,
+    serve: impl Fn(Stream) -> F + Clone + Send + Sync + 'static,
+) -> Router
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let permits = Arc::new(Semaphore::new(most));
-    let open = async move |State(context): State<Context>, mut request: Request| -> Result<Response, Error> {
+    let (permits, chores) = (Arc::new(Semaphore::new(most)), chores.clone());
+    let open = async move |mut request: Request| -> Result<Response, Error> {
         let permit = permits.try_acquire_owned();
         let permit = permit.map_err(|_| Error::too_many(format!("{most} {what} are open; close one first")))?;
         let (response, upgrading) = switch(&mut request, protocol)?;
-        let chores = context.processes().chores().clone();
         chores.spawn(async move {
             // Otherwise the client has gone, or sent no upgrade after all.
             if let Ok(stream) = upgrading.await {
-                serve(context, TokioIo::new(stream)).await;
+                serve(TokioIo::new(stream)).await;
             }
             drop(permit);
         });

@@ -8,28 +8,28 @@ const ROOT: &str = "/sys/fs/cgroup";
 
 /// Memory in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Memory {
-    pub(super) total: u64,
+pub(crate) struct Memory {
+    pub(crate) total: u64,
     /// Without the page cache.
-    pub(super) used: u64,
+    pub(crate) used: u64,
     /// The page cache.
-    pub(super) cache: u64,
+    pub(crate) cache: u64,
 }
 
 /// Processor time used since the sandbox began.
-pub(super) fn cpu_time() -> Option<Duration> {
+pub(crate) fn cpu_time() -> Option<Duration> {
     cpu_time_in(Path::new(ROOT)).or_else(|| machine_time(&text(Path::new("/proc/stat"))?))
 }
 
 /// Processors that may be used at a time; a part of one counts as such.
-pub(super) fn cpus() -> f64 {
+pub(crate) fn cpus() -> f64 {
     let present = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let present = f64::from(u32::try_from(present).unwrap_or(u32::MAX));
     cpu_limit_in(Path::new(ROOT)).map_or(present, |limit| limit.min(present))
 }
 
 /// Memory of the sandbox.
-pub(super) fn memory() -> Memory {
+pub(crate) fn memory() -> Memory {
     let machine = text(Path::new("/proc/meminfo")).map(|text| machine_memory(&text));
     let machine = machine.unwrap_or(Memory { total: 0, used: 0, cache: 0 });
     memory_in(Path::new(ROOT), machine.total).unwrap_or(machine)

@@ -1,6 +1,7 @@
 //! Runs a command to its end with a text on its standard input, and keeps everything it writes.
 //!
-//! Guarantees: output is kept in the order written, up to [`most_output`]; a command that is over its limits, or whose
+//! Guarantees: output is kept in the order written, as far as the budget for all
+//! outputs goes; a command that is over its limits, or whose
 //! caller went away, is killed with its process group; a background job that still writes after the command has ended
 //! is never hurt: its pipe is read to the end and forgotten.
 
@@ -18,15 +19,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::reaper::{Child, KILLED, Processes};
-use crate::error::Error;
-use crate::system::memory_limit;
-
-/// Most output kept of one command, in bytes, however much memory there is.
-const MAX_OUTPUT: usize = 256 << 20;
-
-/// Output up to this size, in bytes, is kept without a look at the memory.
-const SMALL: usize = 4 << 20;
+use crate::http::error::Error;
+use crate::process::{Child, KILLED, KeptOutput, Processes};
 
 /// How long the answer waits for background jobs that hold the output open, once the command itself has ended.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(3);
@@ -36,11 +30,11 @@ pub(super) struct Finished {
     /// 0..255, or -1: killed by a signal, or not started.
     pub(super) exit_code: i32,
     /// Standard output and standard error together, as written.
-    pub(super) output: Vec<u8>,
+    pub(super) output: KeptOutput,
 }
 
-/// Runs `command` in `directory`, which it is already set to, with `input` on its standard input, and keeps output up to
-/// one part in `share` of the sandbox's memory.
+/// Runs `command` in `directory`, which it is already set to, with `input` on its standard input. Each byte of
+/// output that is kept counts `weight` times.
 ///
 /// A command that cannot be started is a [`Finished`] with exit code -1 and the reason as output (§6.4); one that
 /// exceeds `limit` is killed and answered 408.
@@ -50,17 +44,20 @@ pub(super) async fn run(
     directory: &Path,
     input: &[u8],
     limit: Option<Duration>,
-    share: u64,
+    weight: usize,
 ) -> Result<Finished, Error> {
     let deadline = limit.map(|limit| Instant::now() + limit);
-    let started = start(processes, &mut command, input, share);
+    let mut output = processes.output_budget().output(weight);
+    let started = start(processes, &mut command, input);
     let (mut running, feed) = match started {
         Ok(started) => started,
-        Err(error) => return Ok(not_started(&command, directory, &error)),
+        Err(error) => {
+            output.bytes = not_started(&command, directory, &error).into_bytes();
+            return Ok(Finished { exit_code: KILLED, output });
+        }
     };
     drop(command); // and with it our copies of the pipe ends that the child has
-    let output = async {
-        let mut output = Vec::new();
+    let run = async {
         let ended = tokio::select! {
             ended = running.read_to_end(&mut output, deadline) => ended,
             never = feed.write_all(input) => match never {},
@@ -68,10 +65,10 @@ pub(super) async fn run(
         ended.map(|exit_code| Finished { exit_code, output })
     };
     let result = match deadline {
-        None => output.await,
+        None => run.await,
         Some(deadline) => tokio::select! {
             biased;
-            result = output => result,
+            result = run => result,
             () = sleep_until(deadline) => Err(time_is_up()),
         },
     };
@@ -86,7 +83,7 @@ fn time_is_up() -> Error {
 }
 
 /// A started command and what is still to be written to it.
-fn start(processes: &Processes, command: &mut Command, input: &[u8], share: u64) -> io::Result<(Running, Feed)> {
+fn start(processes: &Processes, command: &mut Command, input: &[u8]) -> io::Result<(Running, Feed)> {
     let (stdin, to_child) = pipe_with(PipeFlags::CLOEXEC)?;
     let (from_child, stdout) = pipe_with(PipeFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&to_child, true)?;
@@ -95,18 +92,17 @@ fn start(processes: &Processes, command: &mut Command, input: &[u8], share: u64)
     command.stdin(stdin).stderr(stdout.try_clone()?).stdout(stdout);
     let child = processes.start(command)?;
     let pipe = Some(Receiver::from_owned_fd_unchecked(from_child)?);
-    let output = Output { pipe, share, most: None, processes: processes.clone() };
+    let output = Output { pipe, processes: processes.clone() };
     Ok((Running { child, output }, feed))
 }
 
-fn not_started(command: &Command, directory: &Path, error: &io::Error) -> Finished {
+fn not_started(command: &Command, directory: &Path, error: &io::Error) -> String {
     let program = command.get_program().to_string_lossy();
-    let reason = match std::fs::metadata(directory) {
+    match std::fs::metadata(directory) {
         Err(error) => format!("cannot change to directory {}: {error}", directory.display()),
         Ok(found) if !Metadata::is_dir(&found) => format!("cannot change to {}: not a directory", directory.display()),
         Ok(_) => format!("cannot start {program}: {error}"),
-    };
-    Finished { exit_code: KILLED, output: reason.into_bytes() }
+    }
 }
 
 /// The standard input of a command. Small texts fit into the pipe at once; the rest follows as the command reads.
@@ -144,7 +140,7 @@ struct Running {
 
 impl Running {
     /// Reads until the command has ended and its output is at its end, or the background's grace is over.
-    async fn read_to_end(&mut self, output: &mut Vec<u8>, deadline: Option<Instant>) -> Result<i32, Error> {
+    async fn read_to_end(&mut self, output: &mut KeptOutput, deadline: Option<Instant>) -> Result<i32, Error> {
         let (child, pipe) = (&mut self.child, &mut self.output);
         tokio::select! {
             biased;
@@ -179,47 +175,25 @@ impl Drop for Running {
 /// The reading end of a command's output. Dropped before its end, it is read on in the background.
 struct Output {
     pipe: Option<Receiver>,
-    /// One part in so many of the sandbox's memory is kept at most.
-    share: u64,
-    /// The same in bytes, once that matters.
-    most: Option<usize>,
     processes: Processes,
 }
 
 impl Output {
     /// Appends everything up to the end. Dropping the future loses nothing.
-    async fn read_to_end(&mut self, output: &mut Vec<u8>) -> Result<(), Error> {
+    async fn read_to_end(&mut self, output: &mut KeptOutput) -> Result<(), Error> {
         const STEP: usize = 64 << 10;
         while let Some(pipe) = &mut self.pipe {
-            if output.capacity() - output.len() < STEP / 8 {
-                output.reserve(output.len().max(STEP / 4));
+            let bytes = &mut output.bytes;
+            if bytes.capacity() - bytes.len() < STEP / 8 {
+                bytes.reserve(bytes.len().max(STEP / 4));
             }
-            match pipe.read_buf(output).await {
+            match pipe.read_buf(bytes).await {
                 Ok(0) | Err(_) => self.pipe = None,
-                Ok(_) if output.len() <= SMALL => {}
-                Ok(_) => {
-                    let most = *self.most.get_or_insert_with(|| most_output(memory_limit(), self.share));
-                    if output.len() > most {
-                        return Err(too_much_output(most));
-                    }
-                }
+                Ok(_) => output.count()?,
             }
         }
         Ok(())
     }
-}
-
-/// Most output kept of one command, in bytes, in a sandbox that may use this much memory.
-fn most_output(memory: Option<u64>, share: u64) -> usize {
-    let share = memory.and_then(|memory| usize::try_from(memory / share).ok());
-    share.unwrap_or(MAX_OUTPUT).clamp(SMALL, MAX_OUTPUT)
-}
-
-fn too_much_output(most: usize) -> Error {
-    Error::unprocessable(format!(
-        "the command wrote more than {} MiB and was killed; redirect its output to a file and download that",
-        most >> 20
-    ))
 }
 
 impl Drop for Output {
@@ -229,18 +203,5 @@ impl Drop for Output {
             let mut ignored = vec![0; 4 << 10];
             while !matches!(pipe.read(&mut ignored).await, Ok(0) | Err(_)) {}
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn output_leaves_room_for_its_answer() {
-        let sandbox = |gib: u64| most_output(Some(gib << 30), 16) >> 20;
-        assert_eq!([sandbox(1), sandbox(2), sandbox(4), sandbox(64)], [64, 128, 256, 256]);
-        assert_eq!((most_output(None, 16), most_output(Some(6 << 20), 16)), (MAX_OUTPUT, SMALL));
-        assert!(too_much_output(most_output(Some(1 << 30), 16)).to_string().contains("more than 64 MiB"));
     }
 }
