@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{TOKEN, Toolbox, eventually};
+use crate::client::{TOKEN, Toolbox, eventually};
 use serde_json::json;
 
 #[test]
 fn exit_codes_belong_to_their_commands_and_nothing_is_left_behind() {
-    let toolbox = Toolbox::configured();
+    let toolbox = Toolbox::start();
     for round in 0..200 {
         let code = round % 256;
         // An orphan that dies at once, another that dies a little later, and a quick end of the command itself.
@@ -19,7 +19,7 @@ fn exit_codes_belong_to_their_commands_and_nothing_is_left_behind() {
 
 #[test]
 fn many_commands_at_once_get_their_own_results() {
-    let toolbox = Toolbox::configured();
+    let toolbox = Toolbox::start();
     std::thread::scope(|scope| {
         for thread in 0..20 {
             let toolbox = &toolbox;
@@ -36,7 +36,7 @@ fn many_commands_at_once_get_their_own_results() {
 
 #[test]
 fn output_is_kept_as_written() {
-    let toolbox = Toolbox::configured();
+    let toolbox = Toolbox::start();
     assert_eq!(toolbox.execute("echo out; echo err >&2; printf '  x \\n\\n'"), (0, "out\nerr\n  x \n\n".to_owned()));
     assert_eq!(toolbox.execute("printf 'a\\377b'"), (0, "a\u{fffd}b".to_owned()));
     assert_eq!(toolbox.execute("sh -c 'kill -9 $$'").0, 137);
@@ -45,7 +45,7 @@ fn output_is_kept_as_written() {
 
 #[test]
 fn a_hundred_megabytes_of_output_pass() {
-    let toolbox = Toolbox::configured();
+    let toolbox = Toolbox::start();
     let (code, result) = toolbox.execute("head -c 104857600 /dev/zero | tr '\\0' x");
     assert_eq!((code, result.len()), (0, 104_857_600));
     assert!(result.bytes().all(|byte| byte == b'x'));
@@ -55,7 +55,7 @@ fn a_hundred_megabytes_of_output_pass() {
 
 #[test]
 fn output_without_end_is_refused_and_the_command_killed() {
-    let toolbox = Toolbox::configured();
+    let toolbox = Toolbox::start();
     let answer = toolbox.post("/process/execute", &json!({"command": "yes"}));
     assert_eq!((answer.status, &answer.json()["code"]), (422, &json!("UNPROCESSABLE_ENTITY")));
     eventually("the command is gone", || toolbox.children().is_empty());
@@ -63,7 +63,7 @@ fn output_without_end_is_refused_and_the_command_killed() {
 
 #[test]
 fn a_long_command_is_read_while_it_writes() {
-    let toolbox = Toolbox::configured();
+    let toolbox = Toolbox::start();
     let line = format!("echo {}\n", "y".repeat(1000));
     let (code, result) = toolbox.execute(&line.repeat(1000));
     assert_eq!((code, result.len()), (0, 1001 * 1000));
@@ -71,7 +71,7 @@ fn a_long_command_is_read_while_it_writes() {
 
 #[test]
 fn a_time_limit_kills_the_process_group() {
-    let toolbox = Toolbox::configured();
+    let toolbox = Toolbox::start();
     let begin = Instant::now();
     let answer = toolbox.post("/process/execute", &json!({"command": "echo x; sleep 4321 & sleep 4321", "timeout": 1}));
     assert!(begin.elapsed() < Duration::from_secs(5));
@@ -84,9 +84,9 @@ fn a_time_limit_kills_the_process_group() {
 
 #[test]
 fn a_caller_that_goes_away_takes_its_command_along() {
-    let toolbox = Toolbox::configured();
+    let toolbox = Toolbox::start();
     let command = json!({"command": "sleep 4322 & sleep 4322"}).to_string();
-    let stream = toolbox.begin("POST", "/process/execute", Some(TOKEN), command.as_bytes());
+    let stream = toolbox.ask("POST", "/process/execute", command.as_bytes());
     eventually("the command runs", || !toolbox.children().is_empty());
     drop(stream);
     eventually("the command is gone", || toolbox.children().is_empty());
@@ -95,7 +95,7 @@ fn a_caller_that_goes_away_takes_its_command_along() {
 
 #[test]
 fn background_jobs_delay_the_answer_a_little_and_survive_it() {
-    let toolbox = Toolbox::configured();
+    let toolbox = Toolbox::start();
     let begin = Instant::now();
     let (code, result) =
         toolbox.execute("(for i in 1 2 3 4 5 6; do sleep 1; echo tick || exit; done; touch survived) & echo begun");
@@ -113,7 +113,7 @@ fn background_jobs_delay_the_answer_a_little_and_survive_it() {
 
 #[test]
 fn what_cannot_be_started_is_a_result() {
-    let toolbox = Toolbox::configured();
+    let toolbox = Toolbox::start();
     for cwd in ["missing", "~", "/etc/passwd"] {
         let body = toolbox.post("/process/execute", &json!({"command": "pwd", "cwd": cwd})).json();
         assert_eq!(body["exitCode"], -1, "{body}");
@@ -123,9 +123,9 @@ fn what_cannot_be_started_is_a_result() {
 
 #[test]
 fn bad_requests_are_told_apart() {
-    let toolbox = Toolbox::configured();
+    let toolbox = Toolbox::start();
     for body in ["", "{", "[]", "null", r#"{"command":" \n"}"#, r#"{"command":5}"#, "\u{feff}{\"command\":\"x\"}"] {
-        let answer = toolbox.send("POST", "/process/execute", Some(TOKEN), body.as_bytes());
+        let answer = toolbox.send_as(Some(TOKEN), "POST", "/process/execute", body.as_bytes());
         assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("BAD_REQUEST")), "{body}");
     }
     let answer = toolbox.post("/process/execute", &json!({"command": "x", "envs": {"A-B": "1"}})).json();
@@ -138,7 +138,7 @@ fn bad_requests_are_told_apart() {
 
 #[test]
 fn programs_run_with_their_arguments_and_environment() {
-    let toolbox = Toolbox::configured();
+    let toolbox = Toolbox::start();
     let python = "import os, sys\nprint(sys.argv, os.environ['A'])\ntry: input()\nexcept EOFError: sys.exit(7)";
     let order = json!({"code": python, "language": "python", "argv": ["a b", "$x", "it's"], "envs": {"A": "1 2"}});
     let body = toolbox.post("/process/code-run", &order).json();
@@ -152,7 +152,7 @@ fn programs_run_with_their_arguments_and_environment() {
 /// Without a shell and without interpreters, as in an image made from scratch.
 #[test]
 fn an_empty_image_has_clear_answers() {
-    let toolbox = Toolbox::start_with(|command| command.env("PATH", "/nowhere"));
+    let toolbox = Toolbox::unconfigured_with(|command| command.env("PATH", "/nowhere"));
     toolbox.configure(None, &json!({"env": {"PATH": "/nowhere"}}));
     let body = toolbox.post("/process/code-run", &json!({"code": "1", "language": "python"})).json();
     assert_eq!(body["exitCode"], 127, "{body}");
@@ -161,15 +161,15 @@ fn an_empty_image_has_clear_answers() {
 
 #[test]
 fn the_entrypoint_runs_once_and_its_output_is_kept() {
-    let mut toolbox = Toolbox::start();
+    let mut toolbox = Toolbox::unconfigured();
     let script = "echo $$ >> runs; echo out; echo err >&2; printf tail; trap 'echo bye > ended; exit 0' TERM; while :; do sleep 0.05; done";
     let entrypoint = json!({"entrypoint": ["sh", "-c", script]});
     toolbox.configure(None, &entrypoint);
     toolbox.configure(Some(TOKEN), &entrypoint);
     let log = "/process/session/entrypoint/logs";
     eventually("output is in the log", || toolbox.get(log).text().contains("err"));
-    let raw = toolbox.get(log);
-    assert_eq!(raw.headers["content-type"], "text/plain; charset=utf-8");
+    let raw = toolbox.send("GET", log, "", b"");
+    assert_eq!(raw.header("content-type"), Some("text/plain; charset=utf-8"));
     assert!(raw.text().contains("\u{1}\u{1}\u{1}out\n"), "{raw:?}");
     assert!(raw.text().contains("\u{2}\u{2}\u{2}err\n"), "{raw:?}");
     let session = toolbox.get("/process/session/entrypoint").json();
@@ -179,7 +179,7 @@ fn the_entrypoint_runs_once_and_its_output_is_kept() {
     let command = "/process/session/entrypoint/command/entrypoint_command";
     assert_eq!(toolbox.get(command).json(), session["commands"][0]);
     assert!(toolbox.get(&format!("{command}/logs")).text().starts_with("out\n"), "combined without a version");
-    assert_eq!(toolbox.send("DELETE", "/process/session/entrypoint", Some(TOKEN), b"").status, 400);
+    assert_eq!(toolbox.send_as(Some(TOKEN), "DELETE", "/process/session/entrypoint", b"").status, 400);
     assert_eq!(toolbox.post("/process/session/entrypoint/exec", &json!({"command": "true"})).status, 400);
 
     assert!(toolbox.terminate().success());
@@ -189,13 +189,13 @@ fn the_entrypoint_runs_once_and_its_output_is_kept() {
 
 #[test]
 fn an_entrypoint_that_ends_tells_how() {
-    let toolbox = Toolbox::start();
+    let toolbox = Toolbox::unconfigured();
     toolbox.configure(None, &json!({"entrypoint": ["sh", "-c", "exit 3"]}));
     let exit_code = || toolbox.get("/process/session/entrypoint").json()["commands"][0]["exitCode"].clone();
     eventually("it has ended", || exit_code() == 3);
     assert_eq!(toolbox.get("/version").status, 200);
 
-    let toolbox = Toolbox::start();
+    let toolbox = Toolbox::unconfigured();
     toolbox.configure(None, &json!({"entrypoint": ["/no/such/program"]}));
     let exit_code = || toolbox.get("/process/session/entrypoint").json()["commands"][0]["exitCode"].clone();
     eventually("it could not be started", || exit_code() == 127);
@@ -205,7 +205,7 @@ fn an_entrypoint_that_ends_tells_how() {
 /// As a server does that goes into the background with the streams it was started with.
 #[test]
 fn an_entrypoint_that_leaves_a_daemon_behind_has_ended() {
-    let mut toolbox = Toolbox::start();
+    let mut toolbox = Toolbox::unconfigured();
     let script = "(until test -e go; do sleep 0.05; done; echo later; sleep 1000) & echo begun; exit 4";
     toolbox.configure(None, &json!({"entrypoint": ["sh", "-c", script]}));
     let exit_code = || toolbox.get("/process/session/entrypoint").json()["commands"][0]["exitCode"].clone();
@@ -219,15 +219,15 @@ fn an_entrypoint_that_leaves_a_daemon_behind_has_ended() {
 
 #[test]
 fn without_an_entrypoint_there_is_no_session() {
-    let toolbox = Toolbox::configured();
+    let toolbox = Toolbox::start();
     assert_eq!(toolbox.get("/process/session/entrypoint").json()["code"], "PROCESS_NOT_FOUND");
 }
 
 #[test]
 fn ending_lets_a_request_under_way_finish() {
-    let mut toolbox = Toolbox::configured();
+    let mut toolbox = Toolbox::start();
     let command = json!({"command": "sleep 1; echo done"}).to_string();
-    let mut stream = toolbox.begin("POST", "/process/execute", Some(TOKEN), command.as_bytes());
+    let mut stream = toolbox.ask("POST", "/process/execute", command.as_bytes());
     eventually("the command runs", || !toolbox.children().is_empty());
     assert!(toolbox.terminate().success());
     let mut answer = String::new();
@@ -238,7 +238,7 @@ fn ending_lets_a_request_under_way_finish() {
 /// As in a sandbox that a fork bomb holds at its limit of processes.
 #[test]
 fn files_are_served_where_no_thread_can_be_started() {
-    let toolbox = Toolbox::configured();
+    let toolbox = Toolbox::start();
     std::fs::write(toolbox.home.path().join("f"), "content").unwrap();
     toolbox.leave_no_room_for_threads();
     // Idle threads end after ten seconds unless they are told to stay.

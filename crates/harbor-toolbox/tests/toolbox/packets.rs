@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use harbor_protocol::remote::{SFTP_PATH, SFTP_UPGRADE};
 
-use crate::client::{Toolbox, eventually};
+use crate::client::{TOKEN, Toolbox, eventually};
 
 const OK: u32 = 0;
 const NO_SUCH_FILE: u32 = 2;
@@ -28,7 +28,7 @@ struct Client {
 
 impl Client {
     fn open(toolbox: &Toolbox) -> Self {
-        let mut client = Self { stream: toolbox.open(SFTP_PATH, SFTP_UPGRADE), sent: 0 };
+        let mut client = Self { stream: toolbox.stream(SFTP_PATH, SFTP_UPGRADE), sent: 0 };
         client.stream.write_all(b"\0\0\0\x05\x01\0\0\0\x03").unwrap();
         let hello = client.receive().unwrap();
         assert_eq!(hello[..5], *b"\x02\0\0\0\x03");
@@ -156,16 +156,16 @@ fn handles_and_sessions_are_bounded_and_given_back() {
     assert_eq!(client.status(4, &[Text(&handles[7])]), OK);
     client.open_file(b"file", 1);
     let others: Vec<_> = (0..63).map(|_| Client::open(&toolbox)).collect();
-    assert_eq!(toolbox.ask(SFTP_PATH, SFTP_UPGRADE, "T").0, 429);
+    assert_eq!(toolbox.ask_for_stream(SFTP_PATH, SFTP_UPGRADE, TOKEN).0, 429);
     drop(others);
-    eventually("a place is free", || toolbox.ask(SFTP_PATH, SFTP_UPGRADE, "T").0 == 101);
+    eventually("a place is free", || toolbox.ask_for_stream(SFTP_PATH, SFTP_UPGRADE, TOKEN).0 == 101);
 }
 
 #[test]
 fn what_cannot_be_read_ends_the_session_or_the_request() {
     let toolbox = Toolbox::start();
-    assert_eq!(toolbox.ask(SFTP_PATH, SFTP_UPGRADE, "wrong").0, 401);
-    assert_eq!(toolbox.ask(SFTP_PATH, "websocket", "T").0, 400);
+    assert_eq!(toolbox.ask_for_stream(SFTP_PATH, SFTP_UPGRADE, "wrong").0, 401);
+    assert_eq!(toolbox.ask_for_stream(SFTP_PATH, "websocket", TOKEN).0, 400);
     let mut client = Client::open(&toolbox);
     assert_eq!(client.status(3, &[Number(1000)]), BAD_MESSAGE);
     assert_eq!(client.status(14, &[Text(b"new"), Number(0)]), OK, "the next one is fine");

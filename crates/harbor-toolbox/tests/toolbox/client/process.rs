@@ -1,5 +1,5 @@
 //! A toolbox as a real process: how it is started, where it listens, what the machine tells of it, and that it is gone
-//! with its test. Each program has requests of its own, and its own patience.
+//! with its test.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -48,4 +48,13 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The process of this directory of `/proc`, if it is a child of `parent`: its number and state letter.
+pub(super) fn child_of(parent: u32, directory: &Path) -> Option<(u32, char)> {
+    let pid = directory.file_name()?.to_str()?.parse().ok()?;
+    let stat = std::fs::read_to_string(directory.join("stat")).ok()?;
+    let mut fields = stat[stat.rfind(')')? + 2..].split(' ');
+    let state = fields.next()?.chars().next()?;
+    (fields.next()?.parse() == Ok(parent)).then_some((pid, state))
 }

@@ -127,11 +127,11 @@ fn who_goes_away_ends_a_pull(engine: Engine) {
     toolbox.post("/git/clone", &json!({"url": "remotes/x.git", "path": "c"})).empty(200);
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     toolbox.shell(&format!("git -C c remote set-url origin http://{}/x.git", silent.local_addr().unwrap()));
-    let caller: TcpStream = toolbox.begin("POST", "/git/pull", &json!({"path": "c"}).to_string());
+    let caller: TcpStream = toolbox.ask("POST", "/git/pull", json!({"path": "c"}).to_string().as_bytes());
     let (mut asked, _) = silent.accept().unwrap();
-    assert!(toolbox.has_children());
+    assert!(!toolbox.children().is_empty());
     drop(caller);
-    eventually("git to be ended", || !toolbox.has_children());
+    eventually("git to be ended", || toolbox.children().is_empty());
     // Whether this succeeds depends on when the connection's end arrives.
     let _ = asked.write_all(b"HTTP/1.1 404 Not Found\r\n\r\n");
 }

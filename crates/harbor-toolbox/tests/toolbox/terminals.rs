@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::client::{Toolbox, eventually, long_sleep};
-use crate::socket::{Frame, Socket};
+use crate::client::{Frame, Socket, Toolbox, eventually, long_sleep};
 
 const EXIT_CONTROL: &str = "sec-websocket-protocol: X-Daytona-Pty-Exit-Control\r\n";
 

@@ -6,7 +6,7 @@ use crate::client::Toolbox;
 
 #[test]
 fn changes_of_the_environment_reach_what_starts_later() {
-    let toolbox = Toolbox::configured(&json!({"env": {"A": "a", "B": "secret-1", "C": "secret-2", "D": "d"}}));
+    let toolbox = Toolbox::start_with(&json!({"env": {"A": "a", "B": "secret-1", "C": "secret-2", "D": "d"}}));
     let show = || toolbox.execute("echo \"$A|$B|$C|$D|$E\"").1;
     assert_eq!(show(), "a|secret-1|secret-2|d|\n");
     toolbox.session("old");
@@ -19,8 +19,7 @@ fn changes_of_the_environment_reach_what_starts_later() {
         assert_eq!(toolbox.run(session, "echo \"$A|$B\"").json()["stdout"], expected);
     }
     // A later configure, such as after a pause, does not undo it.
-    let configure = json!({"protocol": 1, "sandbox": "3f0e", "token": "T", "env": {"A": "a", "D": "new"}});
-    assert_eq!(toolbox.post("/.harbor/configure", &configure).status, 200);
+    toolbox.set_environment(&json!({"A": "a", "D": "new"}));
     assert_eq!(show(), "|b||new|e e\n");
     for wrong in
         [json!({"set": {"1X": ""}}), json!({"unset": ["A=B"]}), json!({"set": {"X": "a\0b"}}), json!({"set": 1})]

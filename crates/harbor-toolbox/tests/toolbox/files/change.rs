@@ -29,7 +29,7 @@ fn deletion_is_recursive_only_when_asked() {
 
 fn relocate(toolbox: &Toolbox, source: &str, destination: &str) -> u16 {
     let query = format!("source={}&destination={}", encoded(source), encoded(destination));
-    toolbox.post(&format!("/files/move?{query}"), &[], b"").status
+    toolbox.post_bytes(&format!("/files/move?{query}"), &[], b"").status
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn permissions_go_by_number_and_name() {
     fs::write(toolbox.at("f"), "").unwrap();
     let uid = fs::metadata(toolbox.at("f")).unwrap().uid();
     let gid = fs::metadata(toolbox.at("f")).unwrap().gid();
-    let set = |query: &str| toolbox.post(&format!("/files/permissions?{query}"), &[], b"").status;
+    let set = |query: &str| toolbox.post_bytes(&format!("/files/permissions?{query}"), &[], b"").status;
     assert_eq!(set(&format!("path=f&mode=4751&owner={uid}&group={gid}")), 200);
     assert_eq!(fs::metadata(toolbox.at("f")).unwrap().mode() & 0o7777, 0o751);
     assert_eq!(set("path=f"), 200);
@@ -92,7 +92,7 @@ fn a_replacement_reports_every_file() {
     fs::write(toolbox.at("b"), "none").unwrap();
     fs::create_dir(toolbox.at("d")).unwrap();
     let order = json!({"files": ["a", "d", "none", "b", ""], "pattern": "x.y", "newValue": ""});
-    let answer = toolbox.post("/files/replace", &[], order.to_string().as_bytes());
+    let answer = toolbox.post_bytes("/files/replace", &[], order.to_string().as_bytes());
     assert_eq!(answer.status, 200);
     let outcomes = answer.json();
     let success: Vec<_> = outcomes
@@ -106,7 +106,7 @@ fn a_replacement_reports_every_file() {
     for order in
         [json!({"files": ["a"], "pattern": "x"}), json!({"files": ["a"], "pattern": "", "newValue": "y"}), json!({})]
     {
-        let answer = toolbox.post("/files/replace", &[], order.to_string().as_bytes());
+        let answer = toolbox.post_bytes("/files/replace", &[], order.to_string().as_bytes());
         assert_eq!(answer.refusal(), (400, "INVALID_REQUEST_BODY".to_owned()), "{order}");
     }
 }

@@ -15,7 +15,7 @@ fn a_directory_takes_the_file_under_its_plain_name() {
     fs::create_dir(toolbox.at("d")).unwrap();
     let upload = |name: &str| {
         let form = form(&[("other", "", b"ignored"), ("file", name, b"content")]);
-        toolbox.post("/files/upload?path=d", &[FORM], &form).status
+        toolbox.post_bytes("/files/upload?path=d", &[FORM], &form).status
     };
     assert_eq!(upload("x \u{e9}.txt"), 200);
     for name in ["../x", "a/b", "..", ""] {
@@ -29,22 +29,25 @@ fn a_directory_takes_the_file_under_its_plain_name() {
 fn the_newer_route_takes_raw_bodies_too() {
     let toolbox = Toolbox::start();
     let kind = [("content-type", "application/octet-stream")];
-    let answer = toolbox.post("/files/upload-v2?path=p/q/raw", &kind, b"raw \0 bytes");
+    let answer = toolbox.post_bytes("/files/upload-v2?path=p/q/raw", &kind, b"raw \0 bytes");
     assert_eq!(answer.json(), json!({"name": "raw", "path": "p/q/raw", "type": "file"}));
     assert_eq!(fs::read(toolbox.at("p/q/raw")).unwrap(), b"raw \0 bytes");
     assert_eq!(fs::metadata(toolbox.at("p")).unwrap().mode() & 0o777, 0o750);
-    let answer = toolbox.post("/files/upload-v2?path=p", &[FORM], &form(&[("file", "f", b"1")]));
+    let answer = toolbox.post_bytes("/files/upload-v2?path=p", &[FORM], &form(&[("file", "f", b"1")]));
     assert_eq!(answer.json(), json!({"name": "f", "path": "p/f", "type": "file"}));
-    assert_eq!(toolbox.post("/files/upload-v2?path=p", &kind, b"x").refusal(), (400, "INVALID_FILE_PATH".to_owned()));
-    assert_eq!(toolbox.post("/files/upload-v2", &kind, b"x").refusal(), (400, "INVALID_FILE_PATH".to_owned()));
+    assert_eq!(
+        toolbox.post_bytes("/files/upload-v2?path=p", &kind, b"x").refusal(),
+        (400, "INVALID_FILE_PATH".to_owned())
+    );
+    assert_eq!(toolbox.post_bytes("/files/upload-v2", &kind, b"x").refusal(), (400, "INVALID_FILE_PATH".to_owned()));
 }
 
 #[test]
 fn what_is_no_upload_is_refused_and_nothing_made() {
     let toolbox = Toolbox::start();
-    assert_eq!(toolbox.post("/files/upload?path=f", &[FORM], &form(&[("other", "x", b"1")])).status, 400);
-    assert_eq!(toolbox.post("/files/upload?path=f", &[("content-type", "text/plain")], b"x").status, 400);
-    assert_eq!(toolbox.post("/files/upload", &[FORM], &form(&[("file", "x", b"1")])).status, 400);
+    assert_eq!(toolbox.post_bytes("/files/upload?path=f", &[FORM], &form(&[("other", "x", b"1")])).status, 400);
+    assert_eq!(toolbox.post_bytes("/files/upload?path=f", &[("content-type", "text/plain")], b"x").status, 400);
+    assert_eq!(toolbox.post_bytes("/files/upload", &[FORM], &form(&[("file", "x", b"1")])).status, 400);
     assert_eq!(toolbox.names(""), [""; 0]);
 }
 
@@ -69,7 +72,7 @@ fn bulk_errors_stand_beside_what_worked() {
         ("files[f].path", "", b"new/ok2"),
         ("files[f].file", "x", b""),
     ]);
-    let answer = toolbox.post("/files/bulk-upload", &[FORM], &body);
+    let answer = toolbox.post_bytes("/files/bulk-upload", &[FORM], &body);
     assert_eq!((answer.status, answer.header("content-type")), (400, Some("application/json; charset=utf-8")));
     let answer = answer.json();
     let errors: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|error| error.as_str().unwrap()).collect();
@@ -90,11 +93,14 @@ fn bulk_errors_stand_beside_what_worked() {
 #[test]
 fn a_form_without_pairs_is_fine_and_no_form_is_not() {
     let toolbox = Toolbox::start();
-    assert_eq!(toolbox.post("/files/bulk-upload", &[FORM], &form(&[])).json(), json!({"files": []}));
+    assert_eq!(toolbox.post_bytes("/files/bulk-upload", &[FORM], &form(&[])).json(), json!({"files": []}));
     let mixed = [("content-type", "multipart/mixed; boundary=\"FORM\"")];
     let pair = form(&[("files[0].path", "", b"f"), ("files[0].file", "x", b"1")]);
-    assert_eq!(toolbox.post("/files/bulk-upload", &mixed, &pair).json(), json!({"files": [{"path": "f", "bytes": 1}]}));
-    let answer = toolbox.post("/files/bulk-upload", &[("content-type", "text/plain")], &vec![b'x'; 5 << 20]);
+    assert_eq!(
+        toolbox.post_bytes("/files/bulk-upload", &mixed, &pair).json(),
+        json!({"files": [{"path": "f", "bytes": 1}]})
+    );
+    let answer = toolbox.post_bytes("/files/bulk-upload", &[("content-type", "text/plain")], &vec![b'x'; 5 << 20]);
     assert_eq!((answer.status, answer.json().get("files").is_none()), (400, true));
     assert_eq!(answer.json()["errors"], json!(["invalid multipart form"]));
 }
@@ -106,11 +112,11 @@ fn what_a_form_may_hold_and_be_answered_is_bounded() {
     // Each path alone is fine, and so is each failure.
     let part = |name: &str| format!("--FORM\r\ncontent-disposition: form-data; name=\"files[{name}\"\r\n\r\nx\r\n");
     let many = part("k].path").repeat(200_001) + "--FORM--\r\n";
-    let answer = toolbox.post("/files/bulk-upload", &[FORM], many.as_bytes());
+    let answer = toolbox.post_bytes("/files/bulk-upload", &[FORM], many.as_bytes());
     assert_eq!((answer.status, answer.json()["errors"].clone()), (400, json!([ignored])));
 
     let long = part(&format!("{}].file", "k".repeat(100_000))).repeat(300) + "--FORM--\r\n";
-    let answer = toolbox.post("/files/bulk-upload", &[FORM], long.as_bytes());
+    let answer = toolbox.post_bytes("/files/bulk-upload", &[FORM], long.as_bytes());
     let answer = answer.json();
     let errors = answer["errors"].as_array().unwrap();
     assert!((160..200).contains(&errors.len()), "{}", errors.len());
@@ -130,7 +136,7 @@ fn files_are_written_in_place_and_through_links() {
         ("files[1].path", "", b"dangling"),
         ("files[1].file", "x", b"made"),
     ]);
-    assert_eq!(toolbox.post("/files/bulk-upload", &[FORM], &body).status, 200);
+    assert_eq!(toolbox.post_bytes("/files/bulk-upload", &[FORM], &body).status, 200);
     assert_eq!(fs::read(toolbox.at("old")).unwrap(), b"new");
     assert_eq!(fs::metadata(toolbox.at("old")).unwrap().mode() & 0o777, 0o600);
     assert_eq!(fs::read(toolbox.at("made")).unwrap(), b"made");
@@ -154,7 +160,7 @@ fn a_truncated_upload_is_refused_at_once_and_leaves_nothing() {
         assert!(started.elapsed() < Duration::from_secs(5));
         assert_eq!(toolbox.names(""), ["link"], "{path}");
         // A complete body whose form is not complete.
-        assert_eq!(toolbox.post(path, &[FORM], &body[..body.len() - 10]).status, 400, "{path}");
+        assert_eq!(toolbox.post_bytes(path, &[FORM], &body[..body.len() - 10]).status, 400, "{path}");
         assert_eq!(toolbox.names(""), ["link"], "{path}");
         // A client that goes away.
         let mut stream = toolbox.begin("POST", path, &[FORM], body.len());
@@ -217,15 +223,15 @@ fn a_full_disk_is_reported_and_nothing_new_is_left() {
     let script = "mkdir disk && mount -t tmpfs -o size=1m none disk && cd disk && printf before > old && exec \"$@\"";
     let toolbox = Toolbox::start_by(&["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
     let content = vec![b'x'; 3 << 20];
-    let answer = toolbox.post("/files/upload?path=new", &[FORM], &form(&[("file", "x", &content)]));
+    let answer = toolbox.post_bytes("/files/upload?path=new", &[FORM], &form(&[("file", "x", &content)]));
     assert_eq!(answer.refusal(), (500, "FILE_READ_FAILED".to_owned()));
     let message = answer.json()["message"].as_str().unwrap().to_owned();
     assert!(message.ends_with("new: no space left on device"), "{message}");
     let body = form(&[("files[0].path", "", b"new"), ("files[0].file", "x", &content)]);
-    let answer = toolbox.post("/files/bulk-upload", &[FORM], &body);
+    let answer = toolbox.post_bytes("/files/bulk-upload", &[FORM], &body);
     assert_eq!(answer.json()["errors"], json!(["new: write: no space left on device"]));
     let order = json!({"files": ["old"], "pattern": "before", "newValue": "x".repeat(3 << 20)}).to_string();
-    assert_eq!(toolbox.post("/files/replace", &[], order.as_bytes()).json()[0]["success"], false);
+    assert_eq!(toolbox.post_bytes("/files/replace", &[], order.as_bytes()).json()[0]["success"], false);
     assert_eq!(toolbox.get("/files/download?path=old").body, b"before");
     let left = toolbox.get("/files/search?path=.&pattern=*").json();
     assert_eq!(left, json!({"files": [".", "old"]}));

@@ -54,7 +54,7 @@ fn a_server_is_started_asked_and_stopped() {
     }
     toolbox.post("/lsp/did-close", &order(&json!({}))).empty(200);
     toolbox.post("/lsp/stop", &order(&json!({}))).empty(200);
-    eventually("its process is gone", || !toolbox.has_children());
+    eventually("its process is gone", || toolbox.children().is_empty());
     assert_eq!(toolbox.post("/lsp/stop", &order(&json!({}))).status, 500);
     assert_eq!(toolbox.get(SYMBOLS).refusal().1, NOT_STARTED);
 }
@@ -68,7 +68,7 @@ fn a_server_that_ends_fails_its_requests_and_can_be_started_again() {
         let answer = complete(&toolbox, line);
         assert!(answer.status == 500 && answer.message().contains("has ended"), "{answer:?}");
         assert!(begun.elapsed() < Duration::from_secs(10), "it ended, or sent what is no message: known at once");
-        eventually("the process is gone", || !toolbox.has_children());
+        eventually("the process is gone", || toolbox.children().is_empty());
         assert_eq!(complete(&toolbox, 0).refusal(), (400, NOT_STARTED.to_owned()));
         toolbox.post("/lsp/start", &order(&json!({}))).empty(200);
         assert_eq!(complete(&toolbox, 0).status, 200);

@@ -4,6 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use serde_json::Value;
+
 /// A connection after its handshake.
 pub(crate) struct Socket {
     stream: TcpStream,
@@ -47,6 +49,10 @@ impl Socket {
 
     pub(crate) fn text(&mut self, text: &str) {
         self.send(1, text.as_bytes());
+    }
+
+    pub(crate) fn json(&mut self, message: &Value) {
+        self.text(&message.to_string());
     }
 
     pub(crate) fn ping(&mut self, text: &[u8]) {
@@ -130,7 +136,7 @@ impl Socket {
     pub(crate) fn is_quiet(&mut self, time: Duration) -> bool {
         self.stream.set_read_timeout(Some(time)).unwrap();
         let quiet = self.stream.peek(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
-        self.stream.set_read_timeout(Some(crate::client::PATIENCE)).unwrap();
+        self.stream.set_read_timeout(Some(super::PATIENCE)).unwrap();
         quiet
     }
 }

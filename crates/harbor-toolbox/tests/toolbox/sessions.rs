@@ -78,8 +78,8 @@ fn the_end_of_the_shell_is_the_end_of_the_session() {
 fn commands_take_turns_and_the_waiting_ones_are_bounded() {
     let toolbox = Toolbox::start();
     toolbox.session("s");
-    let first = toolbox.begin("s", "read go; echo first");
-    let second = toolbox.begin("s", "echo second");
+    let first = toolbox.run_async("s", "read go; echo first");
+    let second = toolbox.run_async("s", "echo second");
     assert_eq!((exit_code(&toolbox, "s", &first), exit_code(&toolbox, "s", &second)), (Value::Null, Value::Null));
     let body = json!({"command": "true", "runAsync": true});
     let statuses: Vec<_> = (0..80).map(|_| toolbox.post("/process/session/s/exec", &body).status).collect();
@@ -96,7 +96,7 @@ fn commands_take_turns_and_the_waiting_ones_are_bounded() {
 fn input_is_echoed_reaches_the_command_and_ends_with_it() {
     let toolbox = Toolbox::start();
     toolbox.session("s");
-    let command = toolbox.begin("s", "read a; echo \"got $a\"");
+    let command = toolbox.run_async("s", "read a; echo \"got $a\"");
     let input = format!("/process/session/s/command/{command}/input");
     // At once: the command may not have begun.
     assert_eq!(toolbox.post(&input, &json!({"data": "one"})).status, 204);
@@ -107,7 +107,7 @@ fn input_is_echoed_reaches_the_command_and_ends_with_it() {
     assert_eq!(late.refusal(), (410, "COMMAND_ALREADY_COMPLETED".to_owned()));
     assert_eq!(late.json()["message"], "gone: command has already completed with exit code 0");
     // More than a pipe holds, to a command that does not read.
-    let deaf = toolbox.begin("s", "sleep 1");
+    let deaf = toolbox.run_async("s", "sleep 1");
     let flood = json!({"data": "x".repeat(300_000)});
     assert_eq!(toolbox.post(&format!("/process/session/s/command/{deaf}/input"), &flood).status, 410);
     assert_eq!(toolbox.post("/process/session/s/command/none/input", &flood).refusal().0, 404);
@@ -118,7 +118,7 @@ fn input_is_echoed_reaches_the_command_and_ends_with_it() {
 fn a_job_that_holds_the_output_keeps_its_command_open_but_not_the_shell() {
     let toolbox = Toolbox::start();
     toolbox.session("s");
-    let server = toolbox.begin("s", "(sleep 1.5; echo late) & echo early");
+    let server = toolbox.run_async("s", "(sleep 1.5; echo late) & echo early");
     assert_eq!(run(&toolbox, "s", "echo meanwhile").1, "meanwhile\n");
     assert_eq!(exit_code(&toolbox, "s", &server), Value::Null);
     eventually("the job is done", || exit_code(&toolbox, "s", &server) == json!(0));
@@ -193,11 +193,11 @@ fn a_large_log_passes_in_little_memory_and_old_clients_get_theirs() {
     let (code, stdout, _) = run(&toolbox, "s", "head -c 30000000 /dev/zero | tr '\\0' x");
     assert_eq!((code, stdout.len()), (0, 30_000_001));
     assert!(toolbox.usage().2 < 24 << 10, "{:?}", toolbox.usage());
-    let command = toolbox.begin("s", "echo o; echo e >&2");
+    let command = toolbox.run_async("s", "echo o; echo e >&2");
     eventually("the command is done", || exit_code(&toolbox, "s", &command) == json!(0));
     let path = format!("/process/session/s/command/{command}/logs");
     let combined = toolbox.send("GET", &path, "", b"");
-    assert!(combined.head.contains("content-type: text/plain; charset=utf-8"));
+    assert_eq!(combined.header("content-type"), Some("text/plain; charset=utf-8"));
     assert!(matches!(combined.body.as_slice(), b"o\ne\n" | b"e\no\n"), "{combined:?}");
     let raw = toolbox.send("GET", &path, "x-daytona-sdk-version: 0.100.0\r\n", b"").body;
     assert!(matches!(raw.as_slice(), b"\x01\x01\x01o\n\x02\x02\x02e\n" | b"\x02\x02\x02e\n\x01\x01\x01o\n"), "{raw:?}");

@@ -230,14 +230,14 @@ fn branches_come_and_go(engine: Engine) {
     refused(&toolbox, "/git/checkout", &named("main"), 409, "GIT_DIRTY_WORKTREE");
     refused(&toolbox, "/git/checkout", &named("none"), 404, "GIT_BRANCH_NOT_FOUND");
     toolbox.shell("git -C c checkout -q a; git -C c fetch -q origin +refs/heads/*:refs/remotes/origin/*");
-    assert_eq!(toolbox.delete("/git/branches", &named("new")).refusal(), (409, "CONFLICT".to_owned()));
+    assert_eq!(toolbox.delete_with("/git/branches", &named("new")).refusal(), (409, "CONFLICT".to_owned()));
     toolbox.post("/git/checkout", &named("origin/dev")).empty(200);
     assert_eq!(
         (status(&toolbox, "c")["currentBranch"].as_str(), status(&toolbox, "c")["upstream"].as_str()),
         (Some("dev"), Some("origin/dev"))
     );
-    toolbox.delete("/git/branches", &named("new")).empty(204);
-    assert_eq!(toolbox.delete("/git/branches", &named("new")).refusal(), (404, "GIT_BRANCH_NOT_FOUND".to_owned()));
+    toolbox.delete_with("/git/branches", &named("new")).empty(204);
+    assert_eq!(toolbox.delete_with("/git/branches", &named("new")).refusal(), (404, "GIT_BRANCH_NOT_FOUND".to_owned()));
     assert_eq!(toolbox.get("/git/branches?path=c").json(), json!({"branches": ["dev", "main"], "current": "dev"}));
 }
 

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::client::{CURRENT, Toolbox, eventually};
-use crate::socket::Frame;
+use crate::client::{CURRENT, Frame, Toolbox, eventually};
 
 #[test]
 fn a_follower_gets_everything_as_it_is_written() {
     let toolbox = Toolbox::start();
     toolbox.session("s");
-    let command = toolbox.begin("s", "echo a; echo b >&2; read go; printf c");
+    let command = toolbox.run_async("s", "echo a; echo b >&2; read go; printf c");
     let path = format!("/process/session/s/command/{command}/logs");
     let mut follower = toolbox.socket(&format!("{path}?follow=true"), CURRENT);
     assert_eq!(follower.status, 101);
@@ -85,7 +84,7 @@ fn frames_end_at_line_ends_and_no_character_is_torn() {
 fn a_follower_that_does_not_read_holds_up_nobody() {
     let toolbox = Toolbox::start();
     toolbox.session("s");
-    let command = toolbox.begin("s", "yes | head -c 100000000");
+    let command = toolbox.run_async("s", "yes | head -c 100000000");
     let path = format!("/process/session/s/command/{command}");
     let stalled = toolbox.socket(&format!("{path}/logs?follow=true"), CURRENT);
     eventually("the command is done", || toolbox.get(&path).json()["exitCode"] == json!(0));
@@ -99,11 +98,11 @@ fn a_follower_that_does_not_read_holds_up_nobody() {
 fn harbors_proxy_may_have_the_stream_without_a_web_socket() {
     let toolbox = Toolbox::start();
     toolbox.session("s");
-    let command = toolbox.begin("s", "echo a; sleep 0.5; echo b >&2");
+    let command = toolbox.run_async("s", "echo a; sleep 0.5; echo b >&2");
     let path = format!("/process/session/s/command/{command}/logs?follow=true");
     let stream = toolbox.send("GET", &path, &format!("{CURRENT}x-harbor-follow: 1\r\n"), b"");
     assert_eq!((stream.status, stream.body.as_slice()), (200, &b"a\nb\n"[..]));
-    assert!(stream.head.contains("content-type: application/octet-stream"), "{stream:?}");
+    assert!(stream.header("content-type") == Some("application/octet-stream"), "{stream:?}");
     assert!(toolbox.get(&path).json()["stdout"].is_string(), "for others it is a snapshot");
 }
 
@@ -123,7 +122,7 @@ fn a_log_that_was_removed_costs_its_text_only() {
 fn deletion_closes_followers_and_unknown_ids_are_refused_before() {
     let toolbox = Toolbox::start();
     toolbox.session("s");
-    let command = toolbox.begin("s", "echo up; sleep 100");
+    let command = toolbox.run_async("s", "echo up; sleep 100");
     let mut follower = toolbox.socket(&format!("/process/session/s/command/{command}/logs?follow=true"), CURRENT);
     follower.until("up\n");
     assert_eq!(toolbox.delete("/process/session/s").status, 204);
@@ -136,7 +135,7 @@ fn deletion_closes_followers_and_unknown_ids_are_refused_before() {
 #[test]
 fn the_entrypoints_output_is_shown_inside_the_sandbox() {
     let entrypoint = json!({"entrypoint": ["sh", "-c", "echo out; echo err >&2; read never"]});
-    let toolbox = Toolbox::configured(&entrypoint);
+    let toolbox = Toolbox::start_with(&entrypoint);
     let mut follower = toolbox.socket("/process/session/entrypoint/logs?follow=true", CURRENT);
     if !follower.until("out\n").contains("err\n") {
         follower.until("err\n"); // a frame of its own

@@ -1,55 +1,20 @@
-//! A toolbox as a real process, and streams to it.
+//! Streams of harbor's own: a program behind one, as the SSH gateway drives it.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use harbor_protocol::remote::{Event, INPUT_CREDIT, PROGRAM_PATH, PROGRAM_UPGRADE, Request, Size, Start, Terminal};
-use tempfile::TempDir;
 
-use crate::process::{self, PROGRAM, Process};
-
-/// Longest wait for anything.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
-
-/// A configured toolbox; killed when dropped.
-pub(crate) struct Toolbox {
-    pub(crate) process: Process,
-    /// Its home and work directory.
-    home: TempDir,
-}
+use super::{TOKEN, Toolbox};
 
 impl Toolbox {
-    pub(crate) fn start() -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let toolbox = Self { process: Process::start(&mut process::command(&[PROGRAM], home.path())), home };
-        let body = r#"{"protocol": 1, "sandbox": "s", "token": "T", "env": {"FROM": "sandbox"}}"#;
-        let head = format!("content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
-        let mut stream = toolbox.send("POST /.harbor/configure", &head);
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        toolbox
-    }
-
-    /// A path in the home directory.
-    pub(crate) fn at(&self, name: &str) -> PathBuf {
-        self.home.path().join(name)
-    }
-
-    /// Sends a request's first line and the rest of it.
-    fn send(&self, what: &str, rest: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.process.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(format!("{what} HTTP/1.1\r\nhost: toolbox\r\n{rest}").as_bytes()).unwrap();
-        stream
-    }
-
     /// Asks for a stream; its status, and the stream.
-    pub(crate) fn ask(&self, path: &str, protocol: &str, token: &str) -> (u16, TcpStream) {
-        let rest = format!("connection: upgrade\r\nupgrade: {protocol}\r\nx-harbor-token: {token}\r\n\r\n");
-        let mut stream = self.send(&format!("GET {path}"), &rest);
+    pub(crate) fn ask_for_stream(&self, path: &str, protocol: &str, token: &str) -> (u16, TcpStream) {
+        let mut stream = self.connect();
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nhost: toolbox\r\nconnection: upgrade\r\nupgrade: {protocol}\r\nx-harbor-token: {token}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -61,14 +26,14 @@ impl Toolbox {
 
     /// A stream.
     #[track_caller]
-    pub(crate) fn open(&self, path: &str, protocol: &str) -> TcpStream {
-        let (status, stream) = self.ask(path, protocol, "T");
+    pub(crate) fn stream(&self, path: &str, protocol: &str) -> TcpStream {
+        let (status, stream) = self.ask_for_stream(path, protocol, TOKEN);
         assert_eq!(status, 101);
         stream
     }
 
     /// Starts a program; an empty command is a shell.
-    pub(crate) fn run(&self, command: &str, terminal: Option<(u16, u16)>, env: &[(&str, &str)]) -> Program {
+    pub(crate) fn program(&self, command: &str, terminal: Option<(u16, u16)>, env: &[(&str, &str)]) -> Program {
         let size = |(columns, rows)| Size { columns, rows };
         let terminal = terminal.map(|given| Terminal { term: "vt100".to_owned(), size: size(given) });
         let env = env.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -78,11 +43,6 @@ impl Toolbox {
         }
         program.start(&Start { protocol: 1, env, terminal });
         program
-    }
-
-    /// Most memory the toolbox ever had, in bytes.
-    pub(crate) fn peak_memory(&self) -> u64 {
-        self.process.status("VmHWM") * 1024
     }
 }
 
@@ -116,7 +76,7 @@ pub(crate) struct Finished {
 
 impl Program {
     pub(crate) fn open(toolbox: &Toolbox) -> Self {
-        let stream = toolbox.open(PROGRAM_PATH, PROGRAM_UPGRADE);
+        let stream = toolbox.stream(PROGRAM_PATH, PROGRAM_UPGRADE);
         Self { stream, received: Vec::new(), credit: INPUT_CREDIT }
     }
 
@@ -213,16 +173,6 @@ impl Program {
         }
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Finished { output: text(output), error_output: text(error_output), end }
-    }
-}
-
-/// Waits until `condition` holds.
-#[track_caller]
-pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

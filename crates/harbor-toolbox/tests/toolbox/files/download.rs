@@ -68,7 +68,7 @@ fn files_that_hide_their_size_are_served() {
 }
 
 fn bulk(toolbox: &Toolbox, paths: &[&str]) -> Answer {
-    toolbox.post("/files/bulk-download", &[], json!({ "paths": paths }).to_string().as_bytes())
+    toolbox.post_bytes("/files/bulk-download", &[], json!({ "paths": paths }).to_string().as_bytes())
 }
 
 /// Name, file name and content of the parts of a form that must be complete.
@@ -123,7 +123,7 @@ fn many_files_come_in_order_with_the_failures_among_them() {
         assert_eq!((&error["method"], &error["source"]), (&json!("POST"), &json!("DAYTONA_DAEMON")));
     }
     for body in [&b"{}"[..], b"{\"paths\":[]}", b"{\"paths\":1}", b"", b"x"] {
-        let answer = toolbox.post("/files/bulk-download", &[], body);
+        let answer = toolbox.post_bytes("/files/bulk-download", &[], body);
         assert_eq!((answer.status, answer.json()["error"].is_string()), (400, true), "{}", body.escape_ascii());
     }
 }

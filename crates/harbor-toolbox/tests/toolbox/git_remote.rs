@@ -33,7 +33,7 @@ impl Remote {
     }
 
     fn launch(toolbox: &Toolbox, login: &str, more: &[String], scheme: &'static str) -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/git_remote.py");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/toolbox/git_remote.py");
         let directory = tempfile::tempdir_in(toolbox.at("")).unwrap().keep();
         let (login_file, seen) = (directory.join("login"), directory.join("seen"));
         std::fs::write(&login_file, login).unwrap();

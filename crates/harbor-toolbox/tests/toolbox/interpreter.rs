@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::client::{Frame, Socket, Toolbox, eventually};
+use crate::client::{CURRENT, Frame, Socket, Toolbox, eventually};
 
 const EXECUTE: &str = "/process/interpreter/execute";
 const CONTEXT: &str = "/process/interpreter/context";
@@ -23,7 +23,7 @@ struct Told {
 fn listen(socket: &mut Socket) -> Told {
     let mut told = Told::default();
     loop {
-        match socket.receive() {
+        match socket.next() {
             Frame::Text(text) => {
                 assert_eq!(told.control, Vec::<String>::new(), "nothing comes after the control chunk");
                 let chunk: Value = serde_json::from_str(&text).unwrap();
@@ -45,13 +45,14 @@ fn listen(socket: &mut Socket) -> Told {
                 told.close = (code, reason);
                 return told;
             }
+            other => panic!("{other:?}"),
         }
     }
 }
 
 fn begin(toolbox: &Toolbox, request: &Value) -> Socket {
-    let mut socket = toolbox.socket(EXECUTE);
-    socket.send(request);
+    let mut socket = toolbox.socket(EXECUTE, CURRENT);
+    socket.json(request);
     socket
 }
 
@@ -59,7 +60,7 @@ fn begin(toolbox: &Toolbox, request: &Value) -> Socket {
 #[track_caller]
 fn is_queued(socket: &mut Socket) {
     socket.ping(b"queued?");
-    assert_eq!(socket.receive(), Frame::Pong(b"queued?".to_vec()));
+    assert_eq!(socket.next(), Frame::Pong(b"queued?".to_vec()));
 }
 
 fn run(toolbox: &Toolbox, request: &Value) -> Told {
@@ -126,9 +127,9 @@ fn pings_are_answered_during_a_flood() {
     let toolbox = Toolbox::start();
     let code = "import os\nwhile not os.path.exists('stop'): print('x' * 100)";
     let mut socket = begin(&toolbox, &json!({"code": code}));
-    assert!(matches!(socket.receive(), Frame::Text(_)));
+    assert!(matches!(socket.next(), Frame::Text(_)));
     socket.ping(b"now");
-    while socket.receive() != Frame::Pong(b"now".to_vec()) {}
+    while socket.next() != Frame::Pong(b"now".to_vec()) {}
     toolbox.write("stop", "");
     assert_eq!(listen(&mut socket).close.0, 1000);
 }
@@ -214,7 +215,7 @@ fn a_worker_that_dies_frees_the_queue_at_once() {
         &toolbox,
         &json!({"code": "import os, time\nprint('begun')\nwhile not os.path.exists('go'): time.sleep(0.01)\nos._exit(3)"}),
     );
-    assert!(matches!(first.receive(), Frame::Text(_)));
+    assert!(matches!(first.next(), Frame::Text(_)));
     let mut second = begin(&toolbox, &json!({"code": "print('fresh', 'os' in globals())"}));
     is_queued(&mut second);
     toolbox.write("go", "");
@@ -234,16 +235,16 @@ fn deleting_a_context_ends_its_worker_and_whoever_waits() {
     let context = create(&toolbox);
     let order = json!({"code": "import time\nprint('begun')\ntime.sleep(78)", "contextId": context});
     let mut running = begin(&toolbox, &order);
-    assert!(matches!(running.receive(), Frame::Text(_)));
+    assert!(matches!(running.next(), Frame::Text(_)));
     let mut waiting = begin(&toolbox, &order);
     is_queued(&mut waiting);
-    assert_eq!(toolbox.delete(&format!("{CONTEXT}/{context}"), &json!({})).status, 200);
+    assert_eq!(toolbox.delete_with(&format!("{CONTEXT}/{context}"), &json!({})).status, 200);
     for socket in [&mut running, &mut waiting] {
         assert_eq!(listen(socket).close, (1001, "context shutdown".to_owned()));
     }
-    eventually("its worker is gone", || !toolbox.has_children());
+    eventually("its worker is gone", || toolbox.children().is_empty());
     assert_eq!(toolbox.get(CONTEXT).json(), json!({"contexts": []}));
-    assert_eq!(toolbox.delete(&format!("{CONTEXT}/{context}"), &json!({})).refusal().0, 404);
+    assert_eq!(toolbox.delete_with(&format!("{CONTEXT}/{context}"), &json!({})).refusal().0, 404);
     let closed = run(&toolbox, &json!({"code": "1", "contextId": context})).close;
     assert_eq!(closed, (1008, format!("context not found: {context}")));
 }
@@ -256,7 +257,7 @@ fn contexts_are_bounded_and_failed_ones_take_no_place() {
     let refused = || toolbox.post(CONTEXT, &json!({})).refusal();
     assert_eq!(refused(), (429, "TOO_MANY_REQUESTS".to_owned()));
     assert_eq!(print(&toolbox, "print(1)"), "1\n", "the default context is not among them");
-    assert_eq!(toolbox.delete(&format!("{CONTEXT}/{}", contexts[7]), &json!({})).status, 200);
+    assert_eq!(toolbox.delete_with(&format!("{CONTEXT}/{}", contexts[7]), &json!({})).status, 200);
     create(&toolbox);
     assert_eq!(refused().0, 429);
 }
@@ -267,7 +268,7 @@ fn an_execution_goes_on_without_its_client() {
     let code =
         "import time\nfor i in range(20):\n    print('x' * 100000)\n    time.sleep(0.05)\nopen('ended', 'w').close()";
     let mut socket = begin(&toolbox, &json!({"code": code}));
-    assert!(matches!(socket.receive(), Frame::Text(_)));
+    assert!(matches!(socket.next(), Frame::Text(_)));
     drop(socket);
     eventually("the code came to its end", || toolbox.at("ended").exists());
 }

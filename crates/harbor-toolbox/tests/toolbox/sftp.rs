@@ -23,8 +23,8 @@ impl Pair {
         let toolbox = Toolbox::start();
         let local = tempfile::tempdir().unwrap();
         let server = local.path().join("join");
-        let join = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams/join.py");
-        let port = toolbox.process.address.port();
+        let join = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/toolbox/join.py");
+        let port = toolbox.port();
         fs::write(&server, format!("#!/bin/sh\nexec python3 '{}' {port}\n", join.display())).unwrap();
         fs::set_permissions(&server, Permissions::from_mode(0o755)).unwrap();
         Self { toolbox, local, server }

@@ -8,7 +8,7 @@ import threading
 
 stream = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
 stream.sendall(
-    b"GET /.harbor/sftp HTTP/1.1\r\nhost: toolbox\r\nx-harbor-token: T\r\n"
+    b"GET /.harbor/sftp HTTP/1.1\r\nhost: toolbox\r\nx-harbor-token: the-token\r\n"
     b"connection: upgrade\r\nupgrade: harbor-sftp-3\r\n\r\n"
 )
 head = b""
