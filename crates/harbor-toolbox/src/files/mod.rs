@@ -31,6 +31,7 @@ mod query;
 mod relocate;
 mod remove;
 mod replace;
+mod replacement;
 mod search;
 mod sink;
 mod spool;

@@ -1,24 +1,24 @@
 //! A file being written from the network.
 //!
-//! An existing file is truncated and overwritten in place: its mode stays, links are written through. A new one that
-//! is not finished, for whatever reason, is removed again. Writing is done off the runtime while more is received;
-//! memory is bounded to two batches.
+//! An existing file gets its new content in one step, once that has come whole (`replacement`): until then it stays as
+//! it is. Its mode stays, links are written through. A new one that is not finished, for whatever reason, is removed
+//! again. Writing is done off the runtime while more is received; memory is bounded to two batches.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write as _};
-use std::os::fd::{AsRawFd as _, IntoRawFd as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::fd::IntoRawFd as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
-use rustix::fs::{Mode, OFlags, fstat, open, stat};
+use rustix::fs::{Mode, OFlags, fstat, ftruncate, open, stat};
 use rustix::io::Errno;
-use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::open::refuse_special;
+use super::replacement::{Replacement, Unfinished};
 use super::stream::CHUNK;
 
 /// Received pieces at least this large, in bytes, are written without being gathered first.
@@ -92,11 +92,20 @@ pub(super) async fn store<E>(
 struct Sink {
     /// None once closed.
     file: Option<Arc<File>>,
-    /// Removes the file unless it is finished.
-    guard: Option<Unfinished>,
+    goal: Option<Goal>,
     gathered: BytesMut,
     writing: Option<JoinHandle<io::Result<()>>>,
     written: u64,
+}
+
+/// What becomes of the file.
+enum Goal {
+    /// It was made here, and goes unless it is finished.
+    New(Unfinished),
+    /// It takes the place of another one.
+    Replace(Replacement),
+    /// It was there, and keeps what has been written.
+    Overwrite,
 }
 
 impl Sink {
@@ -105,8 +114,8 @@ impl Sink {
             make_parents(&path, parents_mode).map_err(SinkError::Parents)?;
             create(&path).map_err(SinkError::Create)
         });
-        let (file, guard) = created.await.unwrap_or_else(|error| Err(SinkError::Create(io::Error::other(error))))?;
-        Ok(Self { file: Some(Arc::new(file)), guard, gathered: BytesMut::new(), writing: None, written: 0 })
+        let (file, goal) = created.await.unwrap_or_else(|error| Err(SinkError::Create(io::Error::other(error))))?;
+        Ok(Self { file: Some(Arc::new(file)), goal: Some(goal), gathered: BytesMut::new(), writing: None, written: 0 })
     }
 
     /// Adds bytes to the file. A failure may be that of bytes added before.
@@ -123,23 +132,32 @@ impl Sink {
     async fn finish(&mut self) -> Result<u64, SinkError> {
         self.write_gathered().await?;
         self.settle().await?;
-        let file = self.file.take();
-        let closed = spawn_blocking(move || file.map_or(Ok(()), close)).await;
-        closed.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(SinkError::Close)?;
-        if let Some(guard) = &mut self.guard {
-            guard.path = None;
-        }
+        let (file, goal) = (self.file.take(), self.goal.take());
+        let finished = spawn_blocking(move || {
+            file.map_or(Ok(()), close).map_err(SinkError::Close)?;
+            match goal {
+                Some(Goal::New(mut made)) => {
+                    made.keep();
+                    Ok(())
+                }
+                Some(Goal::Replace(replacement)) => replacement.take_place().map_err(SinkError::Write),
+                Some(Goal::Overwrite) | None => Ok(()),
+            }
+        });
+        finished.await.unwrap_or_else(|error| Err(SinkError::Close(io::Error::other(error))))?;
         Ok(self.written)
     }
 
     /// Closes the file and removes it if it was made here; both are done on return.
     async fn discard(mut self) {
         let _ = self.settle().await; // the failure at hand came first
-        let (file, guard) = (self.file.take(), self.guard.take());
+        let (file, goal) = (self.file.take(), self.goal.take());
         let _ = spawn_blocking(move || {
             drop(file);
-            if let Some(mut guard) = guard {
-                guard.remove();
+            match goal {
+                Some(Goal::New(mut made)) => made.remove(),
+                Some(Goal::Replace(replacement)) => replacement.give_up(),
+                Some(Goal::Overwrite) | None => {}
             }
         })
         .await;
@@ -171,26 +189,34 @@ fn make_parents(path: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// Opens a file for writing, and says which one has to go should it not be finished.
-fn create(path: &Path) -> io::Result<(File, Option<Unfinished>)> {
-    let how = OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let mode = Mode::from_raw_mode(0o666);
-    let new = match stat(path) {
-        Ok(stat) => {
-            refuse_special(&stat)?; // opening a FIFO can have effects
-            false
+/// Opens a file for writing, and says what becomes of it.
+fn create(path: &Path) -> io::Result<(File, Goal)> {
+    let how = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    match stat(path) {
+        Ok(stat) => refuse_special(&stat)?, // opening a FIFO can have effects
+        Err(Errno::NOENT) => {
+            let mode = Mode::from_raw_mode(0o666);
+            let file = match open(path, how | OFlags::CREATE | OFlags::EXCL, mode) {
+                // A link to where nothing is yet.
+                Err(Errno::EXIST) => open(path, how | OFlags::CREATE | OFlags::TRUNC, mode)?,
+                result => result?,
+            };
+            refuse_special(&fstat(&file)?)?;
+            let file = File::from(file);
+            let guard = Unfinished::of(&file, path)?;
+            return Ok((file, Goal::New(guard)));
         }
-        Err(Errno::NOENT) => true,
         Err(error) => return Err(error.into()),
-    };
-    let file = match open(path, how | OFlags::EXCL, mode) {
-        Err(Errno::EXIST) => open(path, how | OFlags::TRUNC, mode)?, // also for a link to where nothing is yet
-        result => result?,
-    };
-    refuse_special(&fstat(&file)?)?;
-    let file = File::from(file);
-    let guard = if new { Some(Unfinished::of(&file, path)?) } else { None };
-    Ok((file, guard))
+    }
+    // Whether it may be written to is its own mode's matter, not that of its directory.
+    let old = open(path, how, Mode::empty())?;
+    refuse_special(&fstat(&old)?)?;
+    let old = File::from(old);
+    if let Some((file, replacement)) = Replacement::beside(&old) {
+        return Ok((file, Goal::Replace(replacement)));
+    }
+    ftruncate(&old, 0)?;
+    Ok((old, Goal::Overwrite))
 }
 
 /// Closes a file and says whether that went well: some file systems report failed writes only then.
@@ -201,38 +227,4 @@ fn close(file: Arc<File>) -> io::Result<()> {
     #[expect(unsafe_code, reason = "no safe interface closes a file and returns the error")]
     let closed = unsafe { rustix::io::try_close(descriptor) };
     Ok(closed?)
-}
-
-/// A file made here whose content is not complete; removed when dropped.
-struct Unfinished {
-    path: Option<PathBuf>,
-    /// Device and number, so that no other file is removed that took its place.
-    identity: (u64, u64),
-}
-
-impl Unfinished {
-    fn of(file: &File, path: &Path) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        // Where it really is, behind all links.
-        let behind_links = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
-        let path = behind_links.unwrap_or_else(|_| path.to_owned());
-        Ok(Self { path: Some(path), identity: (metadata.dev(), metadata.ino()) })
-    }
-
-    fn remove(&mut self) {
-        let Some(path) = self.path.take() else { return };
-        let same = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino()) == self.identity;
-        if std::fs::symlink_metadata(&path).is_ok_and(same) {
-            let _ = std::fs::remove_file(&path); // there is nobody left to tell
-        }
-    }
-}
-
-impl Drop for Unfinished {
-    /// Reached with a path only when the request went away in the middle.
-    fn drop(&mut self) {
-        let (Some(path), Ok(runtime)) = (self.path.take(), Handle::try_current()) else { return };
-        let mut guard = Self { path: Some(path), identity: self.identity };
-        runtime.spawn_blocking(move || guard.remove());
-    }
 }

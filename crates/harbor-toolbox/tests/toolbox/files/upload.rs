@@ -236,3 +236,42 @@ fn a_full_disk_is_reported_and_nothing_new_is_left() {
     let left = toolbox.get("/files/search?path=.&pattern=*").json();
     assert_eq!(left, json!({"files": [".", "old"]}));
 }
+
+#[test]
+fn an_upload_that_breaks_off_leaves_the_old_file_whole() {
+    let toolbox = Toolbox::start();
+    fs::write(toolbox.at("f"), "precious").unwrap();
+    fs::set_permissions(toolbox.at("f"), fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("f", toolbox.at("link")).unwrap();
+    let content = vec![b'x'; 3 << 20];
+    for path in ["f", "link"] {
+        let body = form(&[("file", "x", &content)]);
+        let mut stream = toolbox.begin("POST", &format!("/files/upload?path={path}"), &[FORM], body.len());
+        stream.write_all(&body[..body.len() - 1000]).unwrap();
+        assert_eq!(fs::read(toolbox.at("f")).unwrap(), b"precious", "while it comes");
+        assert_eq!(cut_off(stream).status, 400, "{path}");
+        assert_eq!(fs::read(toolbox.at("f")).unwrap(), b"precious");
+        // A client that goes away.
+        let mut stream = toolbox.begin("POST", &format!("/files/upload?path={path}"), &[FORM], body.len());
+        stream.write_all(&body[..body.len() / 2]).unwrap();
+        drop(stream);
+        eventually("nothing is left of it", || toolbox.names("") == ["f", "link"]);
+        assert_eq!(fs::read(toolbox.at("f")).unwrap(), b"precious");
+    }
+    let before = fs::metadata(toolbox.at("f")).unwrap();
+    assert_eq!(toolbox.post_bytes("/files/upload?path=link", &[FORM], &form(&[("file", "x", b"new")])).status, 200);
+    let after = fs::metadata(toolbox.at("f")).unwrap();
+    assert_eq!(fs::read(toolbox.at("f")).unwrap(), b"new");
+    assert_eq!((after.mode(), after.uid(), after.gid()), (before.mode(), before.uid(), before.gid()));
+    eventually("nothing else is left", || toolbox.names("") == ["f", "link"]);
+}
+
+/// A file that others know by another name stays the same file.
+#[test]
+fn a_file_with_two_names_is_overwritten() {
+    let toolbox = Toolbox::start();
+    fs::write(toolbox.at("f"), "old").unwrap();
+    fs::hard_link(toolbox.at("f"), toolbox.at("g")).unwrap();
+    assert_eq!(toolbox.post_bytes("/files/upload?path=f", &[FORM], &form(&[("file", "x", b"new")])).status, 200);
+    assert_eq!(fs::read(toolbox.at("g")).unwrap(), b"new");
+}
