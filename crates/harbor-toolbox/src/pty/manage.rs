@@ -39,8 +39,7 @@ impl Create {
         if id.is_empty() {
             return Err(Error::bad_request("session ID is required"));
         }
-        let given = |number: Option<u16>, usual| number.filter(|&number| number > 0).unwrap_or(usual);
-        let size = sized(given(cols, USUAL.cols), given(rows, USUAL.rows))?;
+        let size = sized(cols.unwrap_or(USUAL.cols), rows.unwrap_or(USUAL.rows))?;
         let envs = envs.into_iter().map(|(name, value)| (name, value.unwrap_or_default())).collect();
         check(&envs)?;
         Ok(Specification {

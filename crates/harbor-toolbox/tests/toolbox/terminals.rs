@@ -232,3 +232,14 @@ fn too_many_terminals_are_refused_and_many_leave_nothing_behind() {
     eventually("connections are closed", || toolbox.usage().0 <= descriptors);
     assert!(toolbox.usage().1 <= threads + 4, "{:?} after {threads} threads", toolbox.usage());
 }
+
+#[test]
+fn a_terminal_may_have_no_size() {
+    let toolbox = Toolbox::start();
+    assert_eq!(toolbox.post("/process/pty", &json!({"id": "t", "cols": 0, "rows": 0})).status, 201);
+    let shown = toolbox.get("/process/pty/t").json();
+    assert_eq!((&shown["cols"], &shown["rows"]), (&json!(0), &json!(0)));
+    assert_eq!(toolbox.post("/process/pty", &json!({"id": "u", "cols": 0})).status, 201);
+    let shown = toolbox.get("/process/pty/u").json();
+    assert_eq!((&shown["cols"], &shown["rows"]), (&json!(0), &json!(24)));
+}

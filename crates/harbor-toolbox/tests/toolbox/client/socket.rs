@@ -122,7 +122,10 @@ impl Socket {
     /// Reads binary frames until what they hold contains `text`; returns all of it.
     pub(crate) fn until(&mut self, text: &str) -> String {
         let mut seen = String::new();
-        while !seen.contains(text) {
+        // Only what is new is searched: much may come.
+        let mut searched = 0;
+        while !seen[searched..].contains(text) {
+            searched = seen.floor_char_boundary(seen.len().saturating_sub(text.len()));
             match self.next() {
                 Frame::Binary(more) => seen.push_str(&String::from_utf8_lossy(&more)),
                 Frame::Text(_) | Frame::Pong(_) => {}
