@@ -25,11 +25,21 @@ pub(crate) fn checkout(arguments: &Arguments) -> Outcome {
         (false, [name]) => {
             let branch = repository.find_branch(name, BranchType::Local);
             let branch = branch.map_err(|_| Failure::fatal(&format!("invalid reference: {name}")))?;
+            if let Some(path) = holder(&repository, name)? {
+                return Err(Failure::fatal(&format!("'{name}' is already checked out at '{path}'")));
+            }
             write_files(&repository, &branch.get().peel_to_commit()?)?;
             attach(&repository, name, &said(name))
         }
         (true, [name, start @ ..]) if start.len() < 2 => {
             check_branch_name(name)?;
+            if repository.index()?.has_conflicts() {
+                return Err(Failure::error("you need to resolve your current index first: a file needs merge"));
+            }
+            if let Some(other) = in_the_way(&repository, name)? {
+                let reason = format!("'{other}' exists; cannot create 'refs/heads/{name}'");
+                return Err(Failure::fatal(&format!("cannot lock ref 'refs/heads/{name}': {reason}")));
+            }
             if repository.find_branch(name, BranchType::Local).is_ok() {
                 return Err(Failure::fatal(&format!("a branch named '{name}' already exists")));
             }
@@ -49,6 +59,37 @@ pub(crate) fn checkout(arguments: &Arguments) -> Outcome {
         }
         _ => Err(Failure::usage("a branch or commit is needed")),
     }
+}
+
+/// The branch that is named like a directory of this one's name, or the other way round.
+fn in_the_way(repository: &Repository, name: &str) -> Result<Option<String>, Failure> {
+    let begins = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with('/'));
+    for branch in repository.branches(Some(BranchType::Local))? {
+        let (branch, _) = branch?;
+        let other = String::from_utf8_lossy(branch.name_bytes()?).into_owned();
+        if begins(name, &other) || begins(&other, name) {
+            return Ok(Some(format!("refs/heads/{other}")));
+        }
+    }
+    Ok(None)
+}
+
+/// The other work tree of the repository that has a branch checked out.
+fn holder(repository: &Repository, branch: &str) -> Result<Option<String>, Failure> {
+    let here = repository.path().to_owned();
+    let main = Repository::open(repository.commondir()).ok();
+    let linked = repository.worktrees()?;
+    let linked = linked.iter().filter_map(|name| {
+        let name = name.ok().flatten()?;
+        Repository::open_from_worktree(&repository.find_worktree(name).ok()?).ok()
+    });
+    for other in main.into_iter().chain(linked).filter(|other| other.path() != here) {
+        if head_branch(&other)?.as_deref() == Some(branch) {
+            let place = other.workdir().unwrap_or_else(|| other.path());
+            return Ok(Some(place.display().to_string()));
+        }
+    }
+    Ok(None)
 }
 
 /// Makes index and work tree those of a commit, as far as nothing is in the way.

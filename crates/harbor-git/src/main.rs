@@ -67,7 +67,7 @@ const COMMANDS: &[Command] = &[
     command("for-each-ref", &[], &["--format"], refs::for_each_ref),
     command("init", &["--quiet", "--bare"], &[], clone::init),
     command("log", log::FLAGS, &["--encoding", "--format"], log::log),
-    command("ls-remote", &["--get-url"], &[], remotes::address),
+    command("ls-remote", &["--get-url", "--heads"], &[], remotes::ls_remote),
     command("merge", &["--quiet", "--ff-only", "--no-verify-signatures"], &[], merge::merge),
     command("merge-base", &["--is-ancestor"], &[], refs::merge_base),
     command("push", &["--quiet", "--no-verify"], &[], push::push),

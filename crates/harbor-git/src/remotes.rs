@@ -1,13 +1,13 @@
-//! `remote` and its subcommands, and `ls-remote --get-url`.
+//! `remote` and its subcommands, and `ls-remote`.
 
 use std::io::{self, Write as _};
 
-use git2::{Config, Remote};
+use git2::{Config, Direction, Remote};
 
 use crate::arguments::Arguments;
 use crate::config;
 use crate::failure::{Failure, Outcome};
-use crate::repository;
+use crate::{local, repository, transport};
 
 pub(crate) fn remote(arguments: &Arguments) -> Outcome {
     let repository = repository::open()?;
@@ -46,11 +46,29 @@ pub(crate) fn remote(arguments: &Arguments) -> Outcome {
     }
 }
 
-/// `ls-remote --get-url ADDRESS`: the address that the settings put in its place.
-pub(crate) fn address(arguments: &Arguments) -> Outcome {
+/// `ls-remote --get-url ADDRESS`: the address that the settings put in its place; `ls-remote --heads ADDRESS`: the
+/// branches there.
+pub(crate) fn ls_remote(arguments: &Arguments) -> Outcome {
     let [given] = arguments.all()[..] else { return Err(Failure::usage("one address is needed")) };
     let address = instead(&config::everywhere()?, given)?;
-    Ok(writeln!(io::stdout(), "{address}")?)
+    match (arguments.has("--get-url"), arguments.has("--heads")) {
+        (true, false) => Ok(writeln!(io::stdout(), "{address}")?),
+        (false, true) => heads(&address),
+        _ => Err(Failure::usage("only addresses and branches are told")),
+    }
+}
+
+fn heads(address: &str) -> Outcome {
+    local::check(address)?;
+    let mut remote = Remote::create_detached(address)?;
+    let connected = remote.connect_auth(Direction::Fetch, Some(transport::callbacks()), None);
+    let connection = connected.map_err(|error| transport::explained(error, address))?;
+    for head in connection.list()? {
+        if head.name().starts_with("refs/heads/") {
+            writeln!(io::stdout(), "{}\t{}", head.oid(), head.name())?;
+        }
+    }
+    Ok(())
 }
 
 /// Applies `url.NEW.insteadOf OLD`; the longest old beginning counts.

@@ -61,7 +61,7 @@ pub(super) async fn commit(State(context): State<Context>, request: Request) -> 
     if !done.succeeded() {
         // It says that there is nothing to commit on standard output, as part of a status.
         let empty = done.code == 1 && done.messages.trim().is_empty();
-        return Err(if empty { nothing_to_commit() } else { failure::error(&done.messages) });
+        return Err(if empty { nothing_to_commit() } else { failure::error(done.code, &done.messages) });
     }
     let hash = repository.git().run(&["rev-parse", "--verify", "HEAD"]).await?.line();
     Ok(Json(Committed { hash }))

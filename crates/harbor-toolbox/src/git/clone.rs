@@ -3,6 +3,7 @@
 //! Guarantees: a failed clone removes what it made; files that are there already stay as they are; a clone goes on to
 //! its end when the caller goes away, so that none is left half done.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,10 @@ use super::run::Git;
 use super::source::{Source, credentials_for};
 use crate::context::Context;
 use crate::http::error::Error;
+use crate::process::command::on_path;
+
+/// Most branches of a remote that an error names.
+const BRANCHES: usize = 10;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -128,7 +133,7 @@ async fn fetch(context: &Context, wanted: &Clone, destination: &Destination) -> 
     // Settings of the sandbox may send git to another address than the one given.
     let address = git.run(&["ls-remote", "--get-url", "--", &source.address]).await?.line();
     let credentials = credentials(wanted, source.login, &address)?;
-    let git = with_tls(git.remote(credentials.as_ref()), wanted);
+    let git = without_missing_lfs(context, with_tls(git.remote(credentials.as_ref()), wanted));
     let (depth, to) = (wanted.depth.unwrap_or(0).to_string(), destination.clone.to_string_lossy());
     let mut arguments = vec!["clone", "--quiet", "--single-branch", "--no-local", "--origin", "origin"];
     if destination.is_beside() {
@@ -144,7 +149,7 @@ async fn fetch(context: &Context, wanted: &Clone, destination: &Destination) -> 
     git.run(&arguments).await?;
     let made = Git::new(context, &destination.clone);
     if !made.test(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await? {
-        return Err(Error::not_found("the remote repository is empty").with_code("GIT_REPO_NOT_FOUND"));
+        return Err(nothing_to_check_out(&git, &source.address).await);
     }
     // Git takes the name of a tag as well.
     let head = made.attempt(&["symbolic-ref", "--quiet", "--short", "HEAD"], b"").await?.line();
@@ -155,6 +160,22 @@ async fn fetch(context: &Context, wanted: &Clone, destination: &Destination) -> 
         }
         _ => Ok(()),
     }
+}
+
+/// Why a clone without a branch to choose has no commit: there is none, or the remote's HEAD leads nowhere.
+async fn nothing_to_check_out(git: &Git<'_>, address: &str) -> Error {
+    let heads = match git.run(&["ls-remote", "--heads", "--", address]).await {
+        Ok(listed) => listed.line(),
+        Err(error) => return error,
+    };
+    let branches: Vec<_> =
+        heads.lines().filter_map(|line| line.split_once("refs/heads/")).map(|(_, name)| name).collect();
+    if branches.is_empty() {
+        return Error::not_found("the remote repository is empty").with_code("GIT_REPO_NOT_FOUND");
+    }
+    let some = branches[..branches.len().min(BRANCHES)].join(", ");
+    Error::not_found(format!("the remote's HEAD names a branch that it does not have; name one that it has: {some}"))
+        .with_code("GIT_BRANCH_NOT_FOUND")
 }
 
 fn credentials(wanted: &Clone, login: Option<(String, String)>, address: &str) -> Result<Option<Credentials>, Error> {
@@ -173,6 +194,16 @@ pub(super) fn login_for(address: &str, login: Option<(String, String)>) -> Resul
 
 fn with_tls<'a>(git: Git<'a>, wanted: &Clone) -> Git<'a> {
     if wanted.insecure_skip_tls { git.with_variable("GIT_SSL_NO_VERIFY", "true") } else { git }
+}
+
+/// Settings that leave large files alone.
+const WITHOUT_LFS: [&str; 3] = ["filter.lfs.required=false", "filter.lfs.process=", "filter.lfs.smudge="];
+
+/// Large files stay the pointers that they are in the repository where the program that fetches them is missing; without
+/// this their absence would undo the clone.
+fn without_missing_lfs<'a>(context: &Context, git: Git<'a>) -> Git<'a> {
+    let is_there = on_path(OsStr::new("git-lfs"), &context.environment()).is_some();
+    if is_there { git } else { WITHOUT_LFS.into_iter().fold(git, Git::with_setting) }
 }
 
 /// Moves a clone without files into the directory around it and writes the files that are not there.

@@ -18,6 +18,17 @@ struct Rule {
 /// The first rule with a text that occurs decides.
 const RULES: &[Rule] = &[
     Rule {
+        texts: &[
+            "No space left on device",
+            "Input/output error",
+            "Cannot allocate memory",
+            "out of memory",
+            "died of signal",
+        ],
+        error: |message| Error::internal(message),
+    },
+    Rule { texts: &["smudge filter", "clean filter", "external filter"], error: |message| Error::bad_request(message) },
+    Rule {
         texts: &["returned error: 403", "ERROR: Permission to", "Write access to repository not granted"],
         error: |message| Error::forbidden(message),
     },
@@ -74,6 +85,7 @@ const RULES: &[Rule] = &[
             "iverging branches",
             "unmerged files",
             "needs merge",
+            "resolve your current index",
             "CONFLICT (",
             "unrelated histories",
             "in the middle of a merge",
@@ -85,7 +97,16 @@ const RULES: &[Rule] = &[
         error: |message| Error::conflict(message).with_code("GIT_BRANCH_EXISTS"),
     },
     Rule {
-        texts: &["annot delete branch", "already exists", ".lock': File exists", "another git process"],
+        texts: &[
+            "annot delete branch",
+            "already exists",
+            "cannot lock ref",
+            "already checked out at",
+            "already used by worktree",
+            "cannot switch branch while",
+            ".lock': File exists",
+            "another git process",
+        ],
         error: |message| Error::conflict(message),
     },
     Rule {
@@ -145,11 +166,23 @@ const RULES: &[Rule] = &[
     },
 ];
 
-/// The error that these messages of a failed command tell of.
-pub(super) fn error(messages: &str) -> Error {
-    let rule = RULES.iter().find(|rule| rule.texts.iter().any(|text| messages.contains(text)));
+/// The exit code of a git that does not know what it is asked: this program's fault.
+const USAGE: i32 = 129;
+
+/// The error that a command with this exit code and these messages tells of.
+///
+/// A git that ended by itself and said why is the caller's matter; one that was killed, or said nothing, is not.
+pub(super) fn error(code: i32, messages: &str) -> Error {
     let message = shown(messages);
-    rule.map_or_else(|| Error::internal(message.clone()), |rule| (rule.error)(message.clone()))
+    if code < 0 {
+        return Error::internal(format!("git was killed; {message}"));
+    }
+    let rule = RULES.iter().find(|rule| rule.texts.iter().any(|text| messages.contains(text)));
+    match rule {
+        Some(rule) => (rule.error)(message),
+        None if messages.trim().is_empty() || code == USAGE => Error::internal(message),
+        None => Error::bad_request(message),
+    }
 }
 
 /// There is no git to run; nothing else is wrong.
@@ -205,7 +238,12 @@ mod tests {
 
     #[track_caller]
     fn check(messages: &str, status: u16, code: &str) {
-        let error = error(messages);
+        check_code(128, messages, status, code);
+    }
+
+    #[track_caller]
+    fn check_code(exit_code: i32, messages: &str, status: u16, code: &str) {
+        let error = error(exit_code, messages);
         assert_eq!((error.status().as_u16(), error.body("", "")["code"].as_str()), (status, Some(code)), "{messages}");
     }
 
@@ -254,7 +292,22 @@ mod tests {
         check("fatal: your current branch 'main' does not have any commits yet", 404, "NOT_FOUND");
         check("fatal: pathspec 'none' did not match any files", 404, "FILE_NOT_FOUND");
         check("fatal: Unable to create '/r/.git/index.lock': File exists.", 409, "CONFLICT");
-        check("fatal: something new", 500, "INTERNAL_SERVER_ERROR");
+        check("fatal: 'b' is already checked out at '/w'", 409, "CONFLICT");
+        check(
+            "fatal: cannot lock ref 'refs/heads/f/x': 'refs/heads/f' exists; cannot create 'refs/heads/f/x'",
+            409,
+            "CONFLICT",
+        );
+        check("a: needs merge\nerror: you need to resolve your current index first", 409, "GIT_MERGE_CONFLICT");
+        check("git-lfs: not found\nfatal: x: smudge filter lfs failed", 400, "BAD_REQUEST");
+        check("fatal: write error: No space left on device", 500, "INTERNAL_SERVER_ERROR");
+    }
+
+    #[test]
+    fn what_git_says_by_itself_is_the_callers_matter() {
+        check("fatal: something new", 400, "BAD_REQUEST");
+        check_code(-1, "fatal: something new", 500, "INTERNAL_SERVER_ERROR");
+        check_code(USAGE, "error: unknown option", 500, "INTERNAL_SERVER_ERROR");
         check("", 500, "INTERNAL_SERVER_ERROR");
     }
 

@@ -150,7 +150,7 @@ impl<'a> Git<'a> {
     /// The same with a text on standard input.
     pub(super) async fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Result<Done, Error> {
         let done = self.attempt(arguments, input).await?;
-        if done.succeeded() { Ok(done) } else { Err(failure::error(&done.messages)) }
+        if done.succeeded() { Ok(done) } else { Err(failure::error(done.code, &done.messages)) }
     }
 
     /// Whether a command succeeds.

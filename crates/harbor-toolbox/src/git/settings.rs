@@ -30,7 +30,7 @@ pub(super) async fn remotes(
     let printed = repository.git().attempt(&["config", "-z", "--get-regexp", r"^remote\..*\.url$"], b"").await?;
     // Nothing found is a failure without a message.
     if !printed.succeeded() && !printed.messages.trim().is_empty() {
-        return Err(failure::error(&printed.messages));
+        return Err(failure::error(printed.code, &printed.messages));
     }
     Ok(Json(Remotes { remotes: parse_remotes(&printed.output) }))
 }
@@ -122,7 +122,7 @@ pub(super) async fn config(
             Ok(Json(Value { value: Some(text.trim_end_matches('\0').to_owned()) }))
         }
         1 if done.messages.trim().is_empty() => Ok(Json(Value { value: None })),
-        _ => Err(failure::error(&done.messages)),
+        _ => Err(failure::error(done.code, &done.messages)),
     }
 }
 

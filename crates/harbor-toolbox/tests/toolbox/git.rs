@@ -27,6 +27,9 @@ with_both! {
     changes_can_be_taken_back,
     nothing_beyond_a_link_is_taken_back,
     remotes_and_settings_are_kept,
+    what_git_refuses_is_the_callers_matter,
+    a_remote_whose_head_leads_nowhere_is_not_empty,
+    large_files_stay_pointers_where_nothing_fetches_them,
 }
 
 /// A toolbox with a remote of three commits and a clone of its `main` in `c`.
@@ -398,4 +401,50 @@ fn without_git_the_answer_says_so() {
         assert!(answer.message().contains("install it"), "{answer:?}");
     }
     assert!(!toolbox.at("r").exists());
+}
+
+fn what_git_refuses_is_the_callers_matter(engine: Engine) {
+    let toolbox = toolbox_with_clone(engine);
+    let branch = |name: &str| json!({"path": "c", "name": name});
+    assert_eq!(toolbox.post("/git/branches", &branch("feature")).status, 201);
+    refused(&toolbox, "/git/branches", &branch("feature/x"), 409, "CONFLICT");
+
+    toolbox.shell("cd c; git checkout -q main; git worktree add -q ../held feature");
+    let held = toolbox.post("/git/checkout", &json!({"path": "c", "branch": "feature"}));
+    assert_eq!(held.refusal(), (409, "CONFLICT".to_owned()));
+    assert!(held.message().contains("held"), "{}", held.message());
+
+    toolbox.shell(
+        "cd c; echo x > a; git commit -qam x; git checkout -q -b other HEAD~1; echo y > a; git commit -qam y
+         ! git merge -q main",
+    );
+    refused(&toolbox, "/git/branches", &branch("new"), 409, "GIT_MERGE_CONFLICT");
+    toolbox.shell("cd c; git merge --abort; mkdir empty; git init -q empty");
+    let folder = toolbox.post("/git/add", &json!({"path": "c", "files": ["empty"]}));
+    assert_eq!(folder.refusal(), (400, "BAD_REQUEST".to_owned()), "{folder:?}");
+}
+
+fn a_remote_whose_head_leads_nowhere_is_not_empty(engine: Engine) {
+    let toolbox = engine.toolbox_with_remote(1);
+    toolbox.shell("git -C remotes/x.git symbolic-ref HEAD refs/heads/none");
+    let clone = json!({"url": "remotes/x.git", "path": "c"});
+    let answer = toolbox.post("/git/clone", &clone);
+    assert_eq!(answer.refusal(), (404, "GIT_BRANCH_NOT_FOUND".to_owned()));
+    assert!(answer.message().contains("dev, main"), "{}", answer.message());
+    assert!(!toolbox.at("c").exists());
+    toolbox.shell("git init -q --bare empty.git");
+    refused(&toolbox, "/git/clone", &json!({"url": "empty.git", "path": "c"}), 404, "GIT_REPO_NOT_FOUND");
+}
+
+fn large_files_stay_pointers_where_nothing_fetches_them(engine: Engine) {
+    let toolbox = engine.toolbox_with_remote(1);
+    toolbox.shell(
+        "cd r; echo 'big filter=lfs' > .gitattributes; echo pointer > big; git add .; git commit -qm big
+         git push -q ../remotes/x.git main
+         git config --global filter.lfs.required true
+         git config --global filter.lfs.smudge 'git-lfs smudge -- %f'
+         git config --global filter.lfs.process 'git-lfs filter-process'",
+    );
+    toolbox.post("/git/clone", &json!({"url": "remotes/x.git", "path": "c"})).empty(200);
+    assert_eq!(std::fs::read(toolbox.at("c/big")).unwrap(), b"pointer\n");
 }
