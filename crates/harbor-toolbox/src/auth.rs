@@ -19,6 +19,7 @@ use crate::environment::Environment;
 use crate::http::error::Error;
 use crate::http::json::{self, Json};
 use crate::info::VERSION;
+use crate::server::Introduction;
 use crate::sessions::Sessions;
 
 /// Who may enter.
@@ -58,11 +59,18 @@ pub(crate) fn routes(gate: Gate) -> Router {
 
 /// Lets a request in when it carries the token, and takes the token off it.
 pub(crate) async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let introduction = request.extensions_mut().remove::<Introduction>();
+    let accept = || introduction.iter().for_each(Introduction::accept);
     if request.uri().path() == CONFIGURE_PATH {
-        return next.run(request).await;
+        let response = next.run(request).await;
+        if response.status().is_success() {
+            accept();
+        }
+        return response;
     }
     let presented = request.headers_mut().remove(TOKEN_HEADER);
     if gate.admits(presented.as_ref().map(http::HeaderValue::as_bytes)) {
+        accept();
         next.run(request).await
     } else {
         refusal().into_response()

@@ -1,9 +1,11 @@
 //! Accepts and serves connections.
 //!
-//! Guarantees: a connection that says nothing is closed, their number is bounded, whatever they have been upgraded to,
-//! and ending waits for requests under way, but not longer than [`DRAIN`].
+//! Guarantees: a connection that says nothing is closed, and soon unless it has shown the token (`strangers`); their
+//! number is bounded, whatever they have been upgraded to; ending waits for answers on their way, but not longer than
+//! [`DRAIN`].
 
 mod held;
+mod strangers;
 
 use std::io;
 use std::sync::Arc;
@@ -23,6 +25,8 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
 
 use held::Held;
+pub(crate) use strangers::Introduction;
+use strangers::Strangers;
 
 /// Longest wait for the head of a request, an idle connection's time included.
 const SILENCE: Duration = Duration::from_secs(70);
@@ -30,7 +34,7 @@ const SILENCE: Duration = Duration::from_secs(70);
 /// Most connections at a time.
 const CONNECTIONS: usize = 4096;
 
-/// How long requests under way may take to end once the server is told to stop.
+/// How long answers on their way may take once the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves `application` on every listener until `stop`, then drains.
@@ -38,13 +42,14 @@ pub(crate) async fn serve(listeners: Vec<TcpListener>, application: Router, stop
     let (stopping, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
+    let strangers = Strangers::default();
     tokio::pin!(stop);
     loop {
         tokio::select! {
             () = &mut stop => break,
             Some(_) = connections.join_next() => {}
             stream = accept(&listeners, &permits) => {
-                connections.spawn(connection(stream, application.clone(), stopped.clone()));
+                connections.spawn(connection(stream, strangers.welcome(), application.clone(), stopped.clone()));
             }
         }
     }
@@ -86,8 +91,13 @@ async fn accept_any(listeners: &[TcpListener]) -> io::Result<TcpStream> {
 }
 
 /// One connection, to its end; after `stopping` has closed, to the end of its request.
-async fn connection(stream: Held, application: Router, mut stopping: watch::Receiver<()>) {
-    let application = application.map_request(|request: Request<Incoming>| request.map(Body::new));
+async fn connection(stream: Held, introduction: Introduction, application: Router, mut stopping: watch::Receiver<()>) {
+    let carried = introduction.clone();
+    let application = application.map_request(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(carried.clone());
+        request
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(SILENCE)
@@ -97,11 +107,13 @@ async fn connection(stream: Held, application: Router, mut stopping: watch::Rece
     // An error is a client that went away or sent nonsense; what could be answered has been.
     tokio::select! {
         _ = &mut connection => {}
+        () = introduction.turned_away() => {}
         _ = stopping.changed() => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
     }
+    introduction.leave();
 }
 
 #[cfg(test)]
@@ -133,7 +145,12 @@ mod tests {
             (http::StatusCode::SWITCHING_PROTOCOLS, headers)
         };
         let (_stopping, stopped) = watch::channel(());
-        let serving = tokio::spawn(connection(held, Router::new().route("/", get(switch)), stopped));
+        let serving = tokio::spawn(connection(
+            held,
+            Strangers::default().welcome(),
+            Router::new().route("/", get(switch)),
+            stopped,
+        ));
         client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n").await.unwrap();
         let mut upgraded = TokioIo::new(upgrading.await.unwrap().await.unwrap());
         timeout(PATIENCE, serving).await.unwrap().unwrap();

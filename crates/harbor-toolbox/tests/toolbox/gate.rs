@@ -1,6 +1,8 @@
 //! Who may talk to a toolbox, and the rules that hold for every route.
 
-use crate::client::{Answer, TOKEN, Toolbox};
+use std::io::{Read as _, Write as _};
+
+use crate::client::{Answer, TOKEN, Toolbox, finish};
 use serde_json::{Value, json};
 
 #[track_caller]
@@ -121,5 +123,41 @@ fn what_is_not_built_says_so() {
         let body: Value = answer.json();
         assert_eq!((answer.status, &body["code"]), (501, &json!("NOT_IMPLEMENTED")), "{method} {path}");
         assert_eq!((&body["path"], &body["method"]), (&json!(path), &json!(method)));
+    }
+}
+
+/// As a program in the sandbox that keeps every place taken.
+#[test]
+fn silent_connections_lock_nobody_out() {
+    let toolbox = Toolbox::start();
+    let known = toolbox.begin("GET", "/version", &[], 0);
+    let mut silent = Vec::new();
+    for _ in 0..1000 {
+        silent.push(toolbox.connect());
+        if silent.len() % 100 == 0 {
+            assert_eq!(toolbox.get("/version").status, 200, "after {}", silent.len());
+        }
+    }
+    assert_eq!(finish(known).status, 200);
+    // Those that gave way are closed, and so is in the end each that says nothing.
+    for mut connection in silent {
+        assert_eq!(connection.read(&mut [0]).unwrap_or(0), 0);
+    }
+}
+
+#[test]
+fn a_connection_that_has_shown_the_token_stays() {
+    let toolbox = Toolbox::start();
+    let mut stream = toolbox.connect();
+    let request = format!("GET /version HTTP/1.1\r\nhost: t\r\nx-harbor-token: {TOKEN}\r\n\r\n");
+    for pause in [0, 12] {
+        std::thread::sleep(std::time::Duration::from_secs(pause));
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            answer.extend(byte);
+        }
     }
 }
