@@ -48,7 +48,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::auth::Gate;
 use crate::context::Context;
 use crate::identity::User;
-use crate::process::{Processes, default_shell};
+use crate::process::{Processes, Shell};
 use crate::sessions::Sessions;
 
 /// Runs the program: the daemon, or what its name or arguments ask for instead.
@@ -203,8 +203,9 @@ fn announce(listeners: &[TcpListener]) -> io::Result<()> {
 
 fn context() -> Context {
     let user = User::current();
-    let shell = default_shell(std::env::var_os("SHELL").as_deref());
-    let environment = identity::complete(std::env::vars_os().collect(), &user, &shell);
+    let environment = std::env::vars_os().collect();
+    let shell = Shell::of(&environment).program;
+    let environment = identity::complete(environment, &user, &shell);
     let started_in = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     Context::new(environment, started_in, Processes::default())
 }

@@ -22,7 +22,7 @@ use crate::environment::Environment;
 use crate::http::error::Error;
 use crate::http::json::{self, Json};
 use crate::process::command::{Variables, check_names, command, limit, on_path};
-use crate::process::{default_shell, quote};
+use crate::process::{Prepared, Shell, quote};
 
 /// The exit code of a shell that does not find a command.
 const NOT_FOUND: i32 = 127;
@@ -143,11 +143,10 @@ impl Program {
     async fn run(&self, context: &Context, order: &CodeRun) -> Result<Finished, Error> {
         let environment = context.environment();
         let directory = context.work_dir();
-        let shell = default_shell(context.variable("SHELL").as_deref());
-        let has_shell = Path::new(&shell).exists() || on_path(&shell, &environment).is_some();
-        let command = if has_shell {
-            let mut command = command(&shell, &environment, &order.envs, &directory);
-            command.arg("-c").arg(self.line(&order.argv));
+        let shell = Shell::of(&environment);
+        let command = if shell.exists(&environment) {
+            let Prepared { mut command, preamble } = shell.prepare(&environment, &order.envs, &directory);
+            command.arg("-c").arg(preamble + &self.line(&order.argv));
             command
         } else {
             match self.without_shell(&environment, order, &directory) {

@@ -9,8 +9,8 @@ use super::capture::{self, Finished};
 use crate::context::Context;
 use crate::http::error::Error;
 use crate::http::json;
-use crate::process::command::{Variables, check_names, command, limit};
-use crate::process::default_shell;
+use crate::process::command::{Variables, check_names, limit};
+use crate::process::{Prepared, Shell};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -28,9 +28,9 @@ pub(super) async fn execute(State(context): State<Context>, request: Request) ->
     let Execute { command: text, cwd, envs, timeout } = parse(&json::read(request).await?)?;
     let environment = context.environment();
     let directory = context.resolve(cwd);
-    let shell = default_shell(context.variable("SHELL").as_deref());
     // The shell takes the text from its standard input: no limit on its length, here-documents work.
-    let command = command(&shell, &environment, &envs, &directory);
+    let Prepared { command, preamble } = Shell::of(&environment).prepare(&environment, &envs, &directory);
+    let text = preamble + &text;
     let limit = limit(timeout);
     let finished = capture::run(context.processes(), command, &directory, text.as_bytes(), limit, WEIGHT).await?;
     let Finished { exit_code, output } = finished;

@@ -11,5 +11,5 @@ mod tree;
 
 pub(crate) use budget::{KeptOutput, OutputShare};
 pub(crate) use reaper::{Child, Group, KILLED, Processes};
-pub(crate) use shell::{default_shell, quote};
+pub(crate) use shell::{Dialect, Prepared, Shell, quote};
 pub(crate) use tree::Tree;

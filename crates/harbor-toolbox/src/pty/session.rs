@@ -1,7 +1,6 @@
 //! One terminal: its shell, its output and its end.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +14,7 @@ use super::terminal::{Size, Terminal};
 use crate::context::Context;
 use crate::http::error::{Error, timestamp};
 use crate::process::command::{self, Variables};
-use crate::process::{Child, Tree, default_shell};
+use crate::process::{Child, Shell, Tree};
 
 /// Most inputs that wait for programs to read them.
 const INPUTS: usize = 16;
@@ -128,9 +127,10 @@ impl Session {
         if !cwd.is_dir() {
             return Err(failed(&format_args!("{} is not a directory", cwd.display())));
         }
-        let shell = default_shell(context.variable(OsStr::new("SHELL")).as_deref());
+        let environment = context.environment();
+        let shell = Shell::of(&environment).program;
         let variables: Variables = envs.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
-        let mut command = command::command(&shell, &context.environment(), &variables, cwd);
+        let mut command = command::command(&shell, &environment, &variables, cwd);
         command.args(["-i", "-l"]);
         Terminal::start(context.processes(), command, *self.size()).map_err(|error| failed(&error))
     }

@@ -10,8 +10,8 @@ use rustix::process::{Signal, WaitStatus};
 
 use super::ends::{Started, on_pipes, on_terminal};
 use crate::context::Context;
+use crate::process::Shell;
 use crate::process::command::{self, Variables};
-use crate::process::default_shell;
 use crate::pty::Size;
 
 /// Runs commands, and scripts on standard input.
@@ -24,7 +24,7 @@ pub(super) fn start(context: &Context, command: &[u8], start: Start) -> Result<S
     }
     let environment = context.environment();
     let (program, arguments) = match (command, &start.terminal) {
-        ([], Some(_)) => (default_shell(context.variable("SHELL").as_deref()), vec![]),
+        ([], Some(_)) => (Shell::of(&environment).program, vec![]),
         ([], None) => (SHELL.into(), vec![]),
         (command, _) => (SHELL.into(), vec![OsStr::new("-c"), OsStr::from_bytes(command)]),
     };

@@ -2,12 +2,12 @@
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::{CWD, FileType, Mode, Timespec, Timestamps, UTIME_OMIT, futimens, mknodat};
 use serde::Serialize;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe;
@@ -100,6 +100,10 @@ impl Command {
             fs::File::options().write(true).create_new(true).mode(0o600).open(directory.join(Self::SCRIPT))?;
         script.write_all(text.as_bytes())?;
         script.write_all(b"\n")?;
+        // So that it shows whether it is read.
+        let long_ago = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let unchanged = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        futimens(&script, &Timestamps { last_access: long_ago, last_modification: unchanged })?;
         let open = |name: &str| -> io::Result<(pipe::Receiver, pipe::Sender)> {
             let path = fifo(directory, name)?;
             Ok((pipe::OpenOptions::new().open_receiver(&path)?, pipe::OpenOptions::new().open_sender(&path)?))
@@ -117,6 +121,16 @@ impl Command {
     /// Whether the command has a standard input that can be written to.
     pub(super) fn has_input(&self) -> bool {
         self.input().is_some()
+    }
+
+    /// Whether anybody has read it since it was written; none where that cannot be known.
+    pub(super) fn has_been_read(&self) -> Option<bool> {
+        fs::metadata(self.directory.join(Self::SCRIPT)).ok().map(|script| script.atime() != 0)
+    }
+
+    /// Where its outputs go while it runs.
+    pub(super) fn outputs(&self) -> [PathBuf; 2] {
+        Self::OUTPUTS.map(|name| self.directory.join(name))
     }
 
     /// The exit code, once the command is done.

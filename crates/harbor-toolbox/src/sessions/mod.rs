@@ -8,6 +8,7 @@ mod entrypoint;
 mod follow;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod holders;
 mod log;
 mod logs;
 mod manage;
@@ -17,6 +18,7 @@ mod run;
 mod session;
 mod shelf;
 mod shell;
+mod signs;
 mod tail;
 
 use std::future::{Ready, ready};

@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::command::{Command, Description, Order, Outputs};
 use super::demux::Stream;
+use super::holders;
 use super::shelf::{Forget as _, Shelf};
 use super::shell::{Outcome, Shell};
 use crate::context::Context;
@@ -177,13 +178,25 @@ impl Session {
                     let chores = self.context.processes().chores();
                     let session = Arc::clone(&self);
                     chores.spawn(async move {
-                        let _ = recording.await;
+                        let outputs = command.outputs();
+                        tokio::select! {
+                            _ = recording => {}
+                            // What it still writes to them goes on into the log.
+                            () = holders::only(session.shell, &outputs) => {}
+                        }
                         session.finish(&command, code);
                     });
                 }
                 Outcome::Ended(code) => {
                     let _ = timeout(BACKGROUND_GRACE, recording).await;
                     self.finish(&command, code);
+                    break;
+                }
+                Outcome::Silent | Outcome::Unread => {
+                    shell.group().signal(Signal::KILL);
+                    command.log.append(Stream::Error, lost(outcome).as_bytes());
+                    let _ = timeout(BACKGROUND_GRACE, recording).await;
+                    self.finish(&command, NOT_RUN);
                     break;
                 }
             }
@@ -232,6 +245,15 @@ impl Session {
     fn commands(&self) -> MutexGuard<'_, VecDeque<Arc<Command>>> {
         self.commands.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Why a session with this outcome is given up.
+fn lost(outcome: Outcome) -> String {
+    let what = match outcome {
+        Outcome::Unread => "did not run this command, because its own words for that mean something else by now",
+        _ => "does not tell how this command ended",
+    };
+    format!("harbor: the shell of this session {what}; the session has ended, create another one\n")
 }
 
 /// The session can run nothing any more.

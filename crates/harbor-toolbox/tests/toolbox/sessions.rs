@@ -202,3 +202,54 @@ fn a_large_log_passes_in_little_memory_and_old_clients_get_theirs() {
     let raw = toolbox.send("GET", &path, "x-daytona-sdk-version: 0.100.0\r\n", b"").body;
     assert!(matches!(raw.as_slice(), b"\x01\x01\x01o\n\x02\x02\x02e\n" | b"\x02\x02\x02e\n\x01\x01\x01o\n"), "{raw:?}");
 }
+
+/// A command may take away what the shell tells exit codes with.
+#[test]
+fn a_session_survives_the_loss_of_builtins() {
+    let toolbox = Toolbox::start();
+    for (number, loss) in
+        ["builtin() { :; }", "command() { :; }", "alias builtin=true", "shopt -s expand_aliases; alias builtin=true"]
+            .iter()
+            .enumerate()
+    {
+        let session = format!("s{number}");
+        toolbox.session(&session);
+        assert_eq!(run(&toolbox, &session, "true").0, 0);
+        assert_eq!(toolbox.run(&session, loss).status, 200, "{loss}");
+        // It ran and is told, or it did not run and that is told.
+        let answer = toolbox.run(&session, "touch made; (exit 3)");
+        let (code, made) = (answer.json()["exitCode"].as_i64(), toolbox.at("made").exists());
+        assert!((code, made) == (Some(3), true) || (code != Some(0) && !made), "{loss}: {answer:?} {made}");
+        let _ = std::fs::remove_file(toolbox.at("made"));
+    }
+}
+
+#[test]
+fn a_shell_that_runs_nothing_any_more_is_given_up() {
+    let toolbox = Toolbox::start();
+    toolbox.session("s");
+    assert_eq!(run(&toolbox, "s", "true").0, 0);
+    let started = Instant::now();
+    let answer = toolbox.run("s", "echo before; set -n").json();
+    assert_eq!((answer["exitCode"].as_i64(), answer["stdout"].as_str()), (Some(-1), Some("before\n")));
+    assert!(answer["stderr"].as_str().unwrap().contains("the session has ended"), "{answer}");
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    assert_eq!(toolbox.run("s", "echo later").refusal(), (410, "SESSION_ENDED".to_owned()));
+}
+
+#[test]
+fn a_shell_that_keeps_an_output_keeps_no_caller_waiting() {
+    let toolbox = Toolbox::start();
+    toolbox.session("s");
+    assert_eq!(run(&toolbox, "s", "echo a; exec 3>&1"), (0, "a\n".to_owned(), String::new()));
+    // What is written there later is nobody's, but hurts nobody.
+    assert_eq!(run(&toolbox, "s", "echo b >&3; echo c; exec 3>&-"), (0, "c\n".to_owned(), String::new()));
+}
+
+#[test]
+fn a_long_command_is_not_taken_for_a_lost_one() {
+    let toolbox = Toolbox::start();
+    toolbox.session("s");
+    assert_eq!(run(&toolbox, "s", "sleep 3; (exit 5)").0, 5);
+    assert_eq!(run(&toolbox, "s", "read line; echo \"[$line]\"").1, "[]\n");
+}
