@@ -1,10 +1,9 @@
-//! Charts of a Python program: the wrapper that notices them and the lines they travel on (contract, toolbox §7.3–7.5).
+//! Charts of a Python program: what notices them and the lines they travel on (contract, toolbox §7.3–7.5).
 //!
-//! The wrapper's own lines carry a word that only this run knows, so they are found wherever they stand; lines that
+//! Every program is run by a few lines of ours that watch for matplotlib, by whatever way it is loaded, and do nothing
+//! else until then. The reports' own lines carry a word that only this run knows, so they are found wherever they stand; lines that
 //! begin with the contract's marker count too, whoever wrote them. A chart that is no chart is dropped, never an error.
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -13,8 +12,11 @@ use crate::http::json;
 /// What every line with an artifact begins with, whoever writes it.
 const MARKER: &[u8] = b"dtn_artifact_k39fd2:";
 
-/// Python program that runs another one and reports what it shows.
-const WRAPPER: &str = include_str!("charts.py");
+/// Python lines that run the program on standard input.
+const BOOT: &str = include_str!("boot.py");
+
+/// What they need once there is a figure to report, or a failure.
+const REPORTER: &str = include_str!("charts.py");
 
 /// Artifacts of a program, in the order shown.
 #[derive(Debug, Serialize)]
@@ -97,8 +99,8 @@ struct Element {
     outliers: Vec<f64>,
 }
 
-/// Whether a program is run inside the wrapper (§7.3).
-pub(super) fn uses_matplotlib(code: &str) -> bool {
+/// Whether a program says that it uses matplotlib, and so is told by another name (§7.2 and §7.3).
+fn says_matplotlib(code: &str) -> bool {
     const SIGNS: [&str; 5] = [
         "import matplotlib",
         "from matplotlib",
@@ -112,11 +114,22 @@ pub(super) fn uses_matplotlib(code: &str) -> bool {
     })
 }
 
-/// A Python program that runs `code` and reports each figure it shows, and the word its reports begin with.
-pub(super) fn wrap(code: &str) -> (String, String) {
+/// How `code` is run so that each figure it shows is reported.
+pub(super) struct Watched {
+    /// The program that the interpreter is given as its argument.
+    pub(super) boot: String,
+    /// What it reads.
+    pub(super) input: String,
+    /// What the reports begin with.
+    pub(super) word: String,
+}
+
+/// Makes a Python program one whose figures are reported.
+pub(super) fn watched(code: &str) -> Watched {
     let word = format!("dtn_artifact_{}:", Uuid::new_v4().simple());
-    let program = WRAPPER.replace("@MARKER@", &word).replace("@SOURCE@", &BASE64_STANDARD.encode(code));
-    (program, word)
+    let is_target = if says_matplotlib(code) { "True" } else { "False" };
+    let boot = format!("{BOOT}_boot({}, '{word}', {is_target})", code.len());
+    Watched { boot, input: format!("{code}{REPORTER}"), word }
 }
 
 /// Takes the artifacts out of a program's output.
@@ -227,10 +240,10 @@ mod tests {
             "p = __import__(\"matplotlib\")",
             "sys.modules['matplotlib']",
         ] {
-            assert!(uses_matplotlib(code), "{code}");
+            assert!(says_matplotlib(code), "{code}");
         }
         for code in ["# import matplotlib", "import pandas # from matplotlib", "print('matplotlib')"] {
-            assert!(!uses_matplotlib(code), "{code}");
+            assert!(!says_matplotlib(code), "{code}");
         }
     }
 }

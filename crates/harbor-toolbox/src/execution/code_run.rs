@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::answer::{holding, text_of};
 use super::capture::{self, Finished};
-use super::charts::{self, Artifacts};
+use super::charts::{self, Artifacts, Watched};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::http::error::Error;
@@ -113,13 +113,9 @@ impl Program {
     }
 
     fn python(code: &str) -> Self {
-        let (input, word) = if charts::uses_matplotlib(code) {
-            let (input, word) = charts::wrap(code);
-            (input, Some(word))
-        } else {
-            (code.to_owned(), None)
-        };
-        Self { input, calls: vec![words(&["python3", "-u", "-"]), words(&["python", "-u", "-"])], word, _file: None }
+        let Watched { boot, input, word } = charts::watched(code);
+        let calls = ["python3", "python"].map(|python| words(&[python, "-u", "-c", &boot])).into();
+        Self { input, calls, word: Some(word), _file: None }
     }
 
     fn typescript(code: &str) -> Result<Self, Error> {
