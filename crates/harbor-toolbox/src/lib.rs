@@ -145,6 +145,9 @@ fn listen(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
 /// Most threads for blocking work; each step of it is short, and what finds none waits.
 const THREADS: usize = 64;
 
+/// How long processes may take to end once the sandbox is stopped.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// How long a thread for blocking work waits for more of it: longer than any sandbox lives.
 const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -172,14 +175,16 @@ async fn attend(listeners: Vec<TcpListener>) -> io::Result<()> {
     let context = context();
     let sessions = Sessions::new(context.clone());
     let gate = Gate::closed(context.clone(), sessions.clone());
-    let application = routes::application(&context, sessions.clone(), gate);
-    let serving = async {
-        server::serve(listeners, application, stopped(stop)).await;
-        sessions.end_entrypoint().await;
+    let application = routes::application(&context, sessions, gate);
+    let processes = context.processes();
+    let ending = async {
+        stopped(stop).await;
+        processes.stop(GRACE).await;
     };
+    let serving = server::serve(listeners, application, processes.stopping().cancelled());
     tokio::select! {
-        () = serving => {}
-        () = reap(children, context.processes()) => {}
+        _ = async { tokio::join!(serving, ending) } => {}
+        () = reap(children, processes) => {}
     }
     Ok(())
 }

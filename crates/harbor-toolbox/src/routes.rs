@@ -9,7 +9,7 @@ use http::Method;
 
 use crate::auth::{self, Gate};
 use crate::context::Context;
-use crate::http::answers::{Redirector, finish, not_found, only_listed_methods, redirect_or_not_found};
+use crate::http::answers::{Redirector, finish, not_found, only_listed_methods, redirect_or_not_found, until_stopped};
 use crate::http::error::Error;
 use crate::pty::Terminals;
 use crate::sessions::Sessions;
@@ -27,6 +27,7 @@ pub(crate) fn application(context: &Context, sessions: Sessions, gate: Gate) -> 
         .fallback_service(unknown)
         .method_not_allowed_fallback(async || not_found())
         .layer(from_fn(only_listed_methods))
+        .layer(from_fn_with_state(context.processes().stopping().clone(), until_stopped))
         .merge(auth::routes(gate.clone()))
         .layer(from_fn_with_state(gate, auth::admit))
         .layer(DefaultBodyLimit::disable())

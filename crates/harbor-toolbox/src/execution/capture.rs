@@ -166,7 +166,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if !self.child.has_ended() {
+        // While the sandbox is stopped, the command has the same time to end as all others.
+        if !self.child.has_ended() && !self.output.processes.stopping().is_cancelled() {
             self.kill();
         }
     }

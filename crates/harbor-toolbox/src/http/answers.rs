@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
@@ -30,6 +31,17 @@ pub(crate) async fn finish(request: Request, next: Next) -> Response {
     }
     response.headers_mut().entry(REQUEST_ID).or_insert(id);
     response
+}
+
+/// Cuts a request off when the sandbox is stopped, and says so.
+pub(crate) async fn until_stopped(State(stopping): State<CancellationToken>, request: Request, next: Next) -> Response {
+    tokio::select! {
+        biased;
+        response = next.run(request) => response,
+        () = stopping.cancelled() => {
+            Error::unavailable("the sandbox is being stopped, which cut this request off").into_response()
+        }
+    }
 }
 
 fn new_id() -> HeaderValue {

@@ -67,6 +67,8 @@ classes! {
     internal: INTERNAL_SERVER_ERROR, "INTERNAL_SERVER_ERROR", "internal server error: ";
     /// 502 `BAD_GATEWAY`: what this toolbox asked on behalf of the caller did not answer.
     bad_gateway: BAD_GATEWAY, "BAD_GATEWAY", "bad gateway: ";
+    /// 503 `SERVICE_UNAVAILABLE`: the sandbox is being stopped.
+    unavailable: SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", "service unavailable: ";
     /// 501 `NOT_IMPLEMENTED`: a route of the contract that this toolbox does not have yet.
     not_implemented: NOT_IMPLEMENTED, "NOT_IMPLEMENTED", "not implemented: ";
 }

@@ -8,12 +8,15 @@ use std::collections::HashMap;
 use std::io;
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::budget::OutputBudget;
+use super::tree::Tree;
 
 /// The exit code of a child killed by a signal.
 pub(crate) const KILLED: i32 = -1;
@@ -33,6 +36,7 @@ pub(crate) struct Processes {
     table: Arc<Mutex<Table>>,
     chores: TaskTracker,
     output: OutputBudget,
+    stopping: CancellationToken,
 }
 
 #[derive(Default)]
@@ -86,6 +90,17 @@ impl Processes {
     /// Background work that outlives the request that caused it, such as reading a background job's output.
     pub(crate) fn chores(&self) -> &TaskTracker {
         &self.chores
+    }
+
+    /// Ends every process: SIGTERM at once, SIGKILL after `grace`. From now on requests are cut off.
+    pub(crate) async fn stop(&self, grace: Duration) {
+        self.stopping.cancel();
+        Tree::below(getpid()).end(grace).await;
+    }
+
+    /// Tells that every process is being ended.
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.stopping
     }
 
     /// What all outputs that are kept may take of the memory.

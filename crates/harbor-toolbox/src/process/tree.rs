@@ -33,6 +33,8 @@ struct Row {
     process: Process,
     parent: i32,
     group: i32,
+    /// It has a terminal.
+    on_terminal: bool,
 }
 
 /// A set of processes that only grows by its members' children.
@@ -52,10 +54,24 @@ impl Tree {
         tree
     }
 
-    /// Asks every process to end, and kills what is left after `grace`.
+    /// All descendants of a process, at this moment.
+    pub(crate) fn below(process: Pid) -> Self {
+        let process = process.as_raw_nonzero().get();
+        let rows = living();
+        let children = rows.iter().filter(|row| row.parent == process);
+        let mut tree = Self { members: children.map(|row| row.process).collect() };
+        tree.grow(&rows);
+        tree
+    }
+
+    /// Asks every process to end, and kills what is left after `grace`. Shells on a terminal end when that hangs up.
     pub(crate) async fn end(mut self, grace: Duration) {
-        self.forget_the_dead(&living());
+        let rows = living();
+        self.forget_the_dead(&rows);
         self.signal(Signal::TERM);
+        for row in rows.iter().filter(|row| row.on_terminal && self.members.contains(&row.process)) {
+            row.process.signal(Signal::HUP);
+        }
         // A stopped process takes a signal only once it goes on.
         self.signal(Signal::CONT);
         if !self.vanished(grace).await {
@@ -180,8 +196,9 @@ fn parse(stat: &[u8]) -> Option<Row> {
     let mut fields = rest.split(' ');
     let state = fields.next()?;
     let (parent, group) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-    let started = fields.nth(16)?.parse().ok()?;
-    (!matches!(state, "Z" | "X")).then_some(Row { process: Process { pid, started }, parent, group })
+    let on_terminal = fields.nth(1)? != "0";
+    let started = fields.nth(14)?.parse().ok()?;
+    (!matches!(state, "Z" | "X")).then_some(Row { process: Process { pid, started }, parent, group, on_terminal })
 }
 
 #[cfg(test)]
@@ -192,7 +209,10 @@ mod tests {
     fn a_line_is_read_whatever_the_name() {
         let line = b"4242 (a) b (c) S 17 4200 4100 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 987654 1 2 3\n";
         let row = parse(line).unwrap();
-        assert_eq!(row, Row { process: Process { pid: 4242, started: 987_654 }, parent: 17, group: 4200 });
+        assert_eq!(
+            row,
+            Row { process: Process { pid: 4242, started: 987_654 }, parent: 17, group: 4200, on_terminal: false }
+        );
     }
 
     #[test]
@@ -207,7 +227,7 @@ mod tests {
     #[test]
     fn children_of_a_number_that_belongs_to_another_now_are_no_members() {
         let process = |pid, started| Process { pid, started };
-        let row = |pid, started, parent| Row { process: process(pid, started), parent, group: pid };
+        let row = |pid, started, parent| Row { process: process(pid, started), parent, group: pid, on_terminal: false };
         let mut tree = Tree { members: [process(5, 10), process(6, 10), process(7, 10)].into() };
         // 5 is another process by now, 6 lives, 7 died while the table was read.
         tree.grow(&[

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::Signal;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -22,7 +21,7 @@ use super::shelf::Shelf;
 use crate::context::Context;
 use crate::http::error::Error;
 use crate::process::command::{self, Variables};
-use crate::process::{Child, Group, quote};
+use crate::process::{Child, quote};
 
 /// Id of the session.
 pub(super) const SESSION: &str = "entrypoint";
@@ -32,9 +31,6 @@ pub(super) const COMMAND: &str = "entrypoint_command";
 
 /// Name of its log's file.
 pub(super) const LOG: &str = "output.log";
-
-/// How long the entrypoint may take to end after SIGTERM.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// How long the exit code waits for processes that hold the entrypoint's output open.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(1);
@@ -48,7 +44,6 @@ pub(super) struct Entrypoint {
     line: String,
     log: Option<Arc<Log>>,
     exit: watch::Sender<Option<i32>>,
-    group: Option<Group>,
 }
 
 impl Entrypoint {
@@ -57,11 +52,9 @@ impl Entrypoint {
         let line = arguments.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
         let log = create_log(context, shelf).ok().map(Arc::new);
         let (exit, _) = watch::channel(None);
-        let group = match launch(context, arguments) {
+        match launch(context, arguments) {
             Ok(launched) => {
-                let group = launched.child.group().clone();
                 context.processes().chores().spawn(attend(launched, log.clone(), exit.clone()));
-                Some(group)
             }
             Err(error) => {
                 let reason = format!("cannot start the entrypoint {line}: {error}\n");
@@ -73,21 +66,9 @@ impl Entrypoint {
                     }
                     exit.send_replace(Some(NOT_STARTED));
                 });
-                None
             }
-        };
-        Self { line, log, exit, group }
-    }
-
-    /// Ends the process group: SIGTERM, and SIGKILL after [`GRACE`].
-    pub(super) async fn end(&self) {
-        let Some(group) = &self.group else { return };
-        group.signal(Signal::TERM);
-        let mut exit = self.exit.subscribe();
-        let ended = timeout(GRACE, exit.wait_for(Option::is_some)).await;
-        if ended.is_err() {
-            group.signal(Signal::KILL);
         }
+        Self { line, log, exit }
     }
 
     /// What it has written; 404 where no directory for that can be written to.

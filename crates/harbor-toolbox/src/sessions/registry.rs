@@ -37,13 +37,6 @@ impl Sessions {
         }
     }
 
-    /// Ends the entrypoint's process group: SIGTERM, and SIGKILL after five seconds.
-    pub(crate) async fn end_entrypoint(&self) {
-        if let Some(entrypoint) = self.shared.entrypoint.get() {
-            entrypoint.end().await;
-        }
-    }
-
     /// The snapshot's entrypoint; 404 when it has none.
     pub(super) fn entrypoint(&self) -> Result<&Entrypoint, Error> {
         let entrypoint = self.shared.entrypoint.get();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::client::{TOKEN, Toolbox, eventually};
+use crate::client::{TOKEN, Toolbox, eventually, finish, lives};
 use serde_json::json;
 
 #[test]
@@ -178,7 +178,8 @@ fn the_entrypoint_runs_once_and_its_output_is_kept() {
     assert_eq!(session["commands"][0].get("exitCode"), None);
     let command = "/process/session/entrypoint/command/entrypoint_command";
     assert_eq!(toolbox.get(command).json(), session["commands"][0]);
-    assert!(toolbox.get(&format!("{command}/logs")).text().starts_with("out\n"), "combined without a version");
+    let combined = toolbox.send("GET", &format!("{command}/logs"), "", b"");
+    assert!(combined.text().starts_with("out\n"), "combined without a version");
     assert_eq!(toolbox.send_as(Some(TOKEN), "DELETE", "/process/session/entrypoint", b"").status, 400);
     assert_eq!(toolbox.post("/process/session/entrypoint/exec", &json!({"command": "true"})).status, 400);
 
@@ -223,16 +224,80 @@ fn without_an_entrypoint_there_is_no_session() {
     assert_eq!(toolbox.get("/process/session/entrypoint").json()["code"], "PROCESS_NOT_FOUND");
 }
 
+/// Standard streams of a command that a stop cuts off: its caller is told, and it can still clean up.
 #[test]
-fn ending_lets_a_request_under_way_finish() {
+fn a_stop_ends_processes_at_once_and_tells_who_waits() {
     let mut toolbox = Toolbox::start();
-    let command = json!({"command": "sleep 1; echo done"}).to_string();
-    let mut stream = toolbox.ask("POST", "/process/execute", command.as_bytes());
-    eventually("the command runs", || !toolbox.children().is_empty());
+    let script = "trap 'echo bye > ended; exit 0' TERM; touch begun; while :; do sleep 0.02; done";
+    let stream = toolbox.ask("POST", "/process/execute", json!({"command": script}).to_string().as_bytes());
+    eventually("the command runs", || toolbox.at("begun").exists());
+    let started = Instant::now();
     assert!(toolbox.terminate().success());
-    let mut answer = String::new();
-    std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
-    assert!(answer.contains(r#""result":"done\n""#), "{answer}");
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    let answer = finish(stream);
+    assert_eq!(answer.refusal(), (503, "SERVICE_UNAVAILABLE".to_owned()));
+    assert!(answer.message().contains("being stopped"), "{}", answer.message());
+    assert!(toolbox.at("ended").exists());
+}
+
+/// An interactive bash takes no SIGTERM.
+#[test]
+fn a_stop_ends_terminals_and_sessions_as_well() {
+    let mut toolbox = Toolbox::start();
+    assert_eq!(toolbox.post("/process/pty", &json!({"id": "t"})).status, 201);
+    toolbox.session("s");
+    toolbox.run_async("s", "sleep 1000");
+    eventually("all run", || toolbox.children().len() >= 2);
+    let started = Instant::now();
+    assert!(toolbox.terminate().success());
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_stop_kills_what_does_not_end() {
+    let mut toolbox = Toolbox::start();
+    toolbox.session("s");
+    toolbox.run_async("s", "trap '' TERM; touch begun; while :; do sleep 0.02; done");
+    eventually("the command runs", || toolbox.at("begun").exists());
+    let child = toolbox.children()[0].0;
+    assert!(toolbox.terminate().success());
+    eventually("it is gone", || !lives(&child.to_string()));
+}
+
+/// Parallel commands, each of which stays below what one may keep.
+#[test]
+fn outputs_share_one_budget() {
+    let toolbox = Toolbox::start();
+    let command = json!({"command": "head -c 90000000 /dev/zero | tr '\\0' x; sleep 5"}).to_string();
+    let streams: Vec<_> = (0..4).map(|_| toolbox.ask("POST", "/process/execute", command.as_bytes())).collect();
+    let answers: Vec<_> = streams.into_iter().map(finish).collect();
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 422).collect();
+    assert!((1..4).contains(&refused.len()), "{:?}", answers.iter().map(|answer| answer.status).collect::<Vec<_>>());
+    for answer in refused {
+        assert!(answer.message().contains("together"), "{}", answer.message());
+    }
+    assert_eq!(toolbox.execute("head -c 90000000 /dev/zero | tr '\\0' x").1.len(), 90_000_000, "it is free again");
+}
+
+/// What start-up files read is nothing of the command's (§6.3).
+#[test]
+fn start_up_files_do_not_eat_commands() {
+    let toolbox = Toolbox::start();
+    toolbox.write("start", "read -r line; started=yes; export EATEN=\"[$line]\"; greet() { echo hello; }\n");
+    toolbox.set_environment(&json!({"BASH_ENV": "$HOME/start"}));
+    for (command, result) in [
+        ("echo one; echo two", "one\ntwo\n"),
+        ("echo \"$EATEN $started $BASH_ENV\"; greet", "[] yes $HOME/start\nhello\n"),
+        ("read line\ndata\necho \"got $line\"", "got data\n"),
+    ] {
+        assert_eq!(toolbox.execute(command), (0, result.to_owned()), "{command}");
+    }
+    let program = json!({"language": "python", "code": "import os\nprint(6 * 7, os.environ['EATEN'])"});
+    assert_eq!(toolbox.post("/process/code-run", &program).json()["result"], "42 []\n");
+    toolbox.session("s");
+    let answer = toolbox.run("s", "touch made; greet; false").json();
+    assert_eq!((answer["exitCode"].as_i64(), answer["stdout"].as_str()), (Some(1), Some("hello\n")));
+    assert!(toolbox.at("made").exists());
 }
 
 /// As in a sandbox that a fork bomb holds at its limit of processes.
