@@ -45,6 +45,11 @@ pub(crate) fn starts_in_home(headers: &HeaderMap) -> bool {
     version.and_then(numbers).is_some_and(|numbers| numbers < [0, 103, 0])
 }
 
+/// Whether the client states a version at all.
+pub(crate) fn states_version(headers: &HeaderMap) -> bool {
+    version(headers).is_some()
+}
+
 /// The offered WebSocket subprotocol that carries the version; the server then selects exactly that one.
 pub(crate) fn version_token(headers: &HeaderMap) -> Option<&str> {
     let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter().filter_map(|value| value.to_str().ok());

@@ -18,12 +18,16 @@ use super::contexts::{End, Interpreters, Job, Progress};
 use super::output::Chunk;
 use super::worker::Ending;
 use crate::context::Context;
-use crate::http::client::version_token;
+use crate::http::client::{states_version, version_token};
 use crate::http::json;
 use crate::process::command::Variables;
 
 /// Longest wait for the first message, and for a client to take a message or to answer a close.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a client that closes by itself may take for that after the last message. Java's is one: it takes a close that
+/// crosses its own for a failure. It is told from others, which wait for ours, by the version that it does not state.
+const FAREWELL: Duration = Duration::from_millis(250);
 
 /// Time limit of an execution that states none.
 const LIMIT: i64 = 600;
@@ -75,9 +79,15 @@ pub(super) async fn execute(
         return (StatusCode::BAD_REQUEST, kind, "Bad Request\n").into_response();
     };
     let upgrade = upgrade.protocols(version_token(&headers).map(str::to_owned));
+    let closes_itself = !states_version(&headers);
     upgrade.on_upgrade(move |mut socket| async move {
         let end = match serve(&mut socket, &context, &interpreters).await {
-            Ok(()) => Close::new(close_code::NORMAL, ""),
+            Ok(()) => {
+                if closes_itself {
+                    let _ = timeout(FAREWELL, until_closed(&mut socket)).await;
+                }
+                Close::new(close_code::NORMAL, "")
+            }
             Err(close) => close,
         };
         close(socket, end).await;
@@ -176,6 +186,14 @@ async fn send(socket: &mut WebSocket, chunk: &Chunk) -> Result<(), Close> {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(Close::new(close_code::NORMAL, "")), // gone; nobody will read this
         Err(_) => Err(Close::policy("slow consumer")),
+    }
+}
+
+async fn until_closed(socket: &mut WebSocket) {
+    while let Some(Ok(message)) = socket.recv().await {
+        if matches!(message, Message::Close(_)) {
+            return;
+        }
     }
 }
 

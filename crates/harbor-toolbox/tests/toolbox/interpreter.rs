@@ -312,3 +312,17 @@ fn the_worker_is_written_for_old_pythons() {
     let worker = concat!(env!("CARGO_MANIFEST_DIR"), "/src/interpreter/worker.py");
     print(&toolbox, &format!("import ast\nast.parse(open({worker:?}).read(), feature_version=(3, 6))"));
 }
+
+/// Java's client takes a close that crosses its own for a failure.
+#[test]
+fn a_client_that_closes_by_itself_is_let_go_first() {
+    let toolbox = Toolbox::start();
+    for (headers, waits) in [("", true), (CURRENT, false)] {
+        let mut socket = toolbox.socket(EXECUTE, headers);
+        socket.json(&json!({"code": "print(1)"}));
+        while !matches!(socket.next(), Frame::Text(text) if text.contains("completed")) {}
+        let quiet = socket.is_quiet(Duration::from_millis(100));
+        assert_eq!(quiet, waits, "{headers:?}");
+        assert_eq!(socket.next(), Frame::Close(1000, String::new()));
+    }
+}
