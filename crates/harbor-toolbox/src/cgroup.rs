@@ -40,6 +40,36 @@ pub(crate) fn memory_limit() -> Option<u64> {
     Some(memory().total).filter(|&total| total > 0)
 }
 
+/// Notices that the kernel ended processes because the sandbox reached its memory limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MemoryWatch {
+    /// How many it had ended when this began.
+    before: Option<u64>,
+}
+
+impl MemoryWatch {
+    /// From now on.
+    pub(crate) fn begin() -> Self {
+        Self { before: memory_kills_in(Path::new(ROOT)) }
+    }
+
+    /// What to say when it has happened since; none otherwise, and where control groups do not tell.
+    pub(crate) fn verdict(self) -> Option<String> {
+        let now = memory_kills_in(Path::new(ROOT))?;
+        (now > self.before?).then(|| told(memory_limit()))
+    }
+}
+
+fn told(limit: Option<u64>) -> String {
+    let limit = limit.map(|limit| format!(" of {} MiB", limit >> 20)).unwrap_or_default();
+    format!("the sandbox reached its memory limit{limit} and the kernel ended a process")
+}
+
+fn memory_kills_in(root: &Path) -> Option<u64> {
+    let of = |file: &str| member(&text(&root.join(file))?, "oom_kill");
+    of("memory.events").or_else(|| of("memory/memory.oom_control"))
+}
+
 fn cpu_time_in(root: &Path) -> Option<Duration> {
     let second = || member(&text(&root.join("cpu.stat"))?, "usage_usec").map(Duration::from_micros);
     let first = || Some(Duration::from_nanos(text(&root.join("cpuacct/cpuacct.usage"))?.trim().parse().ok()?));
@@ -122,7 +152,9 @@ mod tests {
             ("memory.current", "1000\n"),
             ("memory.max", "4000\n"),
             ("memory.stat", "anon 1\nfile 300\n"),
+            ("memory.events", "low 0\nhigh 0\nmax 9\noom 3\noom_kill 2\noom_group_kill 0\n"),
         ]);
+        assert_eq!(memory_kills_in(root.path()), Some(2));
         assert_eq!(cpu_time_in(root.path()), Some(Duration::from_millis(1500)));
         assert_eq!(cpu_limit_in(root.path()), Some(1.5));
         assert_eq!(memory_in(root.path(), 9000), Some(Memory { total: 4000, used: 700, cache: 300 }));
@@ -137,7 +169,9 @@ mod tests {
             ("memory/memory.usage_in_bytes", "1000\n"),
             ("memory/memory.limit_in_bytes", "9223372036854771712\n"),
             ("memory/memory.stat", "cache 1\ntotal_cache 400\n"),
+            ("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n"),
         ]);
+        assert_eq!(memory_kills_in(root.path()), Some(5));
         assert_eq!(cpu_time_in(root.path()), Some(Duration::from_secs(2)));
         assert_eq!(cpu_limit_in(root.path()), Some(2.0));
         assert_eq!(memory_in(root.path(), 9000), Some(Memory { total: 9000, used: 600, cache: 400 }));
@@ -148,6 +182,11 @@ mod tests {
         let root = root(&[("cpu.max", "max 100000\n")]);
         assert_eq!(cpu_limit_in(root.path()), None);
         assert_eq!((cpu_time_in(root.path()), memory_in(root.path(), 1)), (None, None));
+        assert_eq!(memory_kills_in(root.path()), None);
+        assert_eq!(
+            told(Some(512 << 20)),
+            "the sandbox reached its memory limit of 512 MiB and the kernel ended a process"
+        );
         let machine = machine_memory("MemTotal: 100 kB\nMemFree: 20 kB\nBuffers: 5 kB\nCached: 25 kB\n");
         assert_eq!(machine, Memory { total: 100 << 10, used: 50 << 10, cache: 25 << 10 });
         assert_eq!(machine_time("cpu  100 0 50 900 30 10 5 5 0 0\n"), Some(Duration::from_millis(1700)));

@@ -19,6 +19,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::cgroup::MemoryWatch;
 use crate::http::error::Error;
 use crate::process::{Child, KILLED, KeptOutput, Processes};
 
@@ -47,6 +48,7 @@ pub(super) async fn run(
     weight: usize,
 ) -> Result<Finished, Error> {
     let deadline = limit.map(|limit| Instant::now() + limit);
+    let memory = MemoryWatch::begin();
     let mut output = processes.output_budget().output(weight);
     let started = start(processes, &mut command, input);
     let (mut running, feed) = match started {
@@ -62,7 +64,12 @@ pub(super) async fn run(
             ended = running.read_to_end(&mut output, deadline) => ended,
             never = feed.write_all(input) => match never {},
         };
-        ended.map(|exit_code| Finished { exit_code, output })
+        let exit_code = ended?;
+        if let Some(verdict) = (exit_code != 0).then(|| memory.verdict()).flatten() {
+            let separator = if output.bytes.is_empty() || output.bytes.ends_with(b"\n") { "" } else { "\n" };
+            output.bytes.extend(format!("{separator}harbor: {verdict}\n").into_bytes());
+        }
+        Ok(Finished { exit_code, output })
     };
     let result = match deadline {
         None => run.await,

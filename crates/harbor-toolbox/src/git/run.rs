@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use super::credentials::Credentials;
 use super::{engine, failure};
+use crate::cgroup::MemoryWatch;
 use crate::context::Context;
 use crate::http::error::Error;
 use crate::process::Child;
@@ -163,11 +164,15 @@ impl<'a> Git<'a> {
         let (child, streams) = self
             .start(arguments)
             .map_err(|error| Error::internal(format!("cannot start git in {}: {error}", self.directory.display())))??;
+        let memory = MemoryWatch::begin();
         let mut running = Running(child);
         match timeout(self.limit, running.finish(streams, input)).await {
             Ok(done) => {
                 let Finished { code, output, messages } = done?;
-                let messages = failure::redacted(&String::from_utf8_lossy(&messages), self.credentials);
+                let mut messages = failure::redacted(&String::from_utf8_lossy(&messages), self.credentials);
+                if let Some(verdict) = (code != 0).then(|| memory.verdict()).flatten() {
+                    messages = format!("{messages}\n{verdict}");
+                }
                 Ok(Done { code, output, messages })
             }
             Err(_) => Err(Error::timeout(format!("git {} took too long", arguments.first().unwrap_or(&"")))),

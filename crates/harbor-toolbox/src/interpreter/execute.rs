@@ -15,8 +15,9 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::contexts::{End, Interpreters, Job, Progress};
-use super::output::Chunk;
+use super::output::{Chunk, Exception};
 use super::worker::Ending;
+use crate::cgroup::MemoryWatch;
 use crate::context::Context;
 use crate::http::client::{states_version, version_token};
 use crate::http::json;
@@ -120,7 +121,7 @@ async fn serve(socket: &mut WebSocket, context: &Context, interpreters: &Interpr
     if !interpreter.enqueue(job) {
         return Err(Close::policy("too many executions wait on this context"));
     }
-    relay(socket, progress).await
+    relay(socket, progress, MemoryWatch::begin()).await
 }
 
 async fn first_message(socket: &mut WebSocket) -> Result<Request, Close> {
@@ -144,7 +145,11 @@ fn can_be_set(name: &str, value: &str) -> bool {
 }
 
 /// Passes everything on, the end last. Dropping the progress lets the execution go on by itself.
-async fn relay(socket: &mut WebSocket, Progress { mut texts, end }: Progress) -> Result<(), Close> {
+async fn relay(
+    socket: &mut WebSocket,
+    Progress { mut texts, end }: Progress,
+    memory: MemoryWatch,
+) -> Result<(), Close> {
     loop {
         let text = tokio::select! {
             text = texts.recv() => text,
@@ -160,12 +165,12 @@ async fn relay(socket: &mut WebSocket, Progress { mut texts, end }: Progress) ->
         }
     }
     match end.await {
-        Ok(end) => conclude(socket, end).await,
+        Ok(end) => conclude(socket, end, memory).await,
         Err(_) => Err(Close::new(close_code::AWAY, "context shutdown")),
     }
 }
 
-async fn conclude(socket: &mut WebSocket, end: End) -> Result<(), Close> {
+async fn conclude(socket: &mut WebSocket, end: End, memory: MemoryWatch) -> Result<(), Close> {
     match end {
         Ok(Ending::Completed(exception)) => {
             if let Some(exception) = exception {
@@ -175,7 +180,14 @@ async fn conclude(socket: &mut WebSocket, end: End) -> Result<(), Close> {
         }
         // No control chunk: several clients would take it for success (§9.2).
         Ok(Ending::Interrupted | Ending::Killed) => Err(Close::new(TIMED_OUT, "")),
-        Ok(Ending::Died) => Err(Close::new(close_code::AWAY, "worker process ended")),
+        Ok(Ending::Died) => Err(match memory.verdict() {
+            Some(verdict) => {
+                // Several clients do not show why a socket was closed.
+                send(socket, &Chunk::error(&Exception::new("MemoryError", &verdict))).await?;
+                Close::new(close_code::AWAY, shortened(&format!("worker process ended: {verdict}")))
+            }
+            None => Close::new(close_code::AWAY, "worker process ended"),
+        }),
         Err(reason) => Err(Close::policy(shortened(&format!("context is not active: {reason}")))),
     }
 }

@@ -35,6 +35,12 @@ pub(super) struct Exception {
 }
 
 impl Exception {
+    /// One that no code raised.
+    pub(super) fn new(name: &str, value: &str) -> Self {
+        let traceback = format!("{name}: {value}\n").into_bytes();
+        Self { name: name.into(), value: value.into(), traceback }
+    }
+
     /// Whether there was an exception at all.
     pub(super) fn is_one(&self) -> bool {
         !self.name.is_empty()

@@ -28,6 +28,8 @@ pub(super) enum Unbearable {
 pub(super) enum Failure {
     #[error("the language server has ended")]
     Ended,
+    #[error("the language server has ended: {0}")]
+    OutOfMemory(String),
     #[error("the language server did not answer in time")]
     Late,
     #[error("the language server says: {0}")]

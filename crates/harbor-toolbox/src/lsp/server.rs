@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::dialogue::{Dialogue, Failure, Order};
 use super::language::Language;
+use crate::cgroup::MemoryWatch;
 use crate::context::Context;
 use crate::http::error::Error;
 use crate::process::Child;
@@ -44,7 +45,7 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Late => Self::timeout(failure.to_string()),
-            Failure::Ended | Failure::Refused(_) => Self::internal(failure.to_string()),
+            Failure::Ended | Failure::OutOfMemory(_) | Failure::Refused(_) => Self::internal(failure.to_string()),
         }
     }
 }
@@ -55,17 +56,19 @@ pub(super) struct Server {
     stop: CancellationToken,
     /// What it said it can do.
     capabilities: Value,
+    memory: MemoryWatch,
 }
 
 impl Server {
     /// Starts the server for `language` on a project and waits until it is ready.
     pub(super) async fn start(context: &Context, language: Language, project: &Path, uri: &str) -> Result<Self, Error> {
+        let memory = MemoryWatch::begin();
         let conversation = Conversation::start(context, language, project)?;
         let (orders, receiver) = mpsc::channel(QUEUE);
         let stop = CancellationToken::new();
         let task = conversation.hold(receiver, stop.clone());
         context.processes().chores().spawn(task);
-        let mut server = Self { orders, stop, capabilities: Value::Null };
+        let mut server = Self { orders, stop, capabilities: Value::Null, memory };
         let mut ready = server.ask("initialize", introduction(language, project, uri), START).await?;
         // Whatever it answered: one that does not say what it can do is asked for nothing special.
         server.capabilities = ready.get_mut("capabilities").map(Value::take).unwrap_or_default();
@@ -85,13 +88,21 @@ impl Server {
             self.orders.send(order).await.map_err(|_| Failure::Ended)?;
             answered.await.map_err(|_| Failure::Ended)?
         };
-        timeout(limit, exchange).await.unwrap_or(Err(Failure::Late))
+        timeout(limit, exchange).await.unwrap_or(Err(Failure::Late)).map_err(|failure| self.explained(failure))
     }
 
     /// Sends a message that has no answer.
     pub(super) async fn tell(&self, method: &'static str, params: Value) -> Result<(), Failure> {
         let sent = timeout(ANSWER, self.orders.send(Order { method, params, answer: None })).await;
-        sent.map_err(|_| Failure::Late)?.map_err(|_| Failure::Ended)
+        sent.map_err(|_| Failure::Late)?.map_err(|_| self.explained(Failure::Ended))
+    }
+
+    /// The failure, and why the server has ended if the sandbox had no memory left for it.
+    fn explained(&self, failure: Failure) -> Failure {
+        match (failure, self.memory.verdict()) {
+            (Failure::Ended, Some(verdict)) => Failure::OutOfMemory(verdict),
+            (failure, _) => failure,
+        }
     }
 
     /// Whether the server says that it has this capability.

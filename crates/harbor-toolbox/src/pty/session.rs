@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::output::Output;
 use super::terminal::{Size, Terminal};
+use crate::cgroup::MemoryWatch;
 use crate::context::Context;
 use crate::http::error::{Error, timestamp};
 use crate::process::command::{self, Variables};
@@ -137,6 +138,7 @@ impl Session {
 
     /// Reads the terminal and writes to it until the shell ends.
     async fn attend(self: Arc<Self>, terminal: Arc<Terminal>, mut child: Child, inputs: mpsc::Receiver<Bytes>) -> i32 {
+        let memory = MemoryWatch::begin();
         let mut buffer = vec![0; READ];
         let code = tokio::select! {
             biased;
@@ -147,6 +149,9 @@ impl Session {
         while let (true, Ok(length @ 1..)) = (tail < TAIL, terminal.try_read(&mut buffer)) {
             self.output.push(&buffer[..length]);
             tail += length;
+        }
+        if let Some(verdict) = (code != 0).then(|| memory.verdict()).flatten() {
+            self.output.push(format!("\r\nharbor: {verdict}\r\n").as_bytes());
         }
         code
     }

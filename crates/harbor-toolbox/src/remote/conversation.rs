@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::ends::Started;
 use super::program;
+use crate::cgroup::MemoryWatch;
 use crate::context::Context;
 use crate::http::upgrade::Stream;
 use crate::process::Child;
@@ -102,6 +103,7 @@ struct Conversation {
     unread: Frames,
     /// The end of the program has been told.
     told: bool,
+    memory: MemoryWatch,
 }
 
 impl Drop for Conversation {
@@ -117,7 +119,8 @@ impl Conversation {
         let mut unread = Frames::default();
         unread.push(&Event::Started);
         let input = BytesMut::new();
-        Self { program, received, input, input_ended: false, taken: 0, unread, told: false }
+        let memory = MemoryWatch::begin();
+        Self { program, received, input, input_ended: false, taken: 0, unread, told: false, memory }
     }
 
     async fn hold(mut self, stream: Stream) {
@@ -188,6 +191,10 @@ impl Conversation {
     /// Tells how the program has ended.
     fn tell(&mut self, status: Option<WaitStatus>) {
         self.told = true;
+        let succeeded = status.and_then(WaitStatus::exit_status) == Some(0);
+        if let Some(verdict) = (!succeeded).then(|| self.memory.verdict()).flatten() {
+            self.unread.push(&Event::ErrorOutput(format!("harbor: {verdict}\r\n").as_bytes()));
+        }
         if let Some((signal, core_dumped)) = status.and_then(program::killed_by) {
             self.unread.push(&Event::Killed { signal: &signal, core_dumped });
         } else {

@@ -20,6 +20,7 @@ use super::demux::Stream;
 use super::holders;
 use super::shelf::{Forget as _, Shelf};
 use super::shell::{Outcome, Shell};
+use crate::cgroup::MemoryWatch;
 use crate::context::Context;
 use crate::http::error::Error;
 use crate::process::Tree;
@@ -170,7 +171,11 @@ impl Session {
             let Outputs { streams, held } = outputs;
             let recording = Arc::clone(&self).record(Arc::clone(&command), streams);
             let recording = self.context.processes().chores().spawn(recording);
+            let memory = MemoryWatch::begin();
             let outcome = shell.run(&command).await;
+            if let Some(verdict) = (outcome != Outcome::Done(0)).then(|| memory.verdict()).flatten() {
+                command.log.append(Stream::Error, format!("harbor: {verdict}\n").as_bytes());
+            }
             // From here on the outputs end when the last process that has them ends.
             drop(held);
             match outcome {
