@@ -59,6 +59,9 @@ fn check(repository: &Repository, index: &Index, root: &Path, path: &str, given:
     if Path::new(path).ancestors().skip(1).any(is_link) {
         return Err(Failure::fatal(&format!("pathspec '{given}' is beyond a symbolic link")));
     }
+    if is_unborn(&root.join(path)) {
+        return Err(Failure::error(&format!("'{given}' does not have a commit checked out")));
+    }
     if index.iter().any(|entry| covers(path, &entry.path)) {
         return Ok(());
     }
@@ -70,6 +73,12 @@ fn check(repository: &Repository, index: &Index, root: &Path, path: &str, given:
         return Err(Failure::said(1, reason));
     }
     Ok(())
+}
+
+/// Whether a directory is the work tree of a repository without commits, of which there is nothing to stage.
+fn is_unborn(directory: &Path) -> bool {
+    directory.join(".git").exists()
+        && Repository::open(directory).is_ok_and(|inner| inner.head().and_then(|head| head.peel_to_commit()).is_err())
 }
 
 fn is_ignored(repository: &Repository, root: &Path, path: &str) -> Result<bool, Failure> {
