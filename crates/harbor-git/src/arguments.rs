@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 
 /// The options a command knows. What it does not know is refused.
-pub(crate) struct Form {
+pub(crate) struct CommandSyntax {
     /// Options without a value.
     pub(crate) flags: &'static [&'static str],
     /// Options with a value, after `=` or as the next word; `--porcelain` alone has the value "".
@@ -22,8 +22,8 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Sorts words by a command's form.
-    pub(crate) fn parse(words: &[String], form: &Form) -> Result<Self, Failure> {
+    /// Sorts words by the syntax of a command.
+    pub(crate) fn parse(words: &[String], syntax: &CommandSyntax) -> Result<Self, Failure> {
         let mut arguments = Self::default();
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -31,12 +31,12 @@ impl Arguments {
                 arguments.after.extend(words.by_ref().cloned());
             } else if !word.starts_with('-') || word.len() < 2 {
                 arguments.operands.push(word.clone());
-            } else if form.flags.contains(&word.as_str()) {
+            } else if syntax.flags.contains(&word.as_str()) {
                 arguments.options.push((word.clone(), String::new()));
             } else {
                 let unknown = || Failure::usage(&format!("unknown option '{word}'"));
                 let (name, value) = word.split_once('=').map_or((word.as_str(), None), |(n, v)| (n, Some(v)));
-                if !form.valued.contains(&name) {
+                if !syntax.valued.contains(&name) {
                     return Err(unknown());
                 }
                 let value = match value {
@@ -80,10 +80,10 @@ impl Arguments {
 mod tests {
     use super::*;
 
-    const FORM: Form = Form { flags: &["--quiet", "-b"], valued: &["--depth", "--porcelain"] };
+    const SYNTAX: CommandSyntax = CommandSyntax { flags: &["--quiet", "-b"], valued: &["--depth", "--porcelain"] };
 
     fn parse(text: &str) -> Result<Arguments, Failure> {
-        Arguments::parse(&text.split(' ').map(str::to_owned).collect::<Vec<_>>(), &FORM)
+        Arguments::parse(&text.split(' ').map(str::to_owned).collect::<Vec<_>>(), &SYNTAX)
     }
 
     #[test]

@@ -33,13 +33,13 @@ mod transport;
 
 use std::process::ExitCode;
 
-use arguments::{Arguments, Form};
+use arguments::{Arguments, CommandSyntax};
 use failure::{Failure, Outcome};
 
 /// A command, the options it knows, and what it does.
 struct Command {
     name: &'static str,
-    form: Form,
+    syntax: CommandSyntax,
     run: fn(&Arguments) -> Outcome,
 }
 
@@ -49,7 +49,7 @@ const fn command(
     valued: &'static [&'static str],
     run: fn(&Arguments) -> Outcome,
 ) -> Command {
-    Command { name, form: Form { flags, valued }, run }
+    Command { name, syntax: CommandSyntax { flags, valued }, run }
 }
 
 const COMMANDS: &[Command] = &[
@@ -101,7 +101,7 @@ fn run(words: &[String]) -> Outcome {
     let [name, words @ ..] = words else { return Err(Failure::usage("a command is missing")) };
     let command = COMMANDS.iter().find(|command| command.name == name);
     let command = command.ok_or_else(|| Failure::usage(&format!("'{name}' is not a command of the built-in git")))?;
-    let arguments = Arguments::parse(words, &command.form)?;
+    let arguments = Arguments::parse(words, &command.syntax)?;
     login::take_lent()?;
     transport::prepare()?;
     (command.run)(&arguments)

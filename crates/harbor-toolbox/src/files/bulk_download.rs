@@ -33,11 +33,12 @@ pub(super) struct Order {
 pub(super) async fn bulk_download(State(context): State<Context>, Body(order): Body<Order>) -> Result<Response, Error> {
     let paths = order.paths.filter(|paths| !paths.is_empty());
     let paths = paths.ok_or_else(|| Error::bad_request("request body must be {paths: [string, ...]} and non-empty"))?;
-    let form = Form { context, paths: paths.into_iter(), file: None, ended: false, buffers: Buffers::default() };
+    let form =
+        DownloadForm { context, paths: paths.into_iter(), file: None, ended: false, buffers: Buffers::default() };
     Ok(([(header::CONTENT_TYPE, KIND)], stream::body(form)).into_response())
 }
 
-struct Form {
+struct DownloadForm {
     context: Context,
     paths: IntoIter<String>,
     /// The file whose content is being sent, and what is left of it.
@@ -46,7 +47,7 @@ struct Form {
     buffers: Buffers,
 }
 
-impl Source for Form {
+impl Source for DownloadForm {
     /// A chunk holds as many parts as fit. When a file fails in the middle, the answer ends without its last boundary:
     /// that is how clients notice.
     fn next_chunk(&mut self) -> io::Result<Option<Bytes>> {
@@ -74,7 +75,7 @@ impl Source for Form {
     }
 }
 
-impl Form {
+impl DownloadForm {
     /// Begins the part of one path.
     fn start(&mut self, path: &str, chunk: &mut Vec<u8>) -> io::Result<()> {
         let opened = Target::new(&self.context, path.as_bytes()).and_then(|target| {

@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
 
-use super::form::{Form, Part};
+use super::form::{MultipartForm, Part};
 use super::query::Target;
 use super::sink::{Incomplete, store};
 use super::{failure, paths};
@@ -34,7 +34,7 @@ const REPORT: usize = 16 << 20;
 /// Stores any number of files, within reason; each `files[k].path` comes before its `files[k].file`.
 pub(super) async fn bulk_upload(State(context): State<Context>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let mut form = match Form::new(&head.headers, body) {
+    let mut form = match MultipartForm::new(&head.headers, body) {
         Ok(form) => form,
         Err(mut pieces) => {
             pieces.drain().await;
@@ -97,7 +97,7 @@ impl Upload {
     }
 
     /// Takes all parts; what fails for one file is noted, an error is the form's own.
-    async fn take(&mut self, form: &mut Form) -> Result<(), multer::Error> {
+    async fn take(&mut self, form: &mut MultipartForm) -> Result<(), multer::Error> {
         while let Some(mut part) = form.next().await? {
             if self.parts >= PARTS || self.report > REPORT {
                 self.fail("too many parts: the rest is ignored; use several requests".to_owned());

@@ -22,7 +22,7 @@ const SILENCE: Duration = Duration::from_hours(1);
 const UNUSED: usize = 16 << 20;
 
 /// A form being received.
-pub(super) struct Form {
+pub(super) struct MultipartForm {
     parts: Multipart<'static>,
     pieces: Pieces,
     progress: Progress,
@@ -48,7 +48,7 @@ impl Progress {
     }
 }
 
-impl Form {
+impl MultipartForm {
     /// The form in a request with these headers; the body itself when it is something else.
     pub(super) fn new(headers: &HeaderMap, body: Body) -> Result<Self, Pieces> {
         let (pieces, progress) = (Pieces::new(body), Progress::default());

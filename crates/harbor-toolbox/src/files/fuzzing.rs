@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, header};
 
 use super::disposition;
-use super::form::{self, Form};
+use super::form::{self, MultipartForm};
 use super::glob::Glob;
 
 /// Name, file name and content of every part, up to the first error.
@@ -28,7 +28,7 @@ pub fn multipart(data: &[u8]) {
         let runtime = runtime();
         let _inside = runtime.enter();
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, kind)]);
-        assert!(form::is_form(&headers) || Form::new(&headers, Body::empty()).is_err());
+        assert!(form::is_form(&headers) || MultipartForm::new(&headers, Body::empty()).is_err());
     }
 }
 
@@ -42,7 +42,9 @@ fn parts(body: &[u8], size: usize) -> Parts {
     let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, kind)]);
     runtime().block_on(async {
         let mut read = Vec::new();
-        let Ok(mut form) = Form::new(&headers, Body::from_stream(stream::iter(pieces))) else { return (read, false) };
+        let Ok(mut form) = MultipartForm::new(&headers, Body::from_stream(stream::iter(pieces))) else {
+            return (read, false);
+        };
         loop {
             let mut part = match form.next().await {
                 Ok(Some(part)) => part,

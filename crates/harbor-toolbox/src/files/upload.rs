@@ -3,7 +3,7 @@
 use axum::extract::{Request, State};
 use serde_json::{Value, json};
 
-use super::form::{self, Form, Part, Pieces};
+use super::form::{self, MultipartForm, Part, Pieces};
 use super::query::{Query, Target};
 use super::sink::{Incomplete, store};
 use super::stream::blocking;
@@ -40,7 +40,7 @@ pub(super) async fn upload_v2(
 /// Stores the first field `file` and reads the rest, so that a client still sending is not cut off.
 async fn store_form(target: Target, request: Request) -> Result<Target, Error> {
     let (parts, body) = request.into_parts();
-    let mut form = match Form::new(&parts.headers, body) {
+    let mut form = match MultipartForm::new(&parts.headers, body) {
         Ok(form) => form,
         Err(mut pieces) => {
             pieces.drain().await;
@@ -52,7 +52,7 @@ async fn store_form(target: Target, request: Request) -> Result<Target, Error> {
     stored.unwrap_or_else(|error| Err(incomplete(&error)))
 }
 
-async fn store_first(target: &Target, form: &mut Form) -> Result<Result<Target, Error>, multer::Error> {
+async fn store_first(target: &Target, form: &mut MultipartForm) -> Result<Result<Target, Error>, multer::Error> {
     let mut stored = None;
     while let Some(mut part) = form.next().await? {
         if stored.is_none() && part.name() == "file" {

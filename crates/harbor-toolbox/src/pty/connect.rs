@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::handshake::Offered;
 use super::manage::Create;
-use super::output::{From, Next, Reader};
+use super::output::{Next, ReadFrom, Reader};
 use super::session::{Life, Session};
 use super::terminals::Terminals;
 use crate::http::error::Error;
@@ -82,7 +82,7 @@ fn attach(terminals: &Terminals, id: &str, replay: bool) -> Result<(Arc<Session>
     let session = session.ok_or_else(|| Error::not_found(format!("PTY session {id} not found")))?;
     // Who starts the shell sees all it writes.
     let started = terminals.start(&session)?;
-    let reader = session.output.attach(if started || replay { From::Held } else { From::Now });
+    let reader = session.output.attach(if started || replay { ReadFrom::Held } else { ReadFrom::Now });
     Ok((session, reader))
 }
 
@@ -108,7 +108,7 @@ pub(super) async fn create_connect(
     let Query(CreateConnect { id, cols, rows, cwd }) = query.map_err(|error| Error::bad_request(error.body_text()))?;
     let create = Create { id, cwd, envs: offered.environment()?, cols, rows, lazy_start: false };
     let session = terminals.create(create.specify(&terminals.context)?)?;
-    let reader = session.output.attach(From::Held);
+    let reader = session.output.attach(ReadFrom::Held);
     Ok(open(offered.select(upgrade), session, reader, &offered))
 }
 

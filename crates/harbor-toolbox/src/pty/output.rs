@@ -21,7 +21,7 @@ const FRAME: usize = 32 << 10;
 /// The output of a terminal.
 #[derive(Default)]
 pub(super) struct Output {
-    state: Mutex<State>,
+    state: Mutex<Scrollback>,
     /// Bytes ever written.
     written: watch::Sender<u64>,
     /// A client has read something, or left.
@@ -29,7 +29,7 @@ pub(super) struct Output {
 }
 
 #[derive(Default)]
-struct State {
+struct Scrollback {
     held: VecDeque<u8>,
     /// Bytes ever written before the first held one.
     start: u64,
@@ -40,7 +40,7 @@ struct State {
 
 /// From where a client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum ReadFrom {
     /// Everything that is held.
     Held,
     /// What is written from now on.
@@ -83,24 +83,24 @@ impl Output {
     }
 
     /// A new client.
-    pub(super) fn attach(self: &Arc<Self>, from: From) -> Reader {
+    pub(super) fn attach(self: &Arc<Self>, from: ReadFrom) -> Reader {
         let mut state = self.state();
         let number = state.numbered;
         state.numbered += 1;
         let at = match from {
-            From::Held => state.start,
-            From::Now => state.end(),
+            ReadFrom::Held => state.start,
+            ReadFrom::Now => state.end(),
         };
         state.readers.insert(number, at);
         Reader { output: Arc::clone(self), number, written: self.written.subscribe() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Scrollback> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl Scrollback {
     fn end(&self) -> u64 {
         self.start + self.held.len() as u64
     }
@@ -179,7 +179,7 @@ mod tests {
     fn clients_read_from_where_they_came() {
         let output = Arc::new(Output::default());
         output.push(b"early ");
-        let (mut late, mut replayed) = (output.attach(From::Now), output.attach(From::Held));
+        let (mut late, mut replayed) = (output.attach(ReadFrom::Now), output.attach(ReadFrom::Held));
         output.push(b"late");
         assert_eq!((take(&mut late), take(&mut replayed)), (b"late".to_vec(), b"early late".to_vec()));
         assert_eq!(late.peek(), Next::Nothing);
@@ -192,13 +192,13 @@ mod tests {
             assert!(output.room().now_or_never().is_some());
             output.push("x".repeat(64 << 10).as_bytes());
         }
-        assert_eq!(take(&mut output.attach(From::Held)).len(), KEPT);
+        assert_eq!(take(&mut output.attach(ReadFrom::Held)).len(), KEPT);
     }
 
     #[test]
     fn the_terminal_waits_for_its_only_client() {
         let output = Arc::new(Output::default());
-        let mut reader = output.attach(From::Now);
+        let mut reader = output.attach(ReadFrom::Now);
         while output.room().now_or_never().is_some() {
             output.push("x".repeat(32 << 10).as_bytes());
         }
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn one_client_that_reads_is_enough_and_the_other_loses() {
         let output = Arc::new(Output::default());
-        let (mut slow, mut fast) = (output.attach(From::Now), output.attach(From::Now));
+        let (mut slow, mut fast) = (output.attach(ReadFrom::Now), output.attach(ReadFrom::Now));
         for _ in 0..100 {
             assert!(output.room().now_or_never().is_some());
             output.push("x".repeat(32 << 10).as_bytes());
@@ -221,7 +221,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_learns_of_more() {
         let output = Arc::new(Output::default());
-        let mut reader = output.attach(From::Now);
+        let mut reader = output.attach(ReadFrom::Now);
         assert_eq!(reader.peek(), Next::Nothing);
         assert!(reader.more().now_or_never().is_none());
         output.push(b"x");

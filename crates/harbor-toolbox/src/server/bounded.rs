@@ -9,12 +9,12 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// A connection that gives up its place when it is dropped.
-pub(super) struct Held {
+pub(super) struct BoundedConnection {
     stream: TcpStream,
     _place: OwnedSemaphorePermit,
 }
 
-impl Held {
+impl BoundedConnection {
     pub(super) fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Self {
         Self { stream, _place: place }
     }
@@ -24,13 +24,13 @@ impl Held {
     }
 }
 
-impl AsyncRead for Held {
+impl AsyncRead for BoundedConnection {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.stream().poll_read(context, buffer)
     }
 }
 
-impl AsyncWrite for Held {
+impl AsyncWrite for BoundedConnection {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.stream().poll_write(context, bytes)
     }

@@ -4,7 +4,7 @@
 //! number is bounded, whatever they have been upgraded to; ending waits for answers on their way, but not longer than
 //! [`DRAIN`].
 
-mod held;
+mod bounded;
 mod strangers;
 
 use std::io;
@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
 
-use held::Held;
+use bounded::BoundedConnection;
 pub(crate) use strangers::Introduction;
 use strangers::Strangers;
 
@@ -60,13 +60,13 @@ pub(crate) async fn serve(listeners: Vec<TcpListener>, application: Router, stop
 }
 
 /// The next connection on any listener.
-async fn accept(listeners: &[TcpListener], permits: &Arc<Semaphore>) -> Held {
+async fn accept(listeners: &[TcpListener], permits: &Arc<Semaphore>) -> BoundedConnection {
     loop {
         let accepted = match Arc::clone(permits).acquire_owned().await {
             Ok(permit) => accept_any(listeners).await.map(|stream| {
                 // Answers are written whole; waiting for more to send only costs time.
                 let _ = stream.set_nodelay(true);
-                Held::new(stream, permit)
+                BoundedConnection::new(stream, permit)
             }),
             Err(closed) => Err(io::Error::other(closed)),
         };
@@ -91,7 +91,12 @@ async fn accept_any(listeners: &[TcpListener]) -> io::Result<TcpStream> {
 }
 
 /// One connection, to its end; after `stopping` has closed, to the end of its request.
-async fn connection(stream: Held, introduction: Introduction, application: Router, mut stopping: watch::Receiver<()>) {
+async fn connection(
+    stream: BoundedConnection,
+    introduction: Introduction,
+    application: Router,
+    mut stopping: watch::Receiver<()>,
+) {
     let carried = introduction.clone();
     let application = application.map_request(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);

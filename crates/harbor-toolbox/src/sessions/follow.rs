@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::demux::{Demux, Part};
-use super::log::{Log, State};
+use super::log::{Log, LogProgress};
 use crate::http::websocket::{self, Sink};
 
 /// A follower is told of the end once nothing has come for this long after it, if a background job may still write.
@@ -59,11 +59,11 @@ pub(super) fn stream(log: &Arc<Log>, part: Part) -> io::Result<Body> {
 }
 
 /// Waits for a change behind `state`. False: none will come.
-async fn more(changes: &mut watch::Receiver<State>, state: State) -> bool {
+async fn more(changes: &mut watch::Receiver<LogProgress>, state: LogProgress) -> bool {
     match state {
-        State { closed: true, .. } => false,
-        State { ended: true, .. } => matches!(timeout(QUIET, changes.changed()).await, Ok(Ok(()))),
-        State { .. } => changes.changed().await.is_ok(),
+        LogProgress { closed: true, .. } => false,
+        LogProgress { ended: true, .. } => matches!(timeout(QUIET, changes.changed()).await, Ok(Ok(()))),
+        LogProgress { .. } => changes.changed().await.is_ok(),
     }
 }
 

@@ -32,13 +32,13 @@ pub(super) const PIECE: usize = 64 << 10;
 pub(super) struct Log {
     path: PathBuf,
     writer: Mutex<Writer>,
-    state: watch::Sender<State>,
+    state: watch::Sender<LogProgress>,
     shelf: Shelf,
 }
 
 /// How far a log is.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct State {
+pub(super) struct LogProgress {
     /// Bytes dropped from its beginning.
     pub(super) start: u64,
     /// Bytes ever written.
@@ -92,7 +92,7 @@ impl Log {
         }
         let mut writer = self.writer();
         let Writer { file: Some(file), open } = &mut *writer else { return };
-        let State { length, .. } = *self.state.borrow();
+        let LogProgress { length, .. } = *self.state.borrow();
         let mut opened = *open;
         let marked = mark(stream, text, &mut opened);
         if file.write_all_at(&marked, length).is_err() {
@@ -107,7 +107,7 @@ impl Log {
 
     /// Drops the beginning of a log that keeps more than `limit`.
     fn shorten(&self, writer: &mut Writer, limit: u64) {
-        let State { start, length, .. } = *self.state.borrow();
+        let LogProgress { start, length, .. } = *self.state.borrow();
         let Some(file) = writer.file.as_ref().filter(|_| length - start > limit) else { return };
         let begin = line_after(file, length - limit.min(REST), length);
         let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
@@ -134,7 +134,7 @@ impl Log {
     }
 
     /// Tells of every change.
-    pub(super) fn watch(&self) -> watch::Receiver<State> {
+    pub(super) fn watch(&self) -> watch::Receiver<LogProgress> {
         self.state.subscribe()
     }
 
@@ -154,7 +154,7 @@ impl Forget for Log {
         self.writer().file = None;
         // It may have gone together with its directory.
         let _ = std::fs::remove_file(&self.path);
-        let State { start, length, .. } = *self.state.borrow();
+        let LogProgress { start, length, .. } = *self.state.borrow();
         self.shelf.subtract(length - start);
         self.state.send_modify(|state| (state.start, state.ended, state.closed) = (length, true, true));
     }
@@ -162,7 +162,7 @@ impl Forget for Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        let State { start, length, .. } = *self.state.borrow();
+        let LogProgress { start, length, .. } = *self.state.borrow();
         self.shelf.subtract(length - start);
     }
 }
@@ -186,7 +186,7 @@ impl Reader {
     /// The next piece before `end` (see [`piece`]); none when there is none yet. What was dropped before it could be
     /// read is told in a line of its own.
     pub(super) fn next(&mut self, end: u64) -> io::Result<Option<Vec<u8>>> {
-        let State { start, length, .. } = *self.log.state.borrow();
+        let LogProgress { start, length, .. } = *self.log.state.borrow();
         let end = end.min(length);
         if self.at < start {
             let dropped = start - self.at;
