@@ -22,8 +22,8 @@ use super::{engine, failure};
 use crate::cgroup::MemoryWatch;
 use crate::context::Context;
 use crate::http::error::Error;
-use crate::process::Child;
 use crate::process::command::{self, Variables};
+use crate::process::{Child, KeptOutput, OutputShare};
 
 /// Longest run of a command that only touches the disk.
 const LOCAL: Duration = Duration::from_mins(10);
@@ -33,6 +33,9 @@ const REMOTE: Duration = Duration::from_mins(30);
 
 /// Most output of a command, in bytes; it is answered in one piece.
 const MAX_OUTPUT: usize = 64 << 20;
+
+/// How much of the budget for outputs each byte takes: what is made of it is there at the same time.
+const WEIGHT: usize = 2;
 
 /// Most bytes kept of a command's messages.
 const MAX_MESSAGES: usize = 64 << 10;
@@ -92,6 +95,8 @@ pub(super) struct Done {
     /// 0..255, or -1: killed by a signal.
     pub(super) code: i32,
     pub(super) output: Vec<u8>,
+    /// What the output takes of the budget.
+    _share: OutputShare,
     /// What it said on standard error, without secrets.
     pub(super) messages: String,
 }
@@ -166,14 +171,16 @@ impl<'a> Git<'a> {
             .map_err(|error| Error::internal(format!("cannot start git in {}: {error}", self.directory.display())))??;
         let memory = MemoryWatch::begin();
         let mut running = Running(child);
-        match timeout(self.limit, running.finish(streams, input)).await {
+        let output = self.context.processes().output_budget().output(WEIGHT);
+        match timeout(self.limit, running.finish(streams, input, output)).await {
             Ok(done) => {
                 let Finished { code, output, messages } = done?;
                 let mut messages = failure::redacted(&String::from_utf8_lossy(&messages), self.credentials);
                 if let Some(verdict) = (code != 0).then(|| memory.verdict()).flatten() {
                     messages = format!("{messages}\n{verdict}");
                 }
-                Ok(Done { code, output, messages })
+                let (output, share) = output.into_parts();
+                Ok(Done { code, output, _share: share, messages })
             }
             Err(_) => Err(Error::timeout(format!("git {} took too long", arguments.first().unwrap_or(&"")))),
         }
@@ -241,7 +248,7 @@ impl Streams {
 
 struct Finished {
     code: i32,
-    output: Vec<u8>,
+    output: KeptOutput,
     messages: Vec<u8>,
 }
 
@@ -249,9 +256,9 @@ struct Finished {
 struct Running(Child);
 
 impl Running {
-    async fn finish(&mut self, streams: Streams, input: &[u8]) -> Result<Finished, Error> {
+    async fn finish(&mut self, streams: Streams, input: &[u8], mut output: KeptOutput) -> Result<Finished, Error> {
         let Streams { input: mut pipe, output: mut stdout, messages: mut stderr } = streams;
-        let (mut output, mut messages) = (Vec::new(), Vec::new());
+        let mut messages = Vec::new();
         let code = {
             let feed = async {
                 // A command that stops reading is no error; what it makes of that it says itself.
@@ -259,23 +266,15 @@ impl Running {
                 drop(pipe);
             };
             let reading = async {
-                tokio::join!(
-                    read(&mut stdout, &mut output, MAX_OUTPUT),
-                    read(&mut stderr, &mut messages, MAX_MESSAGES),
-                    feed
-                )
-                .0
+                tokio::join!(read_output(&mut stdout, &mut output), read_messages(&mut stderr, &mut messages), feed).0
             };
             tokio::pin!(reading);
-            let (code, whole) = tokio::select! {
+            let (code, read) = tokio::select! {
                 biased;
-                whole = &mut reading => (self.0.wait().await, whole),
-                code = self.0.wait() => (code, timeout(LINGER, reading).await.unwrap_or(true)),
+                read = &mut reading => (self.0.wait().await, read),
+                code = self.0.wait() => (code, timeout(LINGER, reading).await.unwrap_or(Ok(()))),
             };
-            if !whole {
-                return Err(Error::unprocessable(format!("git wrote more than {} MiB", MAX_OUTPUT >> 20)));
-            }
-            code
+            read.map(|()| code)?
         };
         Ok(Finished { code, output, messages })
     }
@@ -289,19 +288,34 @@ impl Drop for Running {
     }
 }
 
-/// Reads to the end, keeping up to `most` bytes; false when there was more.
-async fn read(pipe: &mut Receiver, kept: &mut Vec<u8>, most: usize) -> bool {
-    const STEP: usize = 16 << 10;
-    let mut whole = true;
+/// How much is read at once, in bytes.
+const STEP: usize = 16 << 10;
+
+/// Reads to the end and keeps it. What is too much is read and dropped, so that git comes to its end; it is 422.
+async fn read_output(pipe: &mut Receiver, kept: &mut KeptOutput) -> Result<(), Error> {
+    let mut read = Ok(());
+    loop {
+        kept.bytes.reserve(STEP);
+        if matches!(pipe.read_buf(&mut kept.bytes).await, Ok(0) | Err(_)) {
+            return read;
+        }
+        if read.is_ok() && kept.bytes.len() > MAX_OUTPUT {
+            read = Err(Error::unprocessable(format!("git wrote more than {} MiB", MAX_OUTPUT >> 20)));
+        }
+        read = read.and_then(|()| kept.count());
+        if read.is_err() {
+            kept.bytes = Vec::new();
+        }
+    }
+}
+
+/// Reads to the end, keeping the beginning.
+async fn read_messages(pipe: &mut Receiver, kept: &mut Vec<u8>) {
     loop {
         kept.reserve(STEP);
         match pipe.read_buf(kept).await {
-            Ok(0) | Err(_) => return whole,
-            Ok(_) if kept.len() > most => {
-                kept.truncate(most);
-                whole = false;
-            }
-            Ok(_) => {}
+            Ok(0) | Err(_) => return,
+            Ok(_) => kept.truncate(MAX_MESSAGES),
         }
     }
 }
