@@ -40,5 +40,13 @@ run_block() {
 }
 
 for block in "$scratch"/blocks/*; do check "README.md: ${block##*/}" run_block "$block"; done
+# has NAME VERSION : a program of the default image, else a package of its Python
+has() {
+  local said; said=$(run "$id" "{ $1 --version || pip show $1; } 2>&1")
+  grep -qE "(^|[^0-9.])${2//./\\.}([^0-9]|\$)" <<<"$said" || { echo "$said"; return 1; }
+}
+id=$(create)
+listed=$(sed -n '/^<!-- default image -->/,/^$/s/^| `\([^`]*\)` | \([0-9.]*\) |$/\1 \2/p' "$repository/README.md")
+while read -r name version; do check "README.md: the default image has $name $version" has "$name" "$version" </dev/null; done <<<"$listed"
 for kind in python typescript sh; do check "README.md has a block to run for $kind" compgen -G "$scratch/blocks/*.$kind"; done
 finish
