@@ -6,7 +6,7 @@ pub(crate) struct Component {
     /// Its documented name.
     pub(crate) name: &'static str,
     /// What it is here.
-    pub(crate) place: Place,
+    pub(crate) kind: ComponentKind,
     /// One line for people.
     pub(crate) role: &'static str,
     /// Log targets that belong to it, by prefix.
@@ -15,7 +15,7 @@ pub(crate) struct Component {
 
 /// What became of a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum ComponentKind {
     /// A service with an address of its own.
     Service(Service),
     /// Part of the process, without an address.
@@ -34,26 +34,17 @@ pub(crate) enum Service {
     Api,
     /// Preview and toolbox proxy.
     Proxy,
-    /// SSH gateway.
-    Ssh,
-    /// Container registry.
-    Registry,
-    /// S3 endpoint.
-    S3,
 }
 
 impl Service {
-    /// Those that listen, in the order in which they open their ports; the others are not built yet.
-    pub(crate) const BUILT: [Self; 2] = [Self::Api, Self::Proxy];
+    /// All of them, in the order in which they open their ports.
+    pub(crate) const ALL: [Self; 2] = [Self::Api, Self::Proxy];
 
     /// The configuration key of its port.
     pub(crate) fn port_key(self) -> &'static str {
         match self {
             Self::Api => "daytona.host_port",
             Self::Proxy => "daytona.proxy_host_port",
-            Self::Ssh => "daytona.ssh_host_port",
-            Self::Registry => "daytona.registry_host_port",
-            Self::S3 => "daytona.minio_host_port",
         }
     }
 }
@@ -67,19 +58,19 @@ const fn service(
     role: &'static str,
     targets: &'static [&'static str],
 ) -> Component {
-    Component { name, place: Place::Service(service), role, targets }
+    Component { name, kind: ComponentKind::Service(service), role, targets }
 }
 
 const fn built_in(name: &'static str, role: &'static str, targets: &'static [&'static str]) -> Component {
-    Component { name, place: Place::BuiltIn, role, targets }
+    Component { name, kind: ComponentKind::BuiltIn, role, targets }
 }
 
 const fn not_needed(name: &'static str, role: &'static str) -> Component {
-    Component { name, place: Place::NotNeeded, role, targets: &[] }
+    Component { name, kind: ComponentKind::NotNeeded, role, targets: &[] }
 }
 
 const fn not_built(name: &'static str, role: &'static str) -> Component {
-    Component { name, place: Place::NotBuilt, role, targets: &[] }
+    Component { name, kind: ComponentKind::NotBuilt, role, targets: &[] }
 }
 
 /// All of them; the first also has every log line that belongs to no other.
@@ -87,14 +78,14 @@ pub(crate) const COMPONENTS: &[Component] = &[
     service("daytona", Service::Api, "API and event stream", &["harbor"]),
     service("daytona-proxy", Service::Proxy, "toolbox proxy", &["harbor_gateway"]),
     built_in("daytona-runner", "sandbox lifecycle", &["harbor_runner", "harbor_reconcile", "bollard"]),
-    service("daytona-ssh", Service::Ssh, "SSH gateway", &["harbor_gateway::ssh", "russh"]),
+    not_built("daytona-ssh", "SSH gateway"),
     built_in("daytona-dex", "identity: API keys", &["harbor_control::identity", "harbor_api::identity"]),
     built_in("daytona-db", "database (a file)", &["harbor_store", "rusqlite", "rusqlite_migration"]),
     not_needed("daytona-pgadmin", "there is no PostgreSQL to administer"),
     not_needed("daytona-redis", "cache and queue are in the process"),
-    service("daytona-registry", Service::Registry, "container registry", &["harbor_blobs::registry"]),
+    not_built("daytona-registry", "container registry"),
     not_built("daytona-registry-ui", "registry page of the dashboard"),
-    service("daytona-minio", Service::S3, "S3 endpoint", &["harbor_blobs"]),
+    not_built("daytona-minio", "S3 endpoint"),
     not_built("daytona-jaeger", "traces page of the dashboard"),
     not_built("daytona-otel", "telemetry"),
     not_built("daytona-maildev", "mail page of the dashboard"),
@@ -142,7 +133,6 @@ mod tests {
     fn a_log_line_belongs_to_the_nearest_component() {
         check("harbor_runner::create", "daytona-runner");
         check("harbor_gateway::preview", "daytona-proxy");
-        check("harbor_gateway::ssh::session", "daytona-ssh");
         check("harbor_api::sandboxes", "daytona");
         check("harbor::process", "daytona");
         check("hyper", "daytona");

@@ -5,7 +5,6 @@
 
 mod cli;
 mod components;
-#[expect(dead_code, reason = "read by the services, which are not wired yet")]
 mod config;
 mod default_image;
 mod doctor;

@@ -6,7 +6,7 @@ use clap::builder::{PossibleValuesParser, StyledStr};
 use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::config::keys::{Default, KEYS, Key};
+use crate::config::keys::{DefaultValue, KEYS, Key};
 use crate::config::kinds::{Kind, LEVELS};
 
 /// Sandboxes for AI agents on your own machine: one program, one URL, one key.
@@ -303,7 +303,7 @@ pub(super) enum Config {
         /// Print JSON
         #[arg(long)]
         json: bool,
-        /// Also the keys of components that no longer exist
+        /// Also the keys of components that no longer exist, or do not exist yet
         #[arg(long, short)]
         all: bool,
     },
@@ -329,8 +329,8 @@ pub(super) fn with_flags(command: clap::Command) -> clap::Command {
 
 fn flag(key: &'static Key) -> Option<Arg> {
     let default = match key.default {
-        Default::Is(value) => format!("; default: {value}"),
-        Default::Unset | Default::Generated(_) | Default::DataDirectory => String::new(),
+        DefaultValue::Is(value) => format!("; default: {value}"),
+        DefaultValue::Unset | DefaultValue::Generated(_) | DefaultValue::DataDirectory => String::new(),
     };
     let help = StyledStr::from(format!("{} [env: {}{default}]", key.meaning.trim_end_matches('.'), key.env()));
     let arg = Arg::new(key.name)

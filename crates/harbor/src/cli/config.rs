@@ -10,7 +10,7 @@ use serde_json::json;
 use super::arguments::Config as Command;
 use crate::components::Service;
 use crate::config::directories::Directories;
-use crate::config::keys::{self, Default, KEYS, Key, Standing};
+use crate::config::keys::{self, DefaultValue, KEYS, Key, Standing};
 use crate::config::kinds::Kind;
 use crate::config::load::{self, Given, Loaded};
 use crate::config::{file, reference};
@@ -42,7 +42,7 @@ fn find(name: &str) -> anyhow::Result<&'static Key> {
 fn get(given: &Given, key: &Key, as_json: bool) -> anyhow::Result<()> {
     let loaded = load::in_force(given)?;
     let (value, source) = value(&loaded, key)?;
-    let generated = matches!(key.default, Default::Generated(_));
+    let generated = matches!(key.default, DefaultValue::Generated(_));
     let Some(value) = value.or_else(|| (!generated).then(String::new)) else {
         bail!("{} is generated at the first `harbor up`", key.name);
     };
@@ -52,7 +52,7 @@ fn get(given: &Given, key: &Key, as_json: bool) -> anyhow::Result<()> {
     } else {
         screen::line(&value)?;
     }
-    note_replaced(key);
+    note_without_effect(key);
     note_pending(&loaded, &load::load(given)?, key);
     Ok(())
 }
@@ -71,9 +71,11 @@ fn note_pending(loaded: &Loaded, next: &Loaded, key: &Key) {
     });
 }
 
-fn note_replaced(key: &Key) {
-    if let Standing::Replaced(by) = key.standing {
-        screen::note(&format!("{} has no effect: {by}", key.name));
+fn note_without_effect(key: &Key) {
+    match key.standing {
+        Standing::Used => {}
+        Standing::Awaited(part) => screen::note(&format!("{} has no effect until {part} is built", key.name)),
+        Standing::Replaced(by) => screen::note(&format!("{} has no effect: {by}", key.name)),
     }
 }
 
@@ -90,7 +92,7 @@ fn value(loaded: &Loaded, key: &Key) -> anyhow::Result<(Option<String>, String)>
         return Ok((Some(loaded.config.data_dir.to_string_lossy().into_owned()), "data_dir".to_owned()));
     }
     match key.default {
-        Default::Generated(file) => {
+        DefaultValue::Generated(file) => {
             Ok((secrets::generated(&loaded.config.directories(), file)?, "generated".to_owned()))
         }
         _ => Ok((None, String::new())),
@@ -129,7 +131,7 @@ fn set(given: &Given, key: &Key, value: &str) -> anyhow::Result<()> {
     {
         forget_host_key(&directories.keys().join("ssh_host_key"))?;
     }
-    note_replaced(key);
+    note_without_effect(key);
     if let Some(directories) = directories
         && key.standing == Standing::Used
         && Claim::read(&directories)? != Claim::Nobody
@@ -142,7 +144,7 @@ fn set(given: &Given, key: &Key, value: &str) -> anyhow::Result<()> {
 /// Refuses ports that are right by themselves and wrong together. A file that is wrong elsewhere is corrected key by key.
 fn ports_together(given: &Given) -> anyhow::Result<()> {
     let Ok(loaded) = load::load(given) else { return Ok(()) };
-    Service::BUILT.into_iter().try_for_each(|service| check_port(&loaded.config, service))
+    Service::ALL.into_iter().try_for_each(|service| check_port(&loaded.config, service))
 }
 
 /// The documented way to rotate the host key: clear it, then start (contract, edges §10.1).
@@ -180,7 +182,10 @@ fn list(loaded: &Loaded, as_json: bool, all: bool) -> anyhow::Result<()> {
                 "env": key.env(),
                 "secret": key.is_secret(),
                 "used": key.standing == Standing::Used,
-                "meaning": match key.standing { Standing::Used => key.meaning, Standing::Replaced(by) => by },
+                "meaning": match key.standing {
+                    Standing::Used | Standing::Awaited(_) => key.meaning,
+                    Standing::Replaced(by) => by,
+                },
             }));
         } else {
             let origin = if source.is_empty() { String::new() } else { format!("  ({source})") };

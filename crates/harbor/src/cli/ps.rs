@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::note_foreign;
-use crate::components::{COMPONENTS, Component, HANDLE, Place};
+use crate::components::{COMPONENTS, Component, ComponentKind, HANDLE};
 use crate::config::directories::Directories;
 use crate::process::presence::{PATIENCE, Presence};
 use crate::screen::{self, Colour, paint};
@@ -74,20 +74,16 @@ fn row(component: &'static Component, presence: &Presence) -> Row {
         Presence::Silent(..) => ("unhealthy", None),
         Presence::Stopping(_) => ("stopping", None),
     };
-    match component.place {
-        Place::NotNeeded => Row { component, status: "not needed", addresses: Vec::new() },
-        Place::NotBuilt => Row { component, status: "not built yet", addresses: Vec::new() },
-        Place::BuiltIn => {
+    match component.kind {
+        ComponentKind::NotNeeded => Row { component, status: "not needed", addresses: Vec::new() },
+        ComponentKind::NotBuilt => Row { component, status: "not built yet", addresses: Vec::new() },
+        ComponentKind::BuiltIn => {
             Row { component, status: if general == "healthy" { "built-in" } else { general }, addresses: Vec::new() }
         }
-        Place::Service(service) => match ready.map(|ready| ready.listening(service)) {
-            Some(Some(listening)) => Row {
-                component,
-                status: "healthy",
-                addresses: listening.addresses.iter().map(ToString::to_string).collect(),
-            },
-            Some(None) => Row { component, status: "not built yet", addresses: Vec::new() },
-            None => Row { component, status: general, addresses: Vec::new() },
-        },
+        ComponentKind::Service(service) => {
+            let listening = ready.and_then(|ready| ready.listening(service));
+            let addresses = listening.map(|listening| listening.addresses.iter().map(ToString::to_string).collect());
+            Row { component, status: general, addresses: addresses.unwrap_or_default() }
+        }
     }
 }

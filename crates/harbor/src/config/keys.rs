@@ -14,7 +14,7 @@ pub(crate) struct Key {
     /// What a value looks like.
     pub(crate) kind: Kind,
     /// What holds when nobody says otherwise.
-    pub(crate) default: Default,
+    pub(crate) default: DefaultValue,
     /// Whether it still does something.
     pub(crate) standing: Standing,
     /// One sentence for people.
@@ -23,7 +23,7 @@ pub(crate) struct Key {
 
 /// What holds when nobody says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Default {
+pub(crate) enum DefaultValue {
     /// This value.
     Is(&'static str),
     /// Nothing.
@@ -39,6 +39,8 @@ pub(crate) enum Default {
 pub(crate) enum Standing {
     /// harbor acts on it.
     Used,
+    /// It is kept and answered, and does nothing until this part of harbor is built.
+    Awaited(&'static str),
     /// It is kept and answered, with this note about what replaced it.
     Replaced(&'static str),
 }
@@ -84,12 +86,22 @@ pub(crate) fn similar(text: &str) -> Option<&'static Key> {
         .map(|found| found.1)
 }
 
-const fn used(name: &'static str, kind: Kind, default: Default, meaning: &'static str) -> Key {
+const fn used(name: &'static str, kind: Kind, default: DefaultValue, meaning: &'static str) -> Key {
     Key { name, kind, default, standing: Standing::Used, meaning }
 }
 
+const fn awaited(
+    name: &'static str,
+    kind: Kind,
+    default: DefaultValue,
+    part: &'static str,
+    meaning: &'static str,
+) -> Key {
+    Key { name, kind, default, standing: Standing::Awaited(part), meaning }
+}
+
 const fn replaced(name: &'static str, kind: Kind, default: &'static str, by: &'static str) -> Key {
-    let default = if default.is_empty() { Default::Unset } else { Default::Is(default) };
+    let default = if default.is_empty() { DefaultValue::Unset } else { DefaultValue::Is(default) };
     Key { name, kind, default, standing: Standing::Replaced(by), meaning: "accepted, without effect" }
 }
 
@@ -97,12 +109,16 @@ const fn image(name: &'static str, default: &'static str) -> Key {
     replaced(name, Kind::Text, default, "harbor is one program: no component has an image of its own")
 }
 
+const SSH: &str = "the SSH gateway";
+const S3: &str = "the S3 endpoint";
+const REGISTRY: &str = "the registry";
+
 const PAGE: &str = "its page is part of the dashboard, on daytona.host_port";
 const ONE_PROCESS: &str = "harbor is one process: its parts need no key to talk to each other";
 const DATABASE: &str = "there is no PostgreSQL: the database is a file in the data directory";
 const GATEWAY_KEY: &str = "the SSH gateway reaches sandboxes without a key pair";
 
-use self::Default::{DataDirectory, Generated, Is, Unset};
+use self::DefaultValue::{DataDirectory, Generated, Is, Unset};
 
 /// Every key there is.
 pub(crate) const KEYS: &[Key] = &[
@@ -151,8 +167,8 @@ pub(crate) const KEYS: &[Key] = &[
         "How clients reach API and dashboard, where it differs from the address listened on.",
     ),
     used("public_url.proxy", Kind::HttpUrl, Unset, "How clients reach previews and toolboxes."),
-    used("public_url.ssh", Kind::SshUrl, Unset, "How clients reach the SSH gateway, as ssh://host:port."),
-    used("public_url.s3", Kind::HttpUrl, Unset, "How clients reach the S3 endpoint."),
+    awaited("public_url.ssh", Kind::SshUrl, Unset, SSH, "How clients reach the SSH gateway, as ssh://host:port."),
+    awaited("public_url.s3", Kind::HttpUrl, Unset, S3, "How clients reach the S3 endpoint."),
     used(
         "log.level",
         Kind::LogLevel,
@@ -167,9 +183,9 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     used("daytona.host_port", Kind::Port, Is("35000"), "API, dashboard and event stream."),
     used("daytona.proxy_host_port", Kind::Port, Is("35001"), "Preview and toolbox proxy."),
-    used("daytona.ssh_host_port", Kind::Port, Is("35003"), "SSH gateway."),
-    used("daytona.registry_host_port", Kind::Port, Is("35009"), "Container registry."),
-    used("daytona.minio_host_port", Kind::Port, Is("35011"), "S3 endpoint."),
+    awaited("daytona.ssh_host_port", Kind::Port, Is("35003"), SSH, "SSH gateway."),
+    awaited("daytona.registry_host_port", Kind::Port, Is("35009"), REGISTRY, "Container registry."),
+    awaited("daytona.minio_host_port", Kind::Port, Is("35011"), S3, "S3 endpoint."),
     used("daytona.admin_email", Kind::Email, Is("dev@daytona.io"), "E-mail address of the one user."),
     used("daytona.admin_api_key", Kind::Token, Generated("admin_api_key"), "API key of the one user."),
     used("daytona.admin_password", Kind::Secret, Generated("admin_password"), "Dashboard password of the one user."),
@@ -191,14 +207,14 @@ pub(crate) const KEYS: &[Key] = &[
         Generated("encryption_salt"),
         "Salt to the encryption key. Without effect so far.",
     ),
-    used("daytona.minio_root_user", Kind::Text, Is("minioadmin"), "Access key id of the S3 endpoint's owner."),
+    awaited("daytona.minio_root_user", Kind::Text, Is("minioadmin"), S3, "Access key id of the S3 endpoint's owner."),
     used(
         "daytona.minio_root_password",
         Kind::Secret,
         Generated("minio_root_password"),
         "Secret key of the S3 endpoint's owner.",
     ),
-    used("daytona.minio_bucket", Kind::Bucket, Is("daytona"), "Bucket for build contexts."),
+    awaited("daytona.minio_bucket", Kind::Bucket, Is("daytona"), S3, "Bucket for build contexts."),
     used(
         "daytona.ssh_host_key",
         Kind::HostKey,
@@ -285,7 +301,7 @@ mod tests {
     #[test]
     fn every_default_is_a_value_of_its_kind() {
         for key in KEYS {
-            if let Default::Is(text) = key.default {
+            if let DefaultValue::Is(text) = key.default {
                 key.kind.parse(text).unwrap_or_else(|error| panic!("{} must be {error}", key.name));
             }
         }
@@ -327,7 +343,7 @@ mod tests {
             ("HARBOR_CONTAINER_PREFIX", "harbor"),
         ] {
             let key = find(env).unwrap_or_else(|| panic!("{env} is missing"));
-            assert_eq!((key.env().as_str(), key.default), (env, Default::Is(default)));
+            assert_eq!((key.env().as_str(), key.default), (env, DefaultValue::Is(default)));
         }
         for env in [
             "ENCRYPTION_KEY",

@@ -12,12 +12,12 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
 use super::directories::{self, Directories};
-use super::keys::{self, Default, KEYS, Key, Standing};
+use super::keys::{self, DefaultValue, KEYS, Key, Standing};
 use super::{Config, file};
 use crate::process::state::Settings;
 
 /// What was said outside of `config.toml`.
-#[derive(Clone, Debug, std::default::Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Given {
     /// `--config`.
     pub(crate) file: Option<PathBuf>,
@@ -171,9 +171,9 @@ impl Layer {
 
     fn defaults(root: &Path) -> anyhow::Result<Self> {
         Self::named("default", |key| match key.default {
-            Default::Is(text) => parse(key, text, "the default").map(Some),
-            Default::DataDirectory => Ok(Some(Value::from(root.to_string_lossy().into_owned()))),
-            Default::Unset | Default::Generated(_) => Ok(None),
+            DefaultValue::Is(text) => parse(key, text, "the default").map(Some),
+            DefaultValue::DataDirectory => Ok(Some(Value::from(root.to_string_lossy().into_owned()))),
+            DefaultValue::Unset | DefaultValue::Generated(_) => Ok(None),
         })
     }
 
@@ -346,7 +346,7 @@ mod tests {
             case = case.variable(&key.env(), value);
         }
         let config = case.load().config;
-        assert_eq!(config.public_url.s3.as_deref(), Some("https://example.org"));
+        assert_eq!(config.public_url.proxy.as_deref(), Some("https://example.org"));
         assert_eq!(config.daytona.admin_api_key.unwrap().reveal(), "eight-is-text");
         assert!(config.compat.strict && config.allow_lan);
     }

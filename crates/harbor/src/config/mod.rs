@@ -52,12 +52,6 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Where the engine is looked for: the configured address, else `DOCKER_HOST`, else the usual socket.
-    pub(crate) fn engine_address(&self) -> String {
-        let environment = || std::env::var("DOCKER_HOST").ok().filter(|value| !value.is_empty());
-        self.docker_host.clone().or_else(environment).unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned())
-    }
-
     /// How long running requests get when harbor is asked to stop.
     pub(crate) fn grace(&self) -> Duration {
         Duration::from_secs(self.grace_seconds)
@@ -103,10 +97,6 @@ pub(crate) struct PublicUrls {
     pub(crate) api: Option<String>,
     /// Preview and toolbox proxy.
     pub(crate) proxy: Option<String>,
-    /// SSH gateway, as `ssh://host:port`.
-    pub(crate) ssh: Option<String>,
-    /// S3 endpoint.
-    pub(crate) s3: Option<String>,
 }
 
 /// `log.*`
@@ -137,12 +127,6 @@ pub(crate) struct Daytona {
     pub(crate) host_port: u16,
     /// Preview and toolbox proxy.
     pub(crate) proxy_host_port: u16,
-    /// SSH gateway.
-    pub(crate) ssh_host_port: u16,
-    /// Registry.
-    pub(crate) registry_host_port: u16,
-    /// S3 endpoint.
-    pub(crate) minio_host_port: u16,
     /// The one user's address.
     pub(crate) admin_email: String,
     /// Admin API key; `None`: the generated one.
@@ -159,13 +143,9 @@ pub(crate) struct Daytona {
     /// Salt to the encryption key; `None`: the generated one.
     #[serde(default, deserialize_with = "secret")]
     pub(crate) encryption_salt: Option<Secret>,
-    /// Access key id of the S3 endpoint's owner.
-    pub(crate) minio_root_user: String,
     /// Secret key of the S3 endpoint's owner; `None`: the generated one.
     #[serde(default, deserialize_with = "secret")]
     pub(crate) minio_root_password: Option<Secret>,
-    /// Bucket for build contexts.
-    pub(crate) minio_bucket: String,
     /// Base64 of an OpenSSH private key; `None`: the generated one.
     #[serde(default, deserialize_with = "secret")]
     pub(crate) ssh_host_key: Option<Secret>,

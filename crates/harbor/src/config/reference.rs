@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::keys::{Default, KEYS, Standing};
+use super::keys::{DefaultValue, KEYS, Standing};
 
 /// One row per key: name, environment variable, flag, default, meaning.
 pub(crate) fn markdown() -> String {
@@ -11,13 +11,14 @@ pub(crate) fn markdown() -> String {
     for key in KEYS {
         let flag = key.flag().map_or_else(String::new, |flag| format!("`--{flag}`"));
         let default = match key.default {
-            Default::Is(value) => format!("`{value}`"),
-            Default::Unset => "unset".to_owned(),
-            Default::Generated(_) => "generated at first start".to_owned(),
-            Default::DataDirectory => "`~/.local/share/harbor`, for root `/var/lib/harbor`".to_owned(),
+            DefaultValue::Is(value) => format!("`{value}`"),
+            DefaultValue::Unset => "unset".to_owned(),
+            DefaultValue::Generated(_) => "generated at first start".to_owned(),
+            DefaultValue::DataDirectory => "`~/.local/share/harbor`, for root `/var/lib/harbor`".to_owned(),
         };
         let meaning = match key.standing {
             Standing::Used => key.meaning.to_owned(),
+            Standing::Awaited(part) => format!("{} Without effect until {part} is built.", key.meaning),
             Standing::Replaced(by) => format!("Accepted, without effect: {by}."),
         };
         let (name, env) = (key.name, key.env());

@@ -56,7 +56,7 @@ pub(crate) async fn ensure(runner: &Runner, reference: &str, progress: &Progress
 /// Whether the embedded Dockerfile is what `reference` names.
 fn is_own(reference: &str) -> bool {
     let default = keys::find("daytona.default_snapshot").map(|key| key.default);
-    reference == OWN || matches!(default, Some(keys::Default::Is(name)) if name == reference)
+    reference == OWN || matches!(default, Some(keys::DefaultValue::Is(name)) if name == reference)
 }
 
 async fn check_room(runner: &Runner) -> anyhow::Result<()> {

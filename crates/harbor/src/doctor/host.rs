@@ -74,11 +74,11 @@ pub(super) fn disk(check: &'static str, path: &Path) -> Finding {
 /// Each port is free, or held by the harbor that runs here.
 pub(super) async fn ports(config: &Config, presence: &Presence) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for service in Service::BUILT {
+    for service in Service::ALL {
         let port = port_of(config, service);
         let check = match service {
             Service::Api => "API port",
-            _ => "proxy port",
+            Service::Proxy => "proxy port",
         };
         let ours =
             *presence != Presence::Stopped && presence.ready().is_none_or(|ready| ready.port(service) == Some(port));

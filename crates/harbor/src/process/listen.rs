@@ -31,7 +31,7 @@ pub(crate) fn check_port(config: &Config, service: Service) -> anyhow::Result<()
 /// The service that opens its port before `service` and is configured to the same one.
 pub(crate) fn same_port(config: &Config, service: Service) -> Option<Service> {
     let port = port_of(config, service);
-    let mut earlier = Service::BUILT.into_iter().take_while(|other| *other != service);
+    let mut earlier = Service::ALL.into_iter().take_while(|other| *other != service);
     earlier.find(|other| port != 0 && port_of(config, *other) == port)
 }
 
@@ -40,9 +40,6 @@ pub(crate) fn port_of(config: &Config, service: Service) -> u16 {
     match service {
         Service::Api => config.daytona.host_port,
         Service::Proxy => config.daytona.proxy_host_port,
-        Service::Ssh => config.daytona.ssh_host_port,
-        Service::Registry => config.daytona.registry_host_port,
-        Service::S3 => config.daytona.minio_host_port,
     }
 }
 

@@ -3,10 +3,12 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::{Answer, Case};
@@ -55,4 +57,35 @@ fn others_do_not_take_it_for_ready() {
     assert!(ps.out.contains("stopped") && !ps.out.contains("healthy"), "{}", ps.out);
     let env = beside_a_dying_one(&Case::new(), &["env"]);
     assert!(env.err.contains("harbor does not run"), "{}", env.err);
+}
+
+#[test]
+fn an_interrupted_start_says_that_it_goes_on() {
+    let case = Case::new();
+    let pid = std::process::id();
+    fs::create_dir_all(case.data().join("run")).unwrap();
+    let state = json!({"pid": pid, "version": "0", "phase": "starting", "what": "pulling an image"});
+    fs::write(case.data().join("run/state.json"), state.to_string()).unwrap();
+    fs::write(case.data().join("lock"), format!("{pid}\n")).unwrap();
+    let lock = File::open(case.data().join("lock")).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let waiting = case.command(&["up"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    thread::sleep(Duration::from_secs(1));
+    kill_process(Pid::from_child(&waiting), Signal::INT).unwrap();
+    let ended = waiting.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{said}");
+    assert!(said.contains("pulling an image") && said.contains("goes on in the background"), "{said}");
+    assert!(said.contains("`harbor logs -f --data-dir "), "{said}");
+}
+
+#[test]
+fn an_engine_that_is_not_there_is_told_without_the_layers_of_a_client() {
+    let case = Case::new().with("HARBOR_DOCKER_HOST", "tcp://127.0.0.1:9");
+    let up = case.run(&["up", "--host-port=0", "--proxy-host-port=0"]);
+    let doctor = case.run(&["doctor"]);
+    for said in [up.err, doctor.out] {
+        assert!(said.contains("Connection refused") && said.contains("tcp://127.0.0.1:9"), "{said}");
+        assert!(!said.contains("hyper") && !said.contains("client error"), "{said}");
+    }
 }

@@ -41,7 +41,7 @@ fn a_wrong_value_is_refused_wherever_it_comes_from() {
         check_refused(&case, STARTS[1], &[], &["config.toml", &must]);
 
         let flag = format!("--{}={value}", key.trim_start_matches("daytona.").replace(['.', '_'], "-"));
-        if !["daytona.ssh_host_key", "data_dir"].contains(&key) {
+        if !["daytona.ssh_host_key", "data_dir", "daytona.minio_bucket"].contains(&key) {
             check_refused(&Case::new(), STARTS[1], &[&flag], &[&must]);
         }
     }
