@@ -147,8 +147,10 @@ impl fmt::Debug for Admission {
 impl Control {
     /// Lets the holder of the first valid one of `credentials` into the sandbox. All failures look alike (401), so
     /// that nobody learns which sandboxes exist; one that is not `started` is 400 for those who may enter, and one
-    /// that was deleted is 404 for keys of its organization. A key that does not allow it is 403, whatever is there and
-    /// whatever is shown besides: were another credential tried, the key would travel on into the sandbox.
+    /// that was deleted is 404 for keys of its organization. A key that does not allow it is 403, whatever is there.
+    ///
+    /// After a key of harbor's that does not open, no other credential is tried: if it opened, the key would travel on
+    /// into the sandbox, as the bearer tokens of applications do.
     ///
     /// Answers which of `credentials` it was, so that a door can take it out of what it forwards.
     pub async fn admit(
@@ -206,7 +208,7 @@ impl Control {
                     match self.sandbox(&caller, sandbox).await {
                         Ok(found) => Ok(Some((found, caller.watch.clone()))),
                         Err(error) if error.kind() == Kind::NotFound => {
-                            self.deleted(&caller, sandbox).await?.map_or(Ok(None), Err)
+                            Err(self.deleted(&caller, sandbox).await?.unwrap_or_else(foreign))
                         }
                         Err(error) => Err(error),
                     }
@@ -243,4 +245,9 @@ impl Control {
 
 fn gone(id: SandboxId) -> Error {
     Error::not_found(format!("sandbox {id} is gone: it was deleted"))
+}
+
+/// What the key of another organization gets: nothing that tells whether the sandbox exists.
+fn foreign() -> Error {
+    Error::new(Kind::Unauthenticated, "authentication failed")
 }

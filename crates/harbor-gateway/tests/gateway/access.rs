@@ -149,10 +149,21 @@ async fn a_key_that_may_not_write_sandboxes_enters_none() {
         let answer = ask(started.proxy, "POST", &path, &[("authorization", &weak)], "{}").await;
         check_refusal(&answer, 403, "FORBIDDEN", "write:sandboxes");
     }
-    // beside a token that opens: the sandbox would read the key
-    let both = [("authorization", &*weak), ("x-daytona-preview-token", PREVIEW_TOKEN)];
-    let answer = ask(started.proxy, "GET", &started.path("/x"), &both, "").await;
-    check_refusal(&answer, 403, "FORBIDDEN", "write:sandboxes");
+    assert_eq!(started.dialled(), 0);
+}
+
+/// An application's own bearer token travels on where a preview token opens. A key of harbor's must not.
+#[tokio::test]
+async fn no_key_of_harbors_travels_into_a_sandbox() {
+    let started = Started::with_mirror().await;
+    for (key, status) in [(WEAK_KEY, 403), (FOREIGN_KEY, 401)] {
+        let both = [("authorization", &*bearer(key)), ("x-daytona-preview-token", PREVIEW_TOKEN)];
+        let answer = ask(started.proxy, "GET", &started.path("/x"), &both, "").await;
+        assert_eq!(answer.status.as_u16(), status, "{}", answer.text());
+        let query = started.path(&format!("/x?DAYTONA_SANDBOX_AUTH_KEY={PREVIEW_TOKEN}"));
+        let answer = ask(started.proxy, "GET", &query, &[("authorization", &bearer(key))], "").await;
+        assert_eq!(answer.status.as_u16(), status, "{}", answer.text());
+    }
     assert_eq!(started.dialled(), 0);
 }
 
