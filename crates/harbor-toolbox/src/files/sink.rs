@@ -184,7 +184,13 @@ impl Sink {
 
 fn make_parents(path: &Path, mode: u32) -> io::Result<()> {
     match path.parent() {
-        Some(parent) => DirBuilder::new().recursive(true).mode(mode).create(parent),
+        // What exists and is in the way is no directory.
+        Some(parent) => {
+            DirBuilder::new().recursive(true).mode(mode).create(parent).map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => Errno::NOTDIR.into(),
+                _ => error,
+            })
+        }
         None => Ok(()),
     }
 }

@@ -79,7 +79,7 @@ fn bulk_errors_stand_beside_what_worked() {
     let starts = [
         "path[d]: empty path",
         "d: create: is a directory",
-        "file/sub: mkdir: ",
+        "file/sub: mkdir: not a directory",
         "file[d]: missing .path metadata",
         "nul\0: create: path contains a NUL byte",
     ];
