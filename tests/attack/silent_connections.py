@@ -7,7 +7,8 @@ import urllib.parse
 
 from lib import attack
 
-MOST_WAIT = 1.0  # seconds for somebody else's answer
+MOST_WAIT = 1.0  # seconds for somebody else's answer while they are held
+MOST_QUEUE = 10.0  # seconds until they are all accepted, and the first answer of somebody else with them
 WANTED = 9000  # more than harbor holds at a time
 
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -25,6 +26,8 @@ for what, first_bytes in (
                 connection = held.enter_context(socket.create_connection((address.hostname, address.port), timeout=30))
                 with contextlib.suppress(OSError):  # it has made room for a later one
                     connection.sendall(first_bytes)
+            _, seconds = attack.timed(lambda base=base: attack.ask("GET", f"{base}/health"))
+            attack.fails(f"making others queue behind {count} {what}", seconds > MOST_QUEUE, f"{seconds:.2f} s")
             for door, path in ((attack.API, "/api/sandbox"), (attack.PROXY, "/health")):
                 (status, text), seconds = attack.timed(lambda door=door, path=path: attack.ask("GET", door + path))
                 told = (status, text[:200], f"{seconds:.2f} s")
