@@ -113,7 +113,8 @@ impl Inner {
         Ok(format!("{} of {} sandboxes are to be looked at", differ.len(), rows.len()))
     }
 
-    /// Retires what is in stock and was stopped or removed by somebody. `stock` is as it was before the `inventory`: what is made after the listing is not in it.
+    /// Retires what is in stock and was stopped or removed by somebody. `stock` is as it was before the `inventory`:
+    /// what is made after the listing is not in it.
     async fn check_stock(&self, stock: &[(SandboxId, bool)], inventory: &Inventory) -> Result<(), StoreError> {
         let runs = |held: &&Held| held.infra.as_ref().is_some_and(|infra| infra.running);
         let running: HashSet<SandboxId> = inventory.held.iter().filter(runs).map(|held| held.sandbox).collect();

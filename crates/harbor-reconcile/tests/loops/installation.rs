@@ -1,0 +1,247 @@
+//! One installation: store, control, reconciler and the pretend engine, on a clock that the test moves.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use harbor_control::sandboxes::NewSandbox;
+use harbor_control::{
+    Allowed, Caller, Config as ControlConfig, Control, Dial, DialFailure, Error, Requirement, Stream,
+};
+use harbor_model::ids::{RegionId, SandboxId, SnapshotId, UserId};
+use harbor_model::names::SandboxRef;
+use harbor_model::resources::Resources;
+use harbor_model::sandboxes::{Sandbox, SandboxState};
+use harbor_model::secrets::Secret;
+use harbor_model::snapshots::{Snapshot, SnapshotState};
+use harbor_model::{Timestamp, to_millisecond};
+use harbor_reconcile::{Config, LoopReport, Reconciler};
+use harbor_runner::pretend::{Pretend, Verb};
+use harbor_runner::{EngineError, EngineSaid};
+use harbor_store::Store;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+const KEY: &str = "dtn_the-key";
+pub(crate) const IMAGE: &str = "pretend/image:1";
+
+/// How long control waits for a start.
+pub(crate) const BUDGET: Duration = Duration::from_secs(10);
+
+/// How long transient failures of a start are retried.
+pub(crate) const START_DEADLINE: Duration = Duration::from_mins(2);
+
+/// How far the clock moves at a time, in the first two seconds of a wait and later.
+const TICK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(100));
+
+struct NoDial;
+
+#[async_trait::async_trait]
+impl Dial for NoDial {
+    async fn dial(&self, _: SandboxId, _: u16) -> Result<Box<dyn Stream>, DialFailure> {
+        Err(DialFailure::Unreachable("nothing here dials".to_owned()))
+    }
+}
+
+/// An installation whose reconciler runs until this is dropped.
+pub(crate) struct Installation {
+    pub(crate) engine: Pretend,
+    pub(crate) store: Store,
+    control: Control,
+    caller: Caller,
+    reconciler: Reconciler,
+    task: JoinHandle<Result<(), String>>,
+    /// Held by whoever moves the clock.
+    turn: tokio::sync::Mutex<()>,
+    /// While this is open, a blocking thread waits, and tokio does not move the paused clock by itself: the store's
+    /// threads work in real time.
+    _clock: mpsc::Sender<()>,
+    _directory: tempfile::TempDir,
+}
+
+impl Installation {
+    pub(crate) async fn new() -> Self {
+        Self::with_stock(0).await
+    }
+
+    pub(crate) async fn with_stock(infra_stock: usize) -> Self {
+        let (clock, open) = mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || open.recv());
+        let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+        let store = Store::open(&directory.path().join("harbor.db")).unwrap();
+        let control = Control::new(store.clone(), control_config(), Arc::new(NoDial)).await.unwrap();
+        let caller = control.authenticate(KEY).await.unwrap();
+        store.put_snapshot(snapshot(&caller)).await.unwrap();
+        let engine = Pretend::with_image(IMAGE);
+        let config =
+            Config { starts: 4, infra_stock, start_deadline: START_DEADLINE, stop_grace: Duration::from_secs(10) };
+        let reconciler = Reconciler::new(store.clone(), Arc::new(engine.clone()), config);
+        let task = tokio::spawn(reconciler.clone().run(std::future::pending()));
+        Self {
+            engine,
+            store,
+            control,
+            caller,
+            reconciler,
+            task,
+            turn: tokio::sync::Mutex::default(),
+            _clock: clock,
+            _directory: directory,
+        }
+    }
+
+    /// A sandbox that has started.
+    pub(crate) async fn started(&self) -> SandboxId {
+        let created = self.create().await.unwrap();
+        assert_eq!(created.state(), SandboxState::Started, "{:?}", created.failure);
+        created.id
+    }
+
+    /// As many sandboxes that have started.
+    pub(crate) async fn many_started(&self, count: usize) -> Vec<SandboxId> {
+        let mut ids = Vec::new();
+        for _ in 0..count {
+            ids.push(self.started().await);
+        }
+        ids
+    }
+
+    /// As [`Control::create_sandbox`], while the clock moves.
+    pub(crate) async fn create(&self) -> Result<Sandbox, Error> {
+        self.while_time_passes(self.control.create_sandbox(&self.may(), NewSandbox::default())).await
+    }
+
+    /// As [`Control::start_sandbox`], while the clock moves.
+    pub(crate) async fn start(&self, id: SandboxId) -> Result<Sandbox, Error> {
+        self.while_time_passes(self.control.start_sandbox(&self.may(), &id.into())).await
+    }
+
+    pub(crate) async fn stop(&self, id: SandboxId) {
+        self.control.stop_sandbox(&self.may(), &SandboxRef::from(id), false).await.unwrap();
+    }
+
+    /// Wants the sandbox gone.
+    pub(crate) async fn delete(&self, id: SandboxId) -> Result<Sandbox, Error> {
+        self.control.delete_sandbox(&self.may(), &id.into()).await
+    }
+
+    fn may<R: Requirement>(&self) -> Allowed<R> {
+        self.caller.clone().allow().unwrap()
+    }
+
+    pub(crate) async fn row(&self, id: SandboxId) -> Sandbox {
+        self.store.sandbox(id).await.unwrap().unwrap()
+    }
+
+    /// Waits until the sandbox stands in this state, and answers for how long.
+    #[track_caller]
+    pub(crate) fn reaches(
+        &self,
+        id: SandboxId,
+        state: SandboxState,
+        within: Duration,
+    ) -> impl Future<Output = Duration> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let began = Instant::now();
+            while self.row(id).await.state() != state {
+                let row = self.row(id).await;
+                let (now, failure) = (row.state(), row.failure);
+                assert!(began.elapsed() <= within, "{caller}: {now:?} after {within:?}, not {state:?}: {failure:?}");
+                self.tick(began).await;
+            }
+            began.elapsed()
+        }
+    }
+
+    /// Lets this much time pass.
+    pub(crate) async fn pass(&self, time: Duration) {
+        let began = Instant::now();
+        while began.elapsed() < time {
+            self.tick(began).await;
+        }
+    }
+
+    /// How often the engine was asked for `verb` about this sandbox.
+    pub(crate) fn called(&self, verb: Verb, id: SandboxId) -> usize {
+        self.engine.calls().iter().filter(|call| call.verb == verb && call.sandbox == Some(id)).count()
+    }
+
+    /// What a loop does, and did last.
+    pub(crate) fn report(&self, name: &str) -> LoopReport {
+        self.reconciler.report().into_iter().find(|report| report.name == name).unwrap()
+    }
+
+    pub(crate) async fn while_time_passes<T>(&self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        let began = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = self.tick(began) => {}
+            }
+        }
+    }
+
+    /// Moves the clock by one tick of a wait that `began` then, once everything that goes on without it has come to rest.
+    async fn tick(&self, began: Instant) {
+        // one at a time: who waits beside others does not make the clock go faster
+        let _turn = self.turn.lock().await;
+        assert!(!self.task.is_finished(), "the reconciler has ended");
+        for _ in 0..6 {
+            // the store works in order: what was asked of it before this is answered when this is
+            self.store.touch_sandbox(SandboxId::random(), now()).await.unwrap();
+            self.store.sandbox(SandboxId::random()).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        tokio::time::advance(if began.elapsed() < Duration::from_secs(2) { TICK.0 } else { TICK.1 }).await;
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A refusal that trying again does not mend.
+pub(crate) fn refused() -> EngineError {
+    EngineError::Refused { doing: "do it".to_owned(), source: EngineSaid::new("no") }
+}
+
+pub(crate) fn now() -> Timestamp {
+    to_millisecond(Timestamp::now_utc())
+}
+
+fn control_config() -> ControlConfig {
+    ControlConfig {
+        region: RegionId::new("us"),
+        default_snapshot: "default".to_owned(),
+        administrator: UserId::new("first"),
+        administrator_name: "First".to_owned(),
+        administrator_email: "first@harbor.test".to_owned(),
+        administrator_key: Secret::new(KEY),
+        limits: Resources { cpu: 4, memory_gib: 8, disk_gib: 50, gpu: 0 },
+        strict: false,
+        start_budget: BUDGET,
+    }
+}
+
+fn snapshot(caller: &Caller) -> Snapshot {
+    Snapshot {
+        id: SnapshotId::random(),
+        organization: caller.organization(),
+        name: "default".to_owned(),
+        general: true,
+        image: IMAGE.to_owned(),
+        entrypoint: None,
+        resources: Resources::DEFAULT,
+        state: SnapshotState::Active,
+        error: None,
+        size_bytes: None,
+        last_used_at: None,
+        created_at: now(),
+        updated_at: now(),
+    }
+}

@@ -1,0 +1,9 @@
+//! The reconciler's loops on the pretend engine, with control in front of them: no Docker, and a clock that stands
+//! still but for the tests.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod fairness;
+mod foreign;
+mod installation;
+mod starts;
+mod stock;
