@@ -21,6 +21,7 @@ pub(super) fn print_variables(loaded: &Loaded, options: &Env) -> anyhow::Result<
     // this installation's key with the address of nobody, or of somebody else, would be worse than nothing
     anyhow::ensure!(presence != Presence::Stopped, "harbor does not run: `harbor up`");
     note_unless_serving(&presence);
+    ensure_known(config)?;
     let key = api_key(config)?.context("there is no API key yet: the first `harbor up` makes one")?;
     let variables = [("DAYTONA_API_URL", api_url(config) + "/api"), ("DAYTONA_API_KEY", key)];
     if options.json {
@@ -61,6 +62,7 @@ pub(super) fn print_url(loaded: &Loaded, as_json: bool, handles: &[String]) -> a
     let config = &loaded.config;
     let presence = Presence::look(&config.directories(), PATIENCE)?;
     note_unless_serving(&presence);
+    ensure_known(config)?;
     let url = api_url(config);
     if as_json {
         let object = json!({
@@ -73,6 +75,13 @@ pub(super) fn print_url(loaded: &Loaded, as_json: bool, handles: &[String]) -> a
         screen::line(&url)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A port that the system chooses is known once harbor is ready.
+fn ensure_known(config: &Config) -> anyhow::Result<()> {
+    let unknown = config.daytona.host_port == 0 && config.public_url.api.is_none();
+    anyhow::ensure!(!unknown, "the system chooses the port when harbor starts: `harbor up` tells it");
+    Ok(())
 }
 
 fn note_unless_serving(presence: &Presence) {

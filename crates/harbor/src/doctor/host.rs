@@ -11,7 +11,6 @@ use crate::config::{Config, exposure};
 use crate::process::announce::reasons;
 use crate::process::listen::{listen_on, port_of, same_port};
 use crate::process::presence::Presence;
-use crate::secrets::authority;
 
 /// Free space under which the database soon cannot grow, in bytes.
 const LITTLE: u64 = 1 << 30;
@@ -112,28 +111,6 @@ pub(super) fn exposure(config: &Config) -> Finding {
             Finding::failed("exposure", format!("{audience} can connect; {found}"), remedy)
         }
     }
-}
-
-/// Python clients upload build contexts over https only, to a certificate that the system trusts (design D10).
-pub(super) fn authority(directories: &Directories) -> Finding {
-    let check = "authority";
-    let Some(certificate) = authority::existing_certificate(&directories.keys()) else {
-        return Finding::fine(check, "made at the first start");
-    };
-    let bundle = fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").unwrap_or_default();
-    let plain = |text: &str| text.split_whitespace().collect::<String>();
-    if plain(&bundle).contains(&plain(&certificate)) {
-        return Finding::fine(check, "this machine trusts it");
-    }
-    let file = directories.keys().join("authority.pem");
-    Finding::warning(
-        check,
-        "this machine does not trust harbor's certificates: Python clients cannot upload build contexts",
-        format!(
-            "sudo sh -c 'openssl x509 -in {} -out /usr/local/share/ca-certificates/harbor.crt && update-ca-certificates'",
-            file.display()
-        ),
-    )
 }
 
 #[cfg(test)]

@@ -71,7 +71,6 @@ pub(crate) async fn examine(config: &Config) -> Vec<Finding> {
     findings.push(host::disk("data disk", directories.root()));
     findings.extend(host::ports(config, &presence).await);
     findings.push(host::exposure(config));
-    findings.push(host::authority(&directories));
     findings
 }
 

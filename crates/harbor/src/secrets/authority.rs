@@ -58,11 +58,6 @@ impl Authority {
     }
 }
 
-/// The authority's certificate, if there is one already.
-pub(crate) fn existing_certificate(keys: &Path) -> Option<String> {
-    Some(split(&files::read(&keys.join("authority.pem")).ok()??).ok()?.1)
-}
-
 /// Key and certificates of a file that holds a private key followed by certificates.
 fn split(text: &str) -> anyhow::Result<(String, String)> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";

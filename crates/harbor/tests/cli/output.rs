@@ -54,6 +54,13 @@ fn json_is_what_it_says() {
 }
 
 #[test]
+fn a_port_that_the_system_chooses_is_not_told_before_it_is_known() {
+    let answer = Case::new().with("HARBOR_DAYTONA_HOST_PORT", "0").run(&["url"]);
+    assert_eq!((answer.code, answer.out.as_str()), (1, ""));
+    assert!(answer.err.contains("chooses the port when harbor starts"), "{}", answer.err);
+}
+
+#[test]
 fn a_version_names_its_commit() {
     let said = Case::new().run(&["version"]).out;
     let head = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output().unwrap();
