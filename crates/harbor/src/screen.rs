@@ -10,7 +10,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::invocation::completed;
-use crate::process::progress::Activity;
+use crate::process::progress::StartStep;
 
 /// Prints one line to standard output.
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
@@ -128,14 +128,14 @@ fn painted(text: &str, colour: Colour, on: bool) -> Cow<'_, str> {
 
 /// Shows what is being done: a bar on a terminal, a line per step elsewhere.
 #[derive(Debug)]
-pub(crate) struct Waiting {
+pub(crate) struct ProgressDisplay {
     bar: ProgressBar,
     said: String,
     on_terminal: bool,
 }
 
-impl Waiting {
-    /// Nothing is shown before the first [`Waiting::show`].
+impl ProgressDisplay {
+    /// Nothing is shown before the first [`ProgressDisplay::show`].
     pub(crate) fn new() -> Self {
         let on_terminal = io::stderr().is_terminal();
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
@@ -143,7 +143,7 @@ impl Waiting {
     }
 
     /// Shows `doing`.
-    pub(crate) fn show(&mut self, doing: &Activity) {
+    pub(crate) fn show(&mut self, doing: &StartStep) {
         if doing.what.is_empty() {
             return;
         }
@@ -170,7 +170,7 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for ProgressDisplay {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

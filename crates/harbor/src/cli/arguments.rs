@@ -6,8 +6,8 @@ use clap::builder::{PossibleValuesParser, StyledStr};
 use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::config::keys::{DefaultValue, KEYS, Key};
-use crate::config::kinds::{Kind, LEVELS};
+use crate::config::keys::{ConfigKey, DefaultValue, KEYS};
+use crate::config::kinds::{LEVELS, ValueKind};
 
 /// Sandboxes for AI agents on your own machine: one program, one URL, one key.
 #[derive(Debug, Parser)]
@@ -129,7 +129,7 @@ pub(super) enum Command {
     Prune(Prune),
     /// Run harbor at boot with systemd
     #[command(subcommand)]
-    Service(Service),
+    Service(ServiceCommand),
     /// Remove what harbor made on this machine: sandboxes, images, data; asks first
     #[command(after_help = "Examples:\n  harbor uninstall --dry-run\n  harbor uninstall")]
     Uninstall(Uninstall),
@@ -211,8 +211,8 @@ pub(super) struct Logs {
 #[derive(Debug, Args)]
 pub(super) struct Env {
     /// For which shell; dotenv is for files that programs read
-    #[arg(long, value_enum, default_value_t = Dialect::Posix)]
-    pub(super) shell: Dialect,
+    #[arg(long, value_enum, default_value_t = VariableSyntax::Posix)]
+    pub(super) shell: VariableSyntax,
     /// Print JSON
     #[arg(long, conflicts_with = "shell")]
     pub(super) json: bool,
@@ -222,7 +222,7 @@ pub(super) struct Env {
 
 /// How variables are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Dialect {
+pub(super) enum VariableSyntax {
     /// sh, bash, zsh.
     Posix,
     /// fish.
@@ -235,7 +235,7 @@ pub(super) enum Dialect {
 
 /// Run harbor at boot with systemd
 #[derive(Debug, Subcommand)]
-pub(super) enum Service {
+pub(super) enum ServiceCommand {
     /// Write a systemd unit for this installation, and start it: root's at boot, a user's at login
     #[command(after_help = "Example:\n  harbor service install --dry-run")]
     Install {
@@ -327,7 +327,7 @@ pub(super) fn with_flags(command: clap::Command) -> clap::Command {
         })
 }
 
-fn flag(key: &'static Key) -> Option<Arg> {
+fn flag(key: &'static ConfigKey) -> Option<Arg> {
     let default = match key.default {
         DefaultValue::Is(value) => format!("; default: {value}"),
         DefaultValue::Unset | DefaultValue::Generated(_) | DefaultValue::DataDirectory => String::new(),
@@ -339,8 +339,8 @@ fn flag(key: &'static Key) -> Option<Arg> {
         .help(help)
         .help_heading("Configuration (kept in config.toml)");
     Some(match key.kind {
-        Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
-        Kind::Choice(words) => arg.value_parser(PossibleValuesParser::new(words)),
+        ValueKind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        ValueKind::Choice(words) => arg.value_parser(PossibleValuesParser::new(words)),
         _ => arg,
     })
 }

@@ -10,8 +10,8 @@ use serde_json::json;
 use super::arguments::Config as Command;
 use crate::components::Service;
 use crate::config::directories::Directories;
-use crate::config::keys::{self, DefaultValue, KEYS, Key, Standing};
-use crate::config::kinds::Kind;
+use crate::config::keys::{self, ConfigKey, DefaultValue, KEYS, Standing};
+use crate::config::kinds::ValueKind;
 use crate::config::load::{self, Given, Loaded};
 use crate::config::{file, reference};
 use crate::process::announce::one_line;
@@ -31,7 +31,7 @@ pub(super) fn run(command: &Command, given: &Given) -> anyhow::Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-fn find(name: &str) -> anyhow::Result<&'static Key> {
+fn find(name: &str) -> anyhow::Result<&'static ConfigKey> {
     let hint = || match keys::similar(name) {
         Some(key) => format!("unknown key {name:?}: did you mean {}?", key.name),
         None => format!("unknown key {name:?}: `harbor config ls` lists the keys"),
@@ -39,7 +39,7 @@ fn find(name: &str) -> anyhow::Result<&'static Key> {
     keys::find(name).with_context(hint)
 }
 
-fn get(given: &Given, key: &Key, as_json: bool) -> anyhow::Result<()> {
+fn get(given: &Given, key: &ConfigKey, as_json: bool) -> anyhow::Result<()> {
     let loaded = load::in_force(given)?;
     let (value, source) = value(&loaded, key)?;
     let generated = matches!(key.default, DefaultValue::Generated(_));
@@ -58,11 +58,11 @@ fn get(given: &Given, key: &Key, as_json: bool) -> anyhow::Result<()> {
 }
 
 /// Says so where the next start would use another value than the running harbor does.
-fn note_pending(loaded: &Loaded, next: &Loaded, key: &Key) {
+fn note_pending(loaded: &Loaded, next: &Loaded, key: &ConfigKey) {
     let of = |loaded: &Loaded| loaded.value(key).map(|(value, _)| value);
     let source = next.value(key).map_or_else(String::new, |(_, source)| format!(" ({source})"));
     // 0: the system chooses at each start, and has chosen this one
-    if of(loaded) == of(next) || (key.kind == Kind::Port && of(next).as_deref() == Some("0")) {
+    if of(loaded) == of(next) || (key.kind == ValueKind::Port && of(next).as_deref() == Some("0")) {
         return;
     }
     screen::note(&match of(next).filter(|_| !key.is_secret()) {
@@ -71,7 +71,7 @@ fn note_pending(loaded: &Loaded, next: &Loaded, key: &Key) {
     });
 }
 
-fn note_without_effect(key: &Key) {
+fn note_without_effect(key: &ConfigKey) {
     match key.standing {
         Standing::Used => {}
         Standing::Awaited(part) => screen::note(&format!("{} has no effect until {part} is built", key.name)),
@@ -80,7 +80,7 @@ fn note_without_effect(key: &Key) {
 }
 
 /// The value in force and where it comes from.
-fn value(loaded: &Loaded, key: &Key) -> anyhow::Result<(Option<String>, String)> {
+fn value(loaded: &Loaded, key: &ConfigKey) -> anyhow::Result<(Option<String>, String)> {
     if key.name == "data_dir" {
         let source = loaded.value(key).map_or_else(String::new, |(_, source)| source);
         return Ok((Some(loaded.config.data_dir.to_string_lossy().into_owned()), source));
@@ -99,7 +99,7 @@ fn value(loaded: &Loaded, key: &Key) -> anyhow::Result<(Option<String>, String)>
     }
 }
 
-fn set(given: &Given, key: &Key, value: &str) -> anyhow::Result<()> {
+fn set(given: &Given, key: &ConfigKey, value: &str) -> anyhow::Result<()> {
     let (path, directories) = match load::load(given) {
         Ok(loaded) => (loaded.file.clone(), Some(loaded.config.directories())),
         // the file may hold what this command is to put right
@@ -112,7 +112,7 @@ fn set(given: &Given, key: &Key, value: &str) -> anyhow::Result<()> {
     }
     let before = fs::read(&path).ok();
     file::set(&path, key, &file::absolute(key, value)?)?;
-    if key.kind == Kind::Port
+    if key.kind == ValueKind::Port
         && let Err(error) = ports_together(given)
     {
         if let Some(before) = before {
@@ -122,7 +122,7 @@ fn set(given: &Given, key: &Key, value: &str) -> anyhow::Result<()> {
         }
         return Err(error);
     }
-    if key.kind == Kind::Port && value.trim() == "0" {
+    if key.kind == ValueKind::Port && value.trim() == "0" {
         screen::note("the system will choose another port at each start: `harbor url` tells which");
     }
     if value.is_empty()

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
-use super::arguments::{Dialect, Env};
+use super::arguments::{Env, VariableSyntax};
 use super::note_foreign;
 use crate::config::Config;
 use crate::config::load::Loaded;
@@ -33,21 +33,21 @@ pub(super) fn print_variables(loaded: &Loaded, options: &Env) -> anyhow::Result<
 }
 
 /// The variables as `dialect` has them.
-fn written(dialect: Dialect, variables: &[(&str, String)]) -> String {
+fn written(dialect: VariableSyntax, variables: &[(&str, String)]) -> String {
     let lines = |each: fn(&str, &str) -> String| {
         variables.iter().map(|(name, value)| each(name, value)).collect::<Vec<_>>().join("\n")
     };
     match dialect {
-        Dialect::Posix => {
+        VariableSyntax::Posix => {
             let words: Vec<_> = variables.iter().map(|(name, value)| format!("{name}={}", quoted(value))).collect();
             format!("export {}", words.join(" "))
         }
-        Dialect::Fish => {
+        VariableSyntax::Fish => {
             lines(|name, value| format!("set -gx {name} '{}'", value.replace('\\', "\\\\").replace('\'', "\\'")))
         }
-        Dialect::Powershell => lines(|name, value| format!("$env:{name} = '{}'", value.replace('\'', "''"))),
+        VariableSyntax::Powershell => lines(|name, value| format!("$env:{name} = '{}'", value.replace('\'', "''"))),
         // readers disagree about escapes: what needs none is written bare
-        Dialect::Dotenv => lines(|name, value| {
+        VariableSyntax::Dotenv => lines(|name, value| {
             if quoted(value) == value {
                 format!("{name}={value}")
             } else {
@@ -145,7 +145,7 @@ mod tests {
     fn a_shell_reads_back_what_was_written() {
         for value in ["dtn_0123", "it's $HOME `id` \\ \"x\"", "http://localhost:35000/api"] {
             let variables = [("A", "first".to_owned()), ("B", value.to_owned())];
-            let script = format!("{}\nprintf %s \"$B\"", written(Dialect::Posix, &variables));
+            let script = format!("{}\nprintf %s \"$B\"", written(VariableSyntax::Posix, &variables));
             let output = Command::new("bash").args(["-c", &script]).output().unwrap();
             assert_eq!(String::from_utf8(output.stdout).unwrap(), value);
         }
@@ -154,8 +154,8 @@ mod tests {
     #[test]
     fn each_dialect_has_its_own_quotes() {
         let written = |dialect| super::written(dialect, &[("A", "plain".to_owned()), ("B", "it's \\ $x".to_owned())]);
-        assert_eq!(written(Dialect::Fish), "set -gx A 'plain'\nset -gx B 'it\\'s \\\\ $x'");
-        assert_eq!(written(Dialect::Powershell), "$env:A = 'plain'\n$env:B = 'it''s \\ $x'");
-        assert_eq!(written(Dialect::Dotenv), "A=plain\nB=\"it's \\\\ \\$x\"");
+        assert_eq!(written(VariableSyntax::Fish), "set -gx A 'plain'\nset -gx B 'it\\'s \\\\ $x'");
+        assert_eq!(written(VariableSyntax::Powershell), "$env:A = 'plain'\n$env:B = 'it''s \\ $x'");
+        assert_eq!(written(VariableSyntax::Dotenv), "A=plain\nB=\"it's \\\\ \\$x\"");
     }
 }

@@ -39,13 +39,13 @@ pub(super) fn run(directories: &Directories, as_json: bool, handles: &[String]) 
 /// Columns of the widest row of the table.
 const WIDE: usize = 100;
 
-struct Row {
+struct ComponentRow {
     component: &'static Component,
     status: &'static str,
     addresses: Vec<String>,
 }
 
-impl Row {
+impl ComponentRow {
     /// One line of a table where that fits, else a line for what it is and one for where.
     fn show(&self, wide: bool) -> anyhow::Result<()> {
         let Self { component, status, addresses } = self;
@@ -66,7 +66,7 @@ impl Row {
     }
 }
 
-fn row(component: &'static Component, presence: &Presence) -> Row {
+fn row(component: &'static Component, presence: &Presence) -> ComponentRow {
     let (general, ready) = match presence {
         Presence::Stopped => ("stopped", None),
         Presence::Starting(..) => ("starting", None),
@@ -75,15 +75,17 @@ fn row(component: &'static Component, presence: &Presence) -> Row {
         Presence::Stopping(_) => ("stopping", None),
     };
     match component.kind {
-        ComponentKind::NotNeeded => Row { component, status: "not needed", addresses: Vec::new() },
-        ComponentKind::NotBuilt => Row { component, status: "not built yet", addresses: Vec::new() },
-        ComponentKind::BuiltIn => {
-            Row { component, status: if general == "healthy" { "built-in" } else { general }, addresses: Vec::new() }
-        }
+        ComponentKind::NotNeeded => ComponentRow { component, status: "not needed", addresses: Vec::new() },
+        ComponentKind::NotBuilt => ComponentRow { component, status: "not built yet", addresses: Vec::new() },
+        ComponentKind::BuiltIn => ComponentRow {
+            component,
+            status: if general == "healthy" { "built-in" } else { general },
+            addresses: Vec::new(),
+        },
         ComponentKind::Service(service) => {
             let listening = ready.and_then(|ready| ready.listening(service));
             let addresses = listening.map(|listening| listening.addresses.iter().map(ToString::to_string).collect());
-            Row { component, status: general, addresses: addresses.unwrap_or_default() }
+            ComponentRow { component, status: general, addresses: addresses.unwrap_or_default() }
         }
     }
 }

@@ -11,7 +11,7 @@ use super::note_foreign;
 use crate::config::load::Loaded;
 use crate::default_image;
 use crate::process::Progress;
-use crate::screen::{self, Waiting};
+use crate::screen::{self, ProgressDisplay};
 
 pub(super) fn run(loaded: &Loaded, as_json: bool, handles: &[String]) -> anyhow::Result<ExitCode> {
     note_foreign(handles);
@@ -26,7 +26,7 @@ pub(super) fn run(loaded: &Loaded, as_json: bool, handles: &[String]) -> anyhow:
         let runner = Runner::connect(runner).await?;
         let (progress, mut doing) = Progress::new();
         let show = async {
-            let mut waiting = Waiting::new();
+            let mut waiting = ProgressDisplay::new();
             while doing.changed().await.is_ok() {
                 waiting.show(&doing.borrow_and_update());
             }

@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, bail};
 
-use super::arguments::Service;
+use super::arguments::ServiceCommand;
 use crate::config::load::Loaded;
 use crate::invocation;
 use crate::screen;
@@ -17,10 +17,10 @@ use crate::secrets::files;
 
 const NAME: &str = "harbor.service";
 
-pub(super) fn run(loaded: &Loaded, command: &Service) -> anyhow::Result<ExitCode> {
+pub(super) fn run(loaded: &Loaded, command: &ServiceCommand) -> anyhow::Result<ExitCode> {
     let path = unit_path()?;
     match command {
-        Service::Install { dry_run } => {
+        ServiceCommand::Install { dry_run } => {
             let program = std::env::current_exe().context("cannot find this program")?;
             let unit = unit(&program, &loaded.config.data_dir, &loaded.file)?;
             if *dry_run {
@@ -29,7 +29,7 @@ pub(super) fn run(loaded: &Loaded, command: &Service) -> anyhow::Result<ExitCode
             }
             install(&path, &unit)?;
         }
-        Service::Uninstall => {
+        ServiceCommand::Uninstall => {
             if !path.exists() {
                 screen::line("there is no service of harbor")?;
                 return Ok(ExitCode::SUCCESS);

@@ -14,17 +14,17 @@ use crate::components::Service;
 use crate::config::directories::Directories;
 use crate::config::exposure;
 use crate::config::keep::{self, Kept};
-use crate::config::keys::{self, Key};
-use crate::config::kinds::Kind;
+use crate::config::keys::{self, ConfigKey};
+use crate::config::kinds::ValueKind;
 use crate::config::load::{self, Given, Loaded};
-use crate::process::background::{self, Started};
+use crate::process::background::{self, StartOutcome};
 use crate::process::daemon::{self, Audience};
 use crate::process::presence::{LOOK_EVERY, PATIENCE, Presence};
 use crate::process::readiness;
-use crate::process::state::{Claim, Ready, Settings};
+use crate::process::state::{Claim, Ready, RunningSettings};
 use crate::secrets::Secrets;
 use crate::{invocation, screen};
-use screen::{Colour, Waiting, paint};
+use screen::{Colour, ProgressDisplay, paint};
 
 pub(super) fn run(loaded: &Loaded, given: &Given, options: &Up) -> anyhow::Result<ExitCode> {
     let config = &loaded.config;
@@ -44,7 +44,7 @@ pub(super) fn run(loaded: &Loaded, given: &Given, options: &Up) -> anyhow::Resul
         let announce = move |ready: &Ready, secrets: &Secrets| {
             announce(
                 &given,
-                &Started { ready: ready.clone(), first_start: secrets.first_start, found: false },
+                &StartOutcome { ready: ready.clone(), first_start: secrets.first_start, found: false },
                 json,
                 open,
             )
@@ -53,7 +53,7 @@ pub(super) fn run(loaded: &Loaded, given: &Given, options: &Up) -> anyhow::Resul
         return Ok(ExitCode::SUCCESS);
     }
     tell_when_interrupted(directories.clone());
-    let mut waiting = Waiting::new();
+    let mut waiting = ProgressDisplay::new();
     let started = background::ensure(
         &directories,
         &arguments(loaded, given),
@@ -121,7 +121,7 @@ fn arguments(loaded: &Loaded, given: &Given) -> Vec<String> {
         path(&loaded.config.data_dir),
     ]);
     for (name, value) in given.flags.iter().filter(|(name, _)| **name != "data_dir") {
-        if let Some(flag) = keys::find(name).and_then(Key::flag) {
+        if let Some(flag) = keys::find(name).and_then(ConfigKey::flag) {
             arguments.push(format!("--{flag}={value}"));
         }
     }
@@ -130,13 +130,13 @@ fn arguments(loaded: &Loaded, given: &Given) -> Vec<String> {
 
 /// Refuses flags that the harbor which runs already was not started with, and notes other differences.
 fn compare(directories: &Directories, loaded: &Loaded, given: &Given) -> anyhow::Result<()> {
-    let Some(running) = Settings::of_running(directories)? else { return Ok(()) };
+    let Some(running) = RunningSettings::of_running(directories)? else { return Ok(()) };
     let asked = loaded.settings();
     let mut others = Vec::new();
     for key in keys::KEYS.iter().filter(|key| key.name != "data_dir") {
         let (now, asked) = (running.values.get(key.name), asked.get(key.name));
         // 0: the system chooses, and has chosen
-        if now == asked || (key.kind == Kind::Port && asked.is_some_and(|port| port == "0")) {
+        if now == asked || (key.kind == ValueKind::Port && asked.is_some_and(|port| port == "0")) {
             continue;
         }
         match (given.flags.get(key.name), key.flag()) {
@@ -180,7 +180,7 @@ fn note_kept(wanted: &[Kept], left: &[Kept], file: &Path) {
 }
 
 /// Says where harbor is and how to use it, and opens it in a browser where that was asked for.
-fn announce(given: &Given, started: &Started, as_json: bool, open: bool) -> anyhow::Result<()> {
+fn announce(given: &Given, started: &StartOutcome, as_json: bool, open: bool) -> anyhow::Result<()> {
     // what it runs with may differ from what this command was given
     let config = &load::in_force(&Given { flags: given.data_directory(), ..given.clone() })?.config;
     let url = env::api_url(config);

@@ -12,8 +12,8 @@ use anyhow::{Context as _, anyhow};
 use figment::value::Value as Typed;
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value, value};
 
-use super::keys::Key;
-use super::kinds::Kind;
+use super::keys::ConfigKey;
+use super::kinds::ValueKind;
 use crate::secrets::files;
 
 /// Every value of the file at `path` by dotted key, as text. A missing file is empty.
@@ -24,7 +24,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
 }
 
 /// Sets `key` to `text`, or removes it when `text` is empty. The error says what the value must be.
-pub(crate) fn set(path: &Path, key: &Key, text: &str) -> anyhow::Result<()> {
+pub(crate) fn set(path: &Path, key: &ConfigKey, text: &str) -> anyhow::Result<()> {
     let mut document = parse(path)?;
     if text.is_empty() {
         remove(document.as_table_mut(), key.name);
@@ -36,9 +36,9 @@ pub(crate) fn set(path: &Path, key: &Key, text: &str) -> anyhow::Result<()> {
 }
 
 /// `text` as a value of `key` that does not depend on the working directory.
-pub(crate) fn absolute(key: &Key, text: &str) -> anyhow::Result<String> {
+pub(crate) fn absolute(key: &ConfigKey, text: &str) -> anyhow::Result<String> {
     match key.kind {
-        Kind::Path | Kind::DataDirectory if !text.is_empty() => {
+        ValueKind::Path | ValueKind::DataDirectory if !text.is_empty() => {
             Ok(std::path::absolute(text)?.to_string_lossy().into_owned())
         }
         _ => Ok(text.to_owned()),
@@ -98,10 +98,10 @@ fn flatten(table: &dyn TableLike, prefix: &str, values: &mut BTreeMap<String, St
     Ok(())
 }
 
-fn written(kind: Kind, typed: &Typed, text: &str) -> Value {
+fn written(kind: ValueKind, typed: &Typed, text: &str) -> Value {
     let number = || text.trim().parse::<i64>().ok().map(Value::from);
     let exact = match (kind, typed) {
-        (Kind::Port | Kind::Count(..), _) => number(),
+        (ValueKind::Port | ValueKind::Count(..), _) => number(),
         (_, Typed::Bool(_, on)) => Some(Value::from(*on)),
         _ => None,
     };

@@ -4,14 +4,14 @@
 use anyhow::Context as _;
 
 use super::file;
-use super::keys::{self, Key};
+use super::keys::{self, ConfigKey};
 use super::load::{self, Given, Loaded};
 
 /// A value that a flag gave and that the next start would not use by itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     /// Which key.
-    pub(crate) key: &'static Key,
+    pub(crate) key: &'static ConfigKey,
     /// Its value, as text.
     pub(crate) value: String,
 }

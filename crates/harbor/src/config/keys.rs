@@ -4,15 +4,15 @@
 //! with `daytona.` are those of the Harbor service (contract, edges §10.2): keys of components that no longer exist
 //! are accepted and answered, and say what replaced them.
 
-use super::kinds::Kind;
+use super::kinds::ValueKind;
 
 /// One configuration key.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Key {
+pub(crate) struct ConfigKey {
     /// Dotted name, as in `config.toml` and `harbor config get`.
     pub(crate) name: &'static str,
     /// What a value looks like.
-    pub(crate) kind: Kind,
+    pub(crate) kind: ValueKind,
     /// What holds when nobody says otherwise.
     pub(crate) default: DefaultValue,
     /// Whether it still does something.
@@ -45,7 +45,7 @@ pub(crate) enum Standing {
     Replaced(&'static str),
 }
 
-impl Key {
+impl ConfigKey {
     /// The environment variable of this key.
     pub(crate) fn env(&self) -> String {
         format!("HARBOR_{}", self.name.replace('.', "_").to_uppercase())
@@ -65,7 +65,7 @@ impl Key {
 }
 
 /// The key that `text` names: dotted, with underscores throughout, or as environment variable.
-pub(crate) fn find(text: &str) -> Option<&'static Key> {
+pub(crate) fn find(text: &str) -> Option<&'static ConfigKey> {
     let plain = |name: &str| name.to_ascii_lowercase().replace(['.', '-'], "_");
     let asked = plain(text);
     let asked = asked.strip_prefix("harbor_").unwrap_or(&asked);
@@ -73,8 +73,8 @@ pub(crate) fn find(text: &str) -> Option<&'static Key> {
 }
 
 /// The key that somebody who wrote `text` probably meant.
-pub(crate) fn similar(text: &str) -> Option<&'static Key> {
-    let near = |key: &Key| {
+pub(crate) fn similar(text: &str) -> Option<&'static ConfigKey> {
+    let near = |key: &ConfigKey| {
         let whole = strsim::jaro_winkler(text, key.name);
         let tail = |name: &str| name.rsplit('.').next().map(str::to_owned).unwrap_or_default();
         whole.max(strsim::jaro_winkler(&tail(text), &tail(key.name)) - 0.05)
@@ -86,27 +86,27 @@ pub(crate) fn similar(text: &str) -> Option<&'static Key> {
         .map(|found| found.1)
 }
 
-const fn used(name: &'static str, kind: Kind, default: DefaultValue, meaning: &'static str) -> Key {
-    Key { name, kind, default, standing: Standing::Used, meaning }
+const fn used(name: &'static str, kind: ValueKind, default: DefaultValue, meaning: &'static str) -> ConfigKey {
+    ConfigKey { name, kind, default, standing: Standing::Used, meaning }
 }
 
 const fn awaited(
     name: &'static str,
-    kind: Kind,
+    kind: ValueKind,
     default: DefaultValue,
     part: &'static str,
     meaning: &'static str,
-) -> Key {
-    Key { name, kind, default, standing: Standing::Awaited(part), meaning }
+) -> ConfigKey {
+    ConfigKey { name, kind, default, standing: Standing::Awaited(part), meaning }
 }
 
-const fn replaced(name: &'static str, kind: Kind, default: &'static str, by: &'static str) -> Key {
+const fn replaced(name: &'static str, kind: ValueKind, default: &'static str, by: &'static str) -> ConfigKey {
     let default = if default.is_empty() { DefaultValue::Unset } else { DefaultValue::Is(default) };
-    Key { name, kind, default, standing: Standing::Replaced(by), meaning: "accepted, without effect" }
+    ConfigKey { name, kind, default, standing: Standing::Replaced(by), meaning: "accepted, without effect" }
 }
 
-const fn image(name: &'static str, default: &'static str) -> Key {
-    replaced(name, Kind::Text, default, "harbor is one program: no component has an image of its own")
+const fn image(name: &'static str, default: &'static str) -> ConfigKey {
+    replaced(name, ValueKind::Text, default, "harbor is one program: no component has an image of its own")
 }
 
 const SSH: &str = "the SSH gateway";
@@ -121,134 +121,150 @@ const GATEWAY_KEY: &str = "the SSH gateway reaches sandboxes without a key pair"
 use self::DefaultValue::{DataDirectory, Generated, Is, Unset};
 
 /// Every key there is.
-pub(crate) const KEYS: &[Key] = &[
-    used("data_dir", Kind::DataDirectory, DataDirectory, "Directory with everything of this installation."),
+pub(crate) const KEYS: &[ConfigKey] = &[
+    used("data_dir", ValueKind::DataDirectory, DataDirectory, "Directory with everything of this installation."),
     used(
         "docker_host",
-        Kind::Engine,
+        ValueKind::Engine,
         Unset,
         "Docker engine: unix:///path or tcp://host:port. Unset: DOCKER_HOST, else the usual socket.",
     ),
     used(
         "runtime",
-        Kind::Text,
+        ValueKind::Text,
         Unset,
         "OCI runtime of sandboxes, as registered with the engine. Unset: the engine's default.",
     ),
-    used("bind", Kind::Bind, Is("localhost"), "Address to listen on. localhost is 127.0.0.1 and ::1."),
+    used("bind", ValueKind::Bind, Is("localhost"), "Address to listen on. localhost is 127.0.0.1 and ::1."),
     used(
         "allow_lan",
-        Kind::Switch,
+        ValueKind::Switch,
         Is("false"),
         "Whether sandboxes may reach the host's local network. Without effect until there are network policies: they can.",
     ),
     used(
         "grace_seconds",
-        Kind::Count(0, 3600),
+        ValueKind::Count(0, 3600),
         Is("10"),
         "How long running requests get when harbor is asked to stop.",
     ),
     used(
         "infra.stock",
-        Kind::Count(0, 64),
+        ValueKind::Count(0, 64),
         Is("2"),
         "Network containers kept ready, so that a new sandbox starts faster.",
     ),
     used(
         "compat.strict",
-        Kind::Switch,
+        ValueKind::Switch,
         Is("false"),
         "Refuse what the reference server refuses, such as a size beside a snapshot.",
     ),
     used(
         "public_url.api",
-        Kind::HttpUrl,
+        ValueKind::HttpUrl,
         Unset,
         "How clients reach API and dashboard, where it differs from the address listened on.",
     ),
-    used("public_url.proxy", Kind::HttpUrl, Unset, "How clients reach previews and toolboxes."),
-    awaited("public_url.ssh", Kind::SshUrl, Unset, SSH, "How clients reach the SSH gateway, as ssh://host:port."),
-    awaited("public_url.s3", Kind::HttpUrl, Unset, S3, "How clients reach the S3 endpoint."),
+    used("public_url.proxy", ValueKind::HttpUrl, Unset, "How clients reach previews and toolboxes."),
+    awaited("public_url.ssh", ValueKind::SshUrl, Unset, SSH, "How clients reach the SSH gateway, as ssh://host:port."),
+    awaited("public_url.s3", ValueKind::HttpUrl, Unset, S3, "How clients reach the S3 endpoint."),
     used(
         "log.level",
-        Kind::LogLevel,
+        ValueKind::LogLevel,
         Is("info"),
         "Least important level that is logged, or directives such as info,harbor_gateway=debug.",
     ),
     used(
         "log.format",
-        Kind::Choice(&["text", "json"]),
+        ValueKind::Choice(&["text", "json"]),
         Is("text"),
         "What --foreground writes; log files are always JSON.",
     ),
-    used("daytona.host_port", Kind::Port, Is("35000"), "API, dashboard and event stream."),
-    used("daytona.proxy_host_port", Kind::Port, Is("35001"), "Preview and toolbox proxy."),
-    awaited("daytona.ssh_host_port", Kind::Port, Is("35003"), SSH, "SSH gateway."),
-    awaited("daytona.registry_host_port", Kind::Port, Is("35009"), REGISTRY, "Container registry."),
-    awaited("daytona.minio_host_port", Kind::Port, Is("35011"), S3, "S3 endpoint."),
-    used("daytona.admin_email", Kind::Email, Is("dev@daytona.io"), "E-mail address of the one user."),
-    used("daytona.admin_api_key", Kind::Token, Generated("admin_api_key"), "API key of the one user."),
-    used("daytona.admin_password", Kind::Secret, Generated("admin_password"), "Dashboard password of the one user."),
+    used("daytona.host_port", ValueKind::Port, Is("35000"), "API, dashboard and event stream."),
+    used("daytona.proxy_host_port", ValueKind::Port, Is("35001"), "Preview and toolbox proxy."),
+    awaited("daytona.ssh_host_port", ValueKind::Port, Is("35003"), SSH, "SSH gateway."),
+    awaited("daytona.registry_host_port", ValueKind::Port, Is("35009"), REGISTRY, "Container registry."),
+    awaited("daytona.minio_host_port", ValueKind::Port, Is("35011"), S3, "S3 endpoint."),
+    used("daytona.admin_email", ValueKind::Email, Is("dev@daytona.io"), "E-mail address of the one user."),
+    used("daytona.admin_api_key", ValueKind::Token, Generated("admin_api_key"), "API key of the one user."),
+    used(
+        "daytona.admin_password",
+        ValueKind::Secret,
+        Generated("admin_password"),
+        "Dashboard password of the one user.",
+    ),
     used(
         "daytona.default_snapshot",
-        Kind::Image,
+        ValueKind::Image,
         Is("daytonaio/sandbox:v0.185.0-amd64"),
         "Name of the default snapshot and of its image.",
     ),
     used(
         "daytona.encryption_key",
-        Kind::Secret,
+        ValueKind::Secret,
         Generated("encryption_key"),
         "Encrypts secrets at rest. Without effect so far: the database is readable by its owner only, and not encrypted.",
     ),
     used(
         "daytona.encryption_salt",
-        Kind::Secret,
+        ValueKind::Secret,
         Generated("encryption_salt"),
         "Salt to the encryption key. Without effect so far.",
     ),
-    awaited("daytona.minio_root_user", Kind::Text, Is("minioadmin"), S3, "Access key id of the S3 endpoint's owner."),
+    awaited(
+        "daytona.minio_root_user",
+        ValueKind::Text,
+        Is("minioadmin"),
+        S3,
+        "Access key id of the S3 endpoint's owner.",
+    ),
     used(
         "daytona.minio_root_password",
-        Kind::Secret,
+        ValueKind::Secret,
         Generated("minio_root_password"),
         "Secret key of the S3 endpoint's owner.",
     ),
-    awaited("daytona.minio_bucket", Kind::Bucket, Is("daytona"), S3, "Bucket for build contexts."),
+    awaited("daytona.minio_bucket", ValueKind::Bucket, Is("daytona"), S3, "Bucket for build contexts."),
     used(
         "daytona.ssh_host_key",
-        Kind::HostKey,
+        ValueKind::HostKey,
         Generated("ssh_host_key"),
         "Host key of the SSH gateway: base64 of an OpenSSH private key. Setting it to \"\" makes a new one.",
     ),
     used(
         "daytona.workspace",
-        Kind::Path,
+        ValueKind::Path,
         Unset,
         "Directory with db/, minio/ and registry/ in place of the data directory's own.",
     ),
-    replaced("daytona.runner_host_port", Kind::Port, "35002", "the runner is part of harbor, on daytona.host_port"),
+    replaced(
+        "daytona.runner_host_port",
+        ValueKind::Port,
+        "35002",
+        "the runner is part of harbor, on daytona.host_port",
+    ),
     replaced(
         "daytona.dex_host_port",
-        Kind::Port,
+        ValueKind::Port,
         "35006",
         "the identity provider is part of harbor, on daytona.host_port",
     ),
-    replaced("daytona.db_host_port", Kind::Port, "35007", DATABASE),
-    replaced("daytona.pgadmin_host_port", Kind::Port, "35008", DATABASE),
-    replaced("daytona.registry_ui_host_port", Kind::Port, "35010", PAGE),
-    replaced("daytona.minio_console_host_port", Kind::Port, "35012", PAGE),
-    replaced("daytona.jaeger_host_port", Kind::Port, "35013", PAGE),
-    replaced("daytona.maildev_host_port", Kind::Port, "35014", PAGE),
-    replaced("daytona.db_user", Kind::Text, "user", DATABASE),
-    replaced("daytona.db_password", Kind::Text, "pass", DATABASE),
-    replaced("daytona.db_name", Kind::Text, "daytona", DATABASE),
-    replaced("daytona.proxy_api_key", Kind::Secret, "super_secret_key", ONE_PROCESS),
-    replaced("daytona.runner_api_key", Kind::Secret, "secret_api_token", ONE_PROCESS),
-    replaced("daytona.ssh_api_key", Kind::Secret, "ssh_secret_api_token", ONE_PROCESS),
-    replaced("daytona.otel_collector_api_key", Kind::Secret, "otel_collector_api_key", ONE_PROCESS),
-    replaced("daytona.ssh_gateway_private_key", Kind::Secret, "", GATEWAY_KEY),
-    replaced("daytona.ssh_gateway_public_key", Kind::Text, "", GATEWAY_KEY),
+    replaced("daytona.db_host_port", ValueKind::Port, "35007", DATABASE),
+    replaced("daytona.pgadmin_host_port", ValueKind::Port, "35008", DATABASE),
+    replaced("daytona.registry_ui_host_port", ValueKind::Port, "35010", PAGE),
+    replaced("daytona.minio_console_host_port", ValueKind::Port, "35012", PAGE),
+    replaced("daytona.jaeger_host_port", ValueKind::Port, "35013", PAGE),
+    replaced("daytona.maildev_host_port", ValueKind::Port, "35014", PAGE),
+    replaced("daytona.db_user", ValueKind::Text, "user", DATABASE),
+    replaced("daytona.db_password", ValueKind::Text, "pass", DATABASE),
+    replaced("daytona.db_name", ValueKind::Text, "daytona", DATABASE),
+    replaced("daytona.proxy_api_key", ValueKind::Secret, "super_secret_key", ONE_PROCESS),
+    replaced("daytona.runner_api_key", ValueKind::Secret, "secret_api_token", ONE_PROCESS),
+    replaced("daytona.ssh_api_key", ValueKind::Secret, "ssh_secret_api_token", ONE_PROCESS),
+    replaced("daytona.otel_collector_api_key", ValueKind::Secret, "otel_collector_api_key", ONE_PROCESS),
+    replaced("daytona.ssh_gateway_private_key", ValueKind::Secret, "", GATEWAY_KEY),
+    replaced("daytona.ssh_gateway_public_key", ValueKind::Text, "", GATEWAY_KEY),
     image("daytona.image", "daytonaio/daytona-api"),
     image("daytona.version", "latest"),
     image("daytona.proxy_image", "daytonaio/daytona-proxy"),
@@ -277,7 +293,7 @@ pub(crate) const KEYS: &[Key] = &[
     image("daytona.otel_version", "0.138.0"),
     image("daytona.maildev_image", "maildev/maildev"),
     image("daytona.maildev_version", "latest"),
-    replaced("container.prefix", Kind::Text, "harbor", "components are shown by their plain names"),
+    replaced("container.prefix", ValueKind::Text, "harbor", "components are shown by their plain names"),
 ];
 
 #[cfg(test)]
@@ -291,8 +307,8 @@ mod tests {
         let count = |of: Vec<String>| (of.len(), of.into_iter().collect::<BTreeSet<_>>().len());
         for (all, different) in [
             count(KEYS.iter().map(|key| key.name.to_owned()).collect()),
-            count(KEYS.iter().map(Key::env).collect()),
-            count(KEYS.iter().filter_map(Key::flag).collect()),
+            count(KEYS.iter().map(ConfigKey::env).collect()),
+            count(KEYS.iter().filter_map(ConfigKey::flag).collect()),
         ] {
             assert_eq!(all, different);
         }

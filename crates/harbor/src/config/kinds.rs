@@ -14,7 +14,7 @@ use super::Bind;
 
 /// What a value looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ValueKind {
     /// One line of text.
     Text,
     /// Any text that must not be shown unasked.
@@ -56,7 +56,7 @@ pub(crate) enum Kind {
 /// Levels of log lines, the most important first.
 pub(crate) const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
-impl Kind {
+impl ValueKind {
     /// `text` as a value of this kind; the error completes the sentence "KEY must be …".
     pub(crate) fn parse(self, text: &str) -> Result<Value, String> {
         let whole = text;
@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(kind: Kind, right: &[&str], wrong: &[&str]) {
+    fn check(kind: ValueKind, right: &[&str], wrong: &[&str]) {
         for text in right {
             assert!(kind.parse(text).is_ok(), "{text:?} is refused: it must be {}", kind.parse(text).unwrap_err());
         }
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_word_that_is_no_level_would_silence_all_logs() {
         check(
-            Kind::LogLevel,
+            ValueKind::LogLevel,
             &["info", "off", "WARN", "info,harbor_gateway=debug", "harbor_runner::create=trace, error"],
             &["loud", "", "info,", "harbor_gateway", "harbor=loud", "=info", "3.5", "[span]=info", "info;debug"],
         );
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn addresses_have_a_scheme_that_is_spoken_and_a_host() {
         check(
-            Kind::HttpUrl,
+            ValueKind::HttpUrl,
             &["https://example.org", "http://localhost:35000/", "https://example.org/harbor", "http://[::1]:8080"],
             &[
                 "ftp://x",
@@ -245,12 +245,12 @@ mod tests {
             ],
         );
         check(
-            Kind::SshUrl,
+            ValueKind::SshUrl,
             &["ssh://example.org:2222", "ssh://example.org"],
             &["example.org", "ssh://", "http://x", "ssh://x/y"],
         );
         check(
-            Kind::Engine,
+            ValueKind::Engine,
             &["unix:///var/run/docker.sock", "tcp://localhost:2375", "http://10.0.0.1:2375"],
             &["foo", "unix://relative", "unix://", "/var/run/docker.sock", "ssh://host", "tcp://", ""],
         );
@@ -258,15 +258,15 @@ mod tests {
 
     #[test]
     fn names_are_what_their_users_take() {
-        check(Kind::Email, &["dev@daytona.io", "root@localhost"], &["", "dev", "@x", "x@", "a b@c", "a@b@c"]);
+        check(ValueKind::Email, &["dev@daytona.io", "root@localhost"], &["", "dev", "@x", "x@", "a b@c", "a@b@c"]);
         check(
-            Kind::Image,
+            ValueKind::Image,
             &["debian", "daytonaio/sandbox:v0.185.0-amd64", "localhost:5000/a/b@sha256:00"],
             &["", "a b", "-x", "https://x/y?z", "sand\nbox"],
         );
-        check(Kind::Bucket, &["daytona", "a.b-c", "123"], &["", "ab", "Daytona", "-ab", "ab-", "a_b"]);
-        check(Kind::DataDirectory, &["/data", "relative", "~/x"], &["", "/a:b", "/a\nb"]);
-        check(Kind::Text, &["runsc", "two words"], &["", " ", "two\nlines"]);
+        check(ValueKind::Bucket, &["daytona", "a.b-c", "123"], &["", "ab", "Daytona", "-ab", "ab-", "a_b"]);
+        check(ValueKind::DataDirectory, &["/data", "relative", "~/x"], &["", "/a:b", "/a\nb"]);
+        check(ValueKind::Text, &["runsc", "two words"], &["", " ", "two\nlines"]);
     }
 
     #[test]
@@ -277,12 +277,12 @@ mod tests {
         };
         let open = armoured(b"openssh-key-v1\0\0\0\0\x04none\0\0\0\x04nonerest");
         let encrypted = armoured(b"openssh-key-v1\0\0\0\0\x0aaes256-ctrrest");
-        check(Kind::HostKey, &[&open], &["foo", "bm9uc2Vuc2U=", &encrypted, ""]);
+        check(ValueKind::HostKey, &[&open], &["foo", "bm9uc2Vuc2U=", &encrypted, ""]);
     }
 
     #[test]
     fn numbers_have_bounds() {
-        check(Kind::Port, &["0", "35000", "65535"], &["65536", "-1", "http", ""]);
-        check(Kind::Count(0, 64), &["0", "64"], &["65", "-1", "many", "1.5"]);
+        check(ValueKind::Port, &["0", "35000", "65535"], &["65536", "-1", "http", ""]);
+        check(ValueKind::Count(0, 64), &["0", "64"], &["65", "-1", "many", "1.5"]);
     }
 }

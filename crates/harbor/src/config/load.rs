@@ -12,9 +12,9 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
 use super::directories::{self, Directories};
-use super::keys::{self, DefaultValue, KEYS, Key, Standing};
+use super::keys::{self, ConfigKey, DefaultValue, KEYS, Standing};
 use super::{Config, file};
-use crate::process::state::Settings;
+use crate::process::state::RunningSettings;
 
 /// What was said outside of `config.toml`.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +46,7 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     /// The value of `key` as text, and where it comes from. `None`: nobody set it and it has no default.
-    pub(crate) fn value(&self, key: &Key) -> Option<(String, String)> {
+    pub(crate) fn value(&self, key: &ConfigKey) -> Option<(String, String)> {
         let value = self.all.find_value(key.name).ok()?;
         let source = self.all.find_metadata(key.name).map_or_else(String::new, |from| from.name.clone().into_owned());
         Some((text_of(&value)?, source))
@@ -61,7 +61,7 @@ impl Loaded {
 
 /// Merges everything: what the next start would use.
 pub(crate) fn load(given: &Given) -> anyhow::Result<Loaded> {
-    let location = Location::find(given)?;
+    let location = ConfigLocation::find(given)?;
     let written = Layer::file(&location.file)?;
     merge(given, location, written, Layer::empty())
 }
@@ -69,9 +69,9 @@ pub(crate) fn load(given: &Given) -> anyhow::Result<Loaded> {
 /// What is in force: what the running harbor was started with, else what the next start would use. Flags of this very
 /// command win.
 pub(crate) fn in_force(given: &Given) -> anyhow::Result<Loaded> {
-    let running = Settings::of_running(&directories_of(given)?)?;
+    let running = RunningSettings::of_running(&directories_of(given)?)?;
     let Some(running) = running else { return load(given) };
-    let location = Location::find(given)?;
+    let location = ConfigLocation::find(given)?;
     let written = Layer::file(&location.file)?;
     merge(given, location, written, Layer::running(&running.values)?)
 }
@@ -79,11 +79,11 @@ pub(crate) fn in_force(given: &Given) -> anyhow::Result<Loaded> {
 /// Merges everything but `config.toml`, for showing what there is while that is wrong.
 pub(crate) fn load_without_file(given: &Given) -> anyhow::Result<Loaded> {
     let root = directories_of(given)?.root().to_owned();
-    let location = Location { root, ..Location::find(given)? };
+    let location = ConfigLocation { root, ..ConfigLocation::find(given)? };
     merge(given, location, Layer::empty(), Layer::empty())
 }
 
-fn merge(given: &Given, location: Location, written: Layer, running: Layer) -> anyhow::Result<Loaded> {
+fn merge(given: &Given, location: ConfigLocation, written: Layer, running: Layer) -> anyhow::Result<Loaded> {
     let all = Figment::from(Layer::defaults(&location.root)?)
         .merge(written)
         .merge(Layer::environment(&given.environment)?)
@@ -102,7 +102,7 @@ fn merge(given: &Given, location: Location, written: Layer, running: Layer) -> a
 /// with the configuration. `config.toml` is read for `data_dir` alone, where neither flag nor environment says that.
 /// Not for what `daytona.workspace` moves: database, objects and registry.
 pub(crate) fn directories_of(given: &Given) -> anyhow::Result<Directories> {
-    let location = Location::find(given)?;
+    let location = ConfigLocation::find(given)?;
     let written = if location.told { None } else { file::data_dir(&location.file)? };
     let root = written.map_or(Ok(location.root), |written| absolute(Path::new(written.trim())))?;
     Ok(Directories::new(&root, None))
@@ -110,18 +110,18 @@ pub(crate) fn directories_of(given: &Given) -> anyhow::Result<Directories> {
 
 /// The `config.toml` in force, without reading it.
 pub(crate) fn file_of(given: &Given) -> anyhow::Result<PathBuf> {
-    Ok(Location::find(given)?.file)
+    Ok(ConfigLocation::find(given)?.file)
 }
 
 /// Where `config.toml` is: as told, else in the data directory that flag, environment or default name.
-struct Location {
+struct ConfigLocation {
     root: PathBuf,
     /// Whether flag or environment names `root`.
     told: bool,
     file: PathBuf,
 }
 
-impl Location {
+impl ConfigLocation {
     fn find(given: &Given) -> anyhow::Result<Self> {
         let variable = |name: &str| given.environment.get(name).filter(|value| !value.is_empty()).cloned();
         let told = given.flags.get("data_dir").cloned().or_else(|| variable("HARBOR_DATA_DIR"));
@@ -149,7 +149,7 @@ struct Layer {
 }
 
 impl Layer {
-    fn named(name: &str, mut value: impl FnMut(&Key) -> anyhow::Result<Option<Value>>) -> anyhow::Result<Self> {
+    fn named(name: &str, mut value: impl FnMut(&ConfigKey) -> anyhow::Result<Option<Value>>) -> anyhow::Result<Self> {
         let mut values = Dict::new();
         for key in KEYS {
             if let Some(value) = value(key)? {
@@ -219,7 +219,7 @@ impl Provider for Layer {
 }
 
 /// Values are never echoed: a secret may stand in the wrong key.
-fn parse(key: &Key, text: &str, place: &str) -> anyhow::Result<Value> {
+fn parse(key: &ConfigKey, text: &str, place: &str) -> anyhow::Result<Value> {
     key.kind.parse(text).map_err(|wanted| anyhow!("{place}: {} must be {wanted}", key.name))
 }
 
@@ -249,7 +249,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::config::kinds::Kind;
+    use crate::config::kinds::ValueKind;
     use crate::config::{Bind, LogFormat};
 
     struct Case {
@@ -330,18 +330,20 @@ mod tests {
         let mut case = Case::new();
         for key in KEYS.iter().filter(|key| key.standing == Standing::Used && key.name != "data_dir") {
             let value = match key.kind {
-                Kind::Port | Kind::Count(..) => "7",
-                Kind::Switch => "true",
-                Kind::Bind => "127.0.0.2",
-                Kind::Choice(words) => words[0],
-                Kind::HttpUrl => "https://example.org/",
-                Kind::SshUrl => "ssh://example.org",
-                Kind::Engine => "tcp://localhost:2375",
-                Kind::Email => "me@example.org",
-                Kind::LogLevel => "debug",
-                Kind::HostKey => continue,
-                Kind::Path | Kind::DataDirectory => "/some/where",
-                Kind::Text | Kind::Secret | Kind::Token | Kind::Image | Kind::Bucket => "eight-is-text",
+                ValueKind::Port | ValueKind::Count(..) => "7",
+                ValueKind::Switch => "true",
+                ValueKind::Bind => "127.0.0.2",
+                ValueKind::Choice(words) => words[0],
+                ValueKind::HttpUrl => "https://example.org/",
+                ValueKind::SshUrl => "ssh://example.org",
+                ValueKind::Engine => "tcp://localhost:2375",
+                ValueKind::Email => "me@example.org",
+                ValueKind::LogLevel => "debug",
+                ValueKind::HostKey => continue,
+                ValueKind::Path | ValueKind::DataDirectory => "/some/where",
+                ValueKind::Text | ValueKind::Secret | ValueKind::Token | ValueKind::Image | ValueKind::Bucket => {
+                    "eight-is-text"
+                }
             };
             case = case.variable(&key.env(), value);
         }

@@ -5,14 +5,14 @@ use std::io::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::progress::Activity;
+use super::progress::StartStep;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "lowercase")]
 pub(crate) enum StartMessage {
     /// It is still starting.
-    Doing(Activity),
+    Doing(StartStep),
     /// It serves. The last word.
     Ready {
         /// Whether keys were generated just now.

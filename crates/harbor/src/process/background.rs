@@ -13,13 +13,13 @@ use anyhow::{Context as _, bail};
 
 use super::announce::StartMessage;
 use super::presence::{LOOK_EVERY, PATIENCE, Presence};
-use super::progress::Activity;
+use super::progress::StartStep;
 use super::state::Ready;
 use crate::config::directories::Directories;
 
 /// How a start ended well.
 #[derive(Debug)]
-pub(crate) struct Started {
+pub(crate) struct StartOutcome {
     /// What serves.
     pub(crate) ready: Ready,
     /// Whether keys were generated just now.
@@ -35,21 +35,21 @@ pub(crate) fn ensure(
     directories: &Directories,
     arguments: &[String],
     limit: Duration,
-    show: &mut dyn FnMut(&Activity),
-) -> anyhow::Result<Started> {
+    show: &mut dyn FnMut(&StartStep),
+) -> anyhow::Result<StartOutcome> {
     let deadline = Instant::now() + limit;
-    let mut shown = Activity::default();
+    let mut shown = StartStep::default();
     loop {
         let waits_for = match Presence::look(directories, PATIENCE.min(limit))? {
-            Presence::Serving(_, ready) => return Ok(Started { ready, first_start: false, found: true }),
+            Presence::Serving(_, ready) => return Ok(StartOutcome { ready, first_start: false, found: true }),
             Presence::Stopped => match start(directories, arguments, deadline, limit, show)? {
                 Some(started) => return Ok(started),
                 None => continue,
             },
             Presence::Starting(_, activity) => activity,
-            Presence::Stopping(process) => Activity::of(format!("waiting for {process}, which is stopping")),
+            Presence::Stopping(process) => StartStep::of(format!("waiting for {process}, which is stopping")),
             Presence::Silent(process, _, reason) => {
-                Activity::of(format!("waiting for {process}, which does not answer ({reason})"))
+                StartStep::of(format!("waiting for {process}, which does not answer ({reason})"))
             }
         };
         if waits_for != shown {
@@ -69,8 +69,8 @@ fn start(
     arguments: &[String],
     deadline: Instant,
     limit: Duration,
-    show: &mut dyn FnMut(&Activity),
-) -> anyhow::Result<Option<Started>> {
+    show: &mut dyn FnMut(&StartStep),
+) -> anyhow::Result<Option<StartOutcome>> {
     let mut child = spawn(&directories.standard_error(), arguments)?;
     let output = child.stdout.take().context("the new process has no output")?;
     let (messages, said) = mpsc::channel();
@@ -91,7 +91,7 @@ fn start(
                 let Presence::Serving(_, ready) = presence else {
                     bail!("harbor was ready and ended at once: see `harbor logs`");
                 };
-                return Ok(Some(Started { ready, first_start, found: false }));
+                return Ok(Some(StartOutcome { ready, first_start, found: false }));
             }
             Ok(StartMessage::Failed { reason }) => {
                 _ = child.wait();

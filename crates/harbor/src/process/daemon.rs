@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::announce::{self, StartMessage};
 use super::lock::Lock;
 use super::logging;
-use super::progress::{Activity, Progress};
-use super::state::{self, Phase, ProcessState, Ready, Settings};
+use super::progress::{Progress, StartStep};
+use super::state::{self, Phase, ProcessState, Ready, RunningSettings};
 use crate::config::load::Loaded;
 use crate::config::{Config, exposure};
 use crate::secrets::Secrets;
@@ -68,7 +68,7 @@ fn serve(loaded: &Loaded, settled: Settled<'_>, audience: Audience) -> anyhow::R
     directories.create()?;
     let _lock = Lock::take(&directories.lock())?;
     state::clear(&directories);
-    let settings = Settings { pid: std::process::id(), values: loaded.settings() };
+    let settings = RunningSettings { pid: std::process::id(), values: loaded.settings() };
     settings.write(&directories).context("cannot write the settings file")?;
     logging::start(config, matches!(audience, Audience::Terminal(_)))?;
     let secrets = Secrets::load_or_generate(config, &directories)?;
@@ -86,7 +86,7 @@ fn serve(loaded: &Loaded, settled: Settled<'_>, audience: Audience) -> anyhow::R
 async fn attend(
     config: &Config,
     secrets: &Secrets,
-    mut settings: Settings,
+    mut settings: RunningSettings,
     settled: Settled<'_>,
     audience: Audience,
 ) -> anyhow::Result<()> {
@@ -108,7 +108,7 @@ async fn attend(
     let mut audience = Some(audience);
     let mut earliest = Instant::now();
     let mut logged = String::new();
-    record(Phase::Starting(Activity::default()));
+    record(Phase::Starting(StartStep::default()));
     loop {
         tokio::select! {
             ended = &mut services => return ended,
@@ -154,7 +154,7 @@ fn stop_services(stop: &CancellationToken, record: &impl Fn(Phase)) {
 }
 
 /// The newest thing being done, not before `earliest`.
-async fn newest(doing: &mut watch::Receiver<Activity>, earliest: Instant) -> Activity {
+async fn newest(doing: &mut watch::Receiver<StartStep>, earliest: Instant) -> StartStep {
     tokio::time::sleep_until(earliest).await;
     if doing.changed().await.is_err() {
         return std::future::pending().await; // nobody will say anything any more

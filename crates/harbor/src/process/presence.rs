@@ -10,7 +10,7 @@ use anyhow::Context as _;
 
 use super::announce::reasons;
 use super::http;
-use super::progress::Activity;
+use super::progress::StartStep;
 use super::state::{Claim, Phase, ProcessState, Ready};
 use crate::config::directories::Directories;
 
@@ -26,25 +26,25 @@ pub(crate) enum Presence {
     /// No process holds the lock.
     Stopped,
     /// A process holds the lock, and has not said yet that it serves.
-    Starting(Process, Activity),
+    Starting(HarborProcess, StartStep),
     /// The API answered just now.
-    Serving(Process, Ready),
+    Serving(HarborProcess, Ready),
     /// The process says that it serves, and does not answer.
-    Silent(Process, Ready, String),
+    Silent(HarborProcess, Ready, String),
     /// The process is finishing requests.
-    Stopping(Process),
+    Stopping(HarborProcess),
 }
 
 /// The process that holds the lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Process {
+pub(crate) struct HarborProcess {
     /// Its id, once it has written it.
     pub(crate) pid: Option<u32>,
     /// Version of its binary, once it has said so.
     pub(crate) version: Option<String>,
 }
 
-impl std::fmt::Display for Process {
+impl std::fmt::Display for HarborProcess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.pid {
             Some(pid) => write!(f, "process {pid}"),
@@ -83,7 +83,7 @@ impl Presence {
     }
 
     /// The process, where there is one.
-    pub(crate) fn process(&self) -> Option<&Process> {
+    pub(crate) fn process(&self) -> Option<&HarborProcess> {
         match self {
             Self::Stopped => None,
             Self::Starting(process, _)
@@ -100,9 +100,9 @@ impl Presence {
             Claim::Process { pid, state } => (pid, state),
         };
         let Some(ProcessState { pid: _, version, phase }) = state else {
-            return Claimed::Not(Self::Starting(Process { pid, version: None }, Activity::default()));
+            return Claimed::Not(Self::Starting(HarborProcess { pid, version: None }, StartStep::default()));
         };
-        let process = Process { pid, version: Some(version) };
+        let process = HarborProcess { pid, version: Some(version) };
         match phase {
             Phase::Starting(activity) => Claimed::Not(Self::Starting(process, activity)),
             Phase::Ready(ready) => Claimed::Serves(process, ready),
@@ -114,13 +114,13 @@ impl Presence {
 /// What a process claims about itself.
 enum Claimed {
     /// That it serves: it is to be asked.
-    Serves(Process, Ready),
+    Serves(HarborProcess, Ready),
     /// Something else, which is believed.
     Not(Presence),
 }
 
 /// Asks the API for a sign of life; gives up at once when the lock passes on.
-fn ask(directories: &Directories, process: &Process, ready: &Ready, limit: Duration) -> anyhow::Result<()> {
+fn ask(directories: &Directories, process: &HarborProcess, ready: &Ready, limit: Duration) -> anyhow::Result<()> {
     let address = ready.api_address().context("its API does not listen")?;
     let holds = || match Claim::read(directories) {
         Ok(Claim::Process { pid, .. }) => pid == process.pid,

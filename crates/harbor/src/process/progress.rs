@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 /// What is being done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Activity {
+pub(crate) struct StartStep {
     /// For people, without an end mark: "pulling debian:bookworm".
     pub(crate) what: String,
     /// Done and whole, in bytes or steps, where that is known.
@@ -12,7 +12,7 @@ pub(crate) struct Activity {
     pub(crate) of: Option<(u64, u64)>,
 }
 
-impl Activity {
+impl StartStep {
     /// Something whose end is not in sight.
     pub(crate) fn of(what: impl Into<String>) -> Self {
         Self { what: what.into(), of: None }
@@ -21,22 +21,22 @@ impl Activity {
 
 /// Where to say what is being done. Only the newest is kept, so saying never waits. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Progress(watch::Sender<Activity>);
+pub(crate) struct Progress(watch::Sender<StartStep>);
 
 impl Progress {
     /// A new one, and its first listener.
-    pub(crate) fn new() -> (Self, watch::Receiver<Activity>) {
-        let (sender, receiver) = watch::channel(Activity::default());
+    pub(crate) fn new() -> (Self, watch::Receiver<StartStep>) {
+        let (sender, receiver) = watch::channel(StartStep::default());
         (Self(sender), receiver)
     }
 
     /// Something new is being done.
     pub(crate) fn say(&self, what: impl Into<String>) {
-        self.0.send_replace(Activity::of(what));
+        self.0.send_replace(StartStep::of(what));
     }
 
     /// Something is done in part.
     pub(crate) fn part(&self, what: impl Into<String>, done: u64, whole: u64) {
-        self.0.send_replace(Activity { what: what.into(), of: (whole > 0).then_some((done, whole)) });
+        self.0.send_replace(StartStep { what: what.into(), of: (whole > 0).then_some((done, whole)) });
     }
 }

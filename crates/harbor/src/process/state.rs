@@ -15,7 +15,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::lock::{self, Holder};
-use super::progress::Activity;
+use super::progress::StartStep;
 use crate::components::Service;
 use crate::config::directories::Directories;
 
@@ -63,7 +63,7 @@ impl Ready {
 #[serde(tag = "phase", rename_all = "lowercase")]
 pub(crate) enum Phase {
     /// Not serving yet.
-    Starting(Activity),
+    Starting(StartStep),
     /// Serving.
     Ready(Ready),
     /// Draining.
@@ -96,14 +96,14 @@ impl ProcessState {
 
 /// The content of `settings.json`: the values that the process runs with, by key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Settings {
+pub(crate) struct RunningSettings {
     /// The process.
     pub(crate) pid: u32,
     /// Every value in force but generated secrets, as text, by dotted key.
     pub(crate) values: BTreeMap<String, String>,
 }
 
-impl Settings {
+impl RunningSettings {
     /// Writes it in one step. Not synced: it means nothing after a power loss.
     pub(crate) fn write(&self, directories: &Directories) -> io::Result<()> {
         write(&directories.settings(), self)
@@ -191,22 +191,23 @@ mod tests {
         let ready = Ready { services: Vec::new(), engine: "Docker".to_owned() };
         let state = ProcessState::here(Phase::Ready(ready));
         state.write(&directories).unwrap();
-        let settings = Settings { pid: state.pid, values: BTreeMap::from([("bind".to_owned(), "::1".to_owned())]) };
+        let settings =
+            RunningSettings { pid: state.pid, values: BTreeMap::from([("bind".to_owned(), "::1".to_owned())]) };
         settings.write(&directories).unwrap();
         assert_eq!(Claim::read(&directories).unwrap(), Claim::Nobody);
-        assert_eq!(Settings::of_running(&directories).unwrap(), None);
+        assert_eq!(RunningSettings::of_running(&directories).unwrap(), None);
 
         let _lock = Lock::take(&directories.lock()).unwrap();
         assert_eq!(
             Claim::read(&directories).unwrap(),
             Claim::Process { pid: Some(state.pid), state: Some(state.clone()) }
         );
-        assert_eq!(Settings::of_running(&directories).unwrap(), Some(settings.clone()));
+        assert_eq!(RunningSettings::of_running(&directories).unwrap(), Some(settings.clone()));
 
         ProcessState { pid: 1, ..state.clone() }.write(&directories).unwrap();
-        Settings { pid: 1, ..settings }.write(&directories).unwrap();
+        RunningSettings { pid: 1, ..settings }.write(&directories).unwrap();
         assert_eq!(Claim::read(&directories).unwrap(), Claim::Process { pid: Some(state.pid), state: None });
-        assert_eq!(Settings::of_running(&directories).unwrap(), None);
+        assert_eq!(RunningSettings::of_running(&directories).unwrap(), None);
 
         // the instant between taking the lock and writing the process id
         state.write(&directories).unwrap();
@@ -220,7 +221,7 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let directories = Directories::new(data.path(), None);
         directories.create().unwrap();
-        Settings { pid: 1, values: BTreeMap::new() }.write(&directories).unwrap();
+        RunningSettings { pid: 1, values: BTreeMap::new() }.write(&directories).unwrap();
         assert_eq!(fs::metadata(directories.settings()).unwrap().permissions().mode() & 0o777, 0o600);
         clear(&directories);
         assert!(!directories.settings().exists());

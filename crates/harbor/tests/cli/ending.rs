@@ -9,20 +9,27 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{Answer, Case};
 
 /// What `arguments` answer while such a process ends, which takes it a second and a half.
 fn beside_a_dying_one(case: &Case, arguments: &[&str]) -> Answer {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap(); // the kernel takes connections, nobody reads them
+    let services = json!([{"service": "api", "addresses": [nobody.local_addr().unwrap()]}]);
+    beside(json!({"phase": "ready", "services": services, "engine": "Docker"}), case, arguments)
+}
+
+/// The same beside a process that says that it is in this `phase`.
+fn beside(phase: Value, case: &Case, arguments: &[&str]) -> Answer {
     let pid = std::process::id();
     for directory in ["run", "keys"] {
         fs::create_dir_all(case.data().join(directory)).unwrap();
     }
     fs::write(case.data().join("keys/admin_api_key"), "dtn_0123456789").unwrap();
-    let services = json!([{"service": "api", "addresses": [nobody.local_addr().unwrap()]}]);
-    let state = json!({"pid": pid, "version": "0", "phase": "ready", "services": services, "engine": "Docker"});
+    let mut state = phase;
+    state["pid"] = pid.into();
+    state["version"] = "0".into();
     fs::write(case.data().join("run/state.json"), state.to_string()).unwrap();
     fs::write(case.data().join("lock"), format!("{pid}\n")).unwrap();
     let lock = File::open(case.data().join("lock")).unwrap();
@@ -46,6 +53,19 @@ fn up_waits_for_its_end_and_starts_one() {
         let Answer { code, out, err } = beside_a_dying_one(&Case::new(), &[&flags, more].concat());
         assert_eq!((code, out.as_str()), (1, ""), "{err}");
         assert!(err.contains(&format!("port {port} is in use")), "{err}");
+    }
+}
+
+#[test]
+fn up_starts_one_after_another_has_stopped_or_failed_to_start() {
+    for (phase, says) in [("stopping", "which is stopping"), ("starting", "pulling an image")] {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let flags = ["up", "--host-port=0", &format!("--proxy-host-port={port}")];
+        let phase = json!({"phase": phase, "what": "pulling an image"});
+        let Answer { code, out, err } = beside(phase, &Case::new(), &flags);
+        assert_eq!((code, out.as_str()), (1, ""), "{err}");
+        assert!(err.contains(says) && err.contains(&format!("port {port} is in use")), "{err}");
     }
 }
 

@@ -14,7 +14,7 @@ use crate::process::logging::MILLISECONDS;
 
 /// What a line must have.
 #[derive(Debug, Default)]
-pub(super) struct Filter {
+pub(super) struct LineFilter {
     /// One of these components; empty: any.
     components: Vec<&'static Component>,
     /// The earliest time, written as in the log.
@@ -25,7 +25,7 @@ pub(super) struct Filter {
     sandbox: Option<String>,
 }
 
-impl Filter {
+impl LineFilter {
     pub(super) fn new(options: &Logs) -> anyhow::Result<Self> {
         Ok(Self {
             components: named(&options.names)?,
@@ -91,9 +91,9 @@ mod tests {
 
     const LINE: &str = r#"{"time":"2026-11-28T21:00:00.500Z","level":"warn","component":"daytona-runner","sandbox":"0a1b","message":"x"}"#;
 
-    fn components(names: &[&str]) -> anyhow::Result<Filter> {
+    fn components(names: &[&str]) -> anyhow::Result<LineFilter> {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-        Ok(Filter { components: named(&names)?, ..Filter::default() })
+        Ok(LineFilter { components: named(&names)?, ..LineFilter::default() })
     }
 
     #[test]
@@ -108,16 +108,16 @@ mod tests {
 
     #[test]
     fn lines_are_filtered_by_level_and_sandbox() {
-        let level = |level: &str| Filter { level: rank(level), ..Filter::default() }.has(LINE);
+        let level = |level: &str| LineFilter { level: rank(level), ..LineFilter::default() }.has(LINE);
         assert!(level("warn") && level("trace") && !level("error"));
-        let sandbox = |id: &str| Filter { sandbox: Some(id.to_owned()), ..Filter::default() }.has(LINE);
+        let sandbox = |id: &str| LineFilter { sandbox: Some(id.to_owned()), ..LineFilter::default() }.has(LINE);
         assert!(sandbox("0a1b") && sandbox("0a") && !sandbox("0b"));
-        assert!(!Filter { level: rank("trace"), ..Filter::default() }.has("no JSON"));
+        assert!(!LineFilter { level: rank("trace"), ..LineFilter::default() }.has("no JSON"));
     }
 
     #[test]
     fn lines_are_filtered_by_time() {
-        let from = |text: &str| Filter { since: Some(since(text).unwrap()), ..Filter::default() }.has(LINE);
+        let from = |text: &str| LineFilter { since: Some(since(text).unwrap()), ..LineFilter::default() }.has(LINE);
         assert!(from("2026-11-28T21:00:00Z") && from("2026-11-28T22:00:00.5+01:00") && !from("2026-11-28T21:00:01Z"));
         let ago = |text: &str| since(text).unwrap();
         assert!(ago("1d") < ago("2h") && ago("2h") < ago("10m") && ago("10m") < ago("90s"));

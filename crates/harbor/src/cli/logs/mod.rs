@@ -18,7 +18,7 @@ use super::arguments::Logs;
 use crate::config::directories::Directories;
 use crate::process::log_file::aside;
 use crate::screen::{self, Colour, paint};
-use filter::Filter;
+use filter::LineFilter;
 
 /// How often the file is looked at while following.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -27,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const USUAL: usize = 100;
 
 pub(super) fn run(directories: &Directories, options: &Logs) -> anyhow::Result<ExitCode> {
-    let filter = Filter::new(options)?;
+    let filter = LineFilter::new(options)?;
     let most = options.tail.unwrap_or(if options.since.is_some() { usize::MAX } else { USUAL });
     let path = directories.log();
     let mut tail = Tail::new(path.clone());
@@ -54,7 +54,7 @@ pub(super) fn run(directories: &Directories, options: &Logs) -> anyhow::Result<E
     }
 }
 
-fn push(last: &mut VecDeque<String>, lines: Vec<String>, filter: &Filter, most: usize) {
+fn push(last: &mut VecDeque<String>, lines: Vec<String>, filter: &LineFilter, most: usize) {
     for line in lines.into_iter().filter(|line| filter.has(line)) {
         last.push_back(line);
         if last.len() > most {
