@@ -1,7 +1,8 @@
 //! Joins store, control, reconcile, runner, gateway and api into the running services.
 //!
 //! Nothing else knows more than one of them. Ports are opened first, so that a taken one is told before anything is
-//! touched; then the engine is asked; the default image, which may take minutes once, is got while the API serves, and its lack stops nothing.
+//! touched; then the engine is asked; the default image, which may take minutes once, is got while the API serves, and
+//! its lack stops nothing.
 
 mod joins;
 

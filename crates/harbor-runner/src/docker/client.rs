@@ -120,24 +120,30 @@ pub(crate) fn error_of(doing: String, engine: &str, error: &ClientError) -> Engi
     }
 }
 
-/// The engine's own message, else what the client says with all causes.
+/// How the layers of an HTTP client introduce what they pass on, which tells nobody anything.
+const LAYERS: [&str; 3] = ["Error in the hyper legacy client", "client error (", "error trying to connect"];
+
+/// The engine's own message, else what the client says with all causes, without the layers between.
 fn words(error: &ClientError) -> String {
     match error {
         ClientError::DockerResponseServerError { message, .. } => message.clone(),
         ClientError::DockerStreamError { error } => error.clone(),
-        other => {
-            let mut words = other.to_string();
-            let mut cause = std::error::Error::source(other);
-            while let Some(error) = cause {
-                let next = error.to_string();
-                if !words.ends_with(&next) {
-                    words = format!("{words}: {next}");
-                }
-                cause = error.source();
-            }
-            words
-        }
+        other => said(other),
     }
+}
+
+fn said(error: &dyn std::error::Error) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut link = Some(error);
+    while let Some(error) = link {
+        let (text, cause) = (error.to_string(), error.source());
+        let passes_on = cause.is_some() && LAYERS.iter().any(|layer| text.starts_with(layer));
+        if !passes_on && !words.last().is_some_and(|before| before.ends_with(&text)) {
+            words.push(text);
+        }
+        link = cause;
+    }
+    words.join(": ")
 }
 
 /// The kinds of an engine's error.
@@ -176,6 +182,23 @@ mod tests {
     fn refused(status_code: u16, message: &str) -> EngineError {
         let source = ClientError::DockerResponseServerError { status_code, message: message.to_owned() };
         error_of("start it".to_owned(), "unix:///x", &source)
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Layer(&'static str, #[source] Option<Box<Layer>>);
+
+    #[test]
+    fn layers_between_are_left_out() {
+        let layers = |texts: &[&'static str]| {
+            let last: Option<Box<Layer>> = None;
+            texts.iter().rev().fold(last, |inner, text| Some(Box::new(Layer(text, inner))))
+        };
+        let said = |texts: &[&'static str]| super::said(&*layers(texts).expect("a layer"));
+        let connect = ["Error in the hyper legacy client: client error (Connect)", "client error (Connect)", "refused"];
+        assert_eq!(said(&connect), "refused");
+        assert_eq!(said(&["cannot read x: gone", "gone"]), "cannot read x: gone");
+        assert_eq!(said(&["client error (Connect)"]), "client error (Connect)", "there is no more");
     }
 
     #[test]

@@ -47,16 +47,11 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
     text
 }
 
-/// How the layers of HTTP clients introduce what they pass on, which tells nobody anything.
-const PLUMBING: [&str; 3] = ["Error in the hyper legacy client", "client error (", "error trying to connect"];
-
-/// What failed and why, without the layers between, and without what the one before has said already.
+/// What failed and why, without what the one before has said already.
 pub(crate) fn reasons(error: &anyhow::Error) -> String {
     let mut reasons: Vec<String> = Vec::new();
-    for link in error.chain() {
-        let text = link.to_string();
-        let passes_on = link.source().is_some() && PLUMBING.iter().any(|layer| text.starts_with(layer));
-        if !passes_on && !reasons.last().is_some_and(|before| before.ends_with(&text)) {
+    for text in error.chain().map(ToString::to_string) {
+        if !reasons.last().is_some_and(|before| before.ends_with(&text)) {
             reasons.push(text);
         }
     }
@@ -68,15 +63,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn layers_between_are_left_out() {
-        let error = anyhow::anyhow!("Connection refused (os error 111)")
-            .context("client error (Connect)")
-            .context("Error in the hyper legacy client: client error (Connect)")
-            .context("could not list containers");
-        assert_eq!(reasons(&error), "could not list containers: Connection refused (os error 111)");
-        let repeated = anyhow::anyhow!("no such file").context("cannot read x: no such file");
-        assert_eq!(reasons(&repeated), "cannot read x: no such file");
-        assert_eq!(reasons(&anyhow::anyhow!("client error (Connect)")), "client error (Connect)", "there is no more");
+    fn nothing_is_said_twice() {
+        let repeated = anyhow::anyhow!("no such file").context("cannot read x: no such file").context("cannot start");
+        assert_eq!(reasons(&repeated), "cannot start: cannot read x: no such file");
     }
 
     #[test]
