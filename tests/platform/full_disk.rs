@@ -76,6 +76,9 @@ async fn a_full_disk_is_an_error_that_says_so_and_passes() {
     let known = names(&client).await;
     assert!(before.iter().all(|id| known.contains(id)), "{before:?} {known:?}");
     assert!(containers.len() <= known.len() + 1);
+    // times of use that cannot be written fail nothing; they are written when the one before is ten seconds old
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!(names(&client).await, known);
     let stop = sandbox.act("stop").await;
     assert!([200, 503, 507].contains(&stop.status), "{stop}");
     assert!(harbor.run(&["ps"]).await.success, "harbor ended");
@@ -104,6 +107,22 @@ async fn a_full_disk_is_an_error_that_says_so_and_passes() {
     harbor.kill().await;
     harbor.up().await;
     assert_eq!(harbor.client().sandbox(&made.id).output("echo works").await, "works");
+}
+
+#[tokio::test]
+async fn a_stop_on_a_full_disk_lets_requests_finish() {
+    let harbor = on_a_small_disk().await;
+    harbor.up().await;
+    let sandbox = harbor.client().started().await;
+    fill(harbor.data());
+    let finishes = sandbox.output("sleep 2; echo finished");
+    let stops = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        harbor.run(&["down"]).await
+    };
+    let (output, stopped) = tokio::join!(finishes, stops);
+    assert_eq!(output, "finished", "the request was cut off");
+    assert!(stopped.success, "{}", stopped.error);
 }
 
 #[tokio::test]

@@ -223,8 +223,8 @@ impl Events {
     async fn review(&self) {
         for socket in self.io.sockets() {
             let Some(listener) = socket.extensions.get::<Listener>() else { continue };
-            let open = match self.api.control.authenticate(listener.key.reveal()).await {
-                Ok(caller) => caller.organization() == listener.organization,
+            let open = match self.api.control.still_opens(listener.key.reveal()).await {
+                Ok(organization) => organization == listener.organization,
                 Err(error) => error.kind() != Kind::Unauthenticated,
             };
             if !open {

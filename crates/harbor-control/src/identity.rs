@@ -6,6 +6,7 @@ use harbor_model::names::DisplayName;
 use harbor_model::organizations::User;
 use harbor_store::KeyOwner;
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 
 use crate::error::Kind;
 use crate::key_watch::KeyWatch;
@@ -20,21 +21,32 @@ pub fn hash_key(key: &str) -> KeyHash {
 }
 
 impl Control {
-    /// Who `bearer` speaks for. Unknown, expired and malformed ones are refused alike.
+    /// Who `bearer` speaks for, noting that its key was used. Unknown, expired and malformed ones are refused alike.
+    ///
+    /// A time of use that cannot be written, as on a full disk, refuses nobody.
     pub async fn authenticate(&self, bearer: &str) -> Result<Caller, Error> {
-        let hash = hash_key(bearer);
-        let deletions = self.inner.deletions.listen();
-        let found = self.store().api_key_by_hash(hash).await?;
-        let now = now();
-        let Some(KeyOwner { key, user, role }) = found.filter(|found| found.key.expires_at.is_none_or(|at| at > now))
-        else {
-            return Err(Error::new(Kind::Unauthenticated, "Invalid credentials"));
-        };
-        if key.last_used_at.is_none_or(|at| now - at >= LAST_USED_PRECISION) {
-            self.store().touch_api_key(hash, now).await?;
+        let (owner, deletions) = self.look_up(bearer).await?;
+        let (key, now) = (&owner.key, now());
+        if key.last_used_at.is_none_or(|at| now - at >= LAST_USED_PRECISION)
+            && let Err(error) = self.store().touch_api_key(key.hash, now).await
+        {
+            tracing::warn!(key = %key.name, %error, "last use of a key not written");
         }
-        let watch = KeyWatch::new(&key, deletions);
-        Ok(Caller::with_key(user, role, key, watch))
+        let watch = KeyWatch::new(&owner.key, deletions);
+        Ok(Caller::with_key(owner.user, owner.role, owner.key, watch))
+    }
+
+    /// The organization that `bearer` opens, for harbor's own look whether it still does: no use of the key is noted.
+    pub async fn still_opens(&self, bearer: &str) -> Result<OrganizationId, Error> {
+        Ok(self.look_up(bearer).await?.0.key.organization)
+    }
+
+    async fn look_up(&self, bearer: &str) -> Result<(KeyOwner, watch::Receiver<()>), Error> {
+        let deletions = self.inner.deletions.listen();
+        let found = self.store().api_key_by_hash(hash_key(bearer)).await?;
+        let good = found.filter(|found| found.key.expires_at.is_none_or(|at| at > now()));
+        let owner = good.ok_or_else(|| Error::new(Kind::Unauthenticated, "Invalid credentials"))?;
+        Ok((owner, deletions))
     }
 
     /// The first user, its organization and its key, as the configuration has them (design D9).

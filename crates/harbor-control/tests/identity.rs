@@ -26,8 +26,23 @@ impl Dial for NoEngine {
     }
 }
 
+fn config() -> Config {
+    Config {
+        region: RegionId::new("us"),
+        default_snapshot: "default".to_owned(),
+        administrator: UserId::new("root"),
+        administrator_name: "Root".to_owned(),
+        administrator_email: "root@harbor.test".to_owned(),
+        administrator_key: Secret::new(KEY),
+        limits: Resources { cpu: 4, memory_gib: 8, disk_gib: 50, gpu: 0 },
+        strict: false,
+        start_budget: Duration::ZERO,
+    }
+}
+
 struct Installation {
     control: Control,
+    store: Store,
     _directory: tempfile::TempDir,
 }
 
@@ -35,19 +50,8 @@ impl Installation {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("harbor.db")).unwrap();
-        let config = Config {
-            region: RegionId::new("us"),
-            default_snapshot: "default".to_owned(),
-            administrator: UserId::new("root"),
-            administrator_name: "Root".to_owned(),
-            administrator_email: "root@harbor.test".to_owned(),
-            administrator_key: Secret::new(KEY),
-            limits: Resources { cpu: 4, memory_gib: 8, disk_gib: 50, gpu: 0 },
-            strict: false,
-            start_budget: Duration::ZERO,
-        };
-        let control = Control::new(store, config, Arc::new(NoEngine)).await.unwrap();
-        Self { control, _directory: directory }
+        let control = Control::new(store.clone(), config(), Arc::new(NoEngine)).await.unwrap();
+        Self { control, store, _directory: directory }
     }
 
     async fn administrator(&self) -> Allowed<Administer> {
@@ -183,4 +187,34 @@ async fn a_key_goes_with_the_key_that_made_it() {
     assert_eq!(left, ["other", "root"]);
     let orphan = NewKey { name: "orphan".parse().unwrap(), permissions: Vec::new(), expires_at: None };
     assert_eq!(refusal(place.control.create_key(&grandchild, orphan).await), Kind::Unauthenticated);
+}
+
+#[tokio::test]
+async fn looking_whether_a_key_opens_is_not_using_it() {
+    let place = Installation::new().await;
+    let administrator = place.control.authenticate(KEY).await.unwrap();
+    let new = NewKey { name: "watched".parse().unwrap(), permissions: Vec::new(), expires_at: None };
+    let issued = place.control.create_key(&administrator, new).await.unwrap();
+    let last_use = async || place.control.key(&administrator, "watched").await.unwrap().last_used_at;
+    let opens = place.control.still_opens(issued.value.reveal()).await.unwrap();
+    assert_eq!((opens, last_use().await), (administrator.organization(), None));
+    assert_eq!(refusal(place.control.still_opens("dtn_unknown").await), Kind::Unauthenticated);
+    place.control.authenticate(issued.value.reveal()).await.unwrap();
+    assert!(last_use().await.is_some());
+}
+
+#[tokio::test]
+async fn the_administrators_name_and_address_follow_the_configuration() {
+    let place = Installation::new().await;
+    place.user("other").await;
+    let with = |name: &str, email: &str| Config {
+        administrator_name: name.to_owned(),
+        administrator_email: email.to_owned(),
+        ..config()
+    };
+    let restart = |config| Control::new(place.store.clone(), config, Arc::new(NoEngine));
+    let control = restart(with("Captain", "captain@harbor.test")).await.unwrap();
+    let user = control.authenticate(KEY).await.unwrap().user().clone();
+    assert_eq!((user.name.as_str(), user.email.as_str()), ("Captain", "captain@harbor.test"));
+    assert_eq!(refusal(restart(with("Captain", "other@harbor.test")).await), Kind::Conflict);
 }

@@ -8,8 +8,8 @@ use rusqlite::{Connection, Row, Transaction, params};
 use crate::{Store, StoreError, row};
 
 impl Store {
-    /// Records a user with an organization of its own, unless the user is already there. Answers the user's personal
-    /// organization.
+    /// Records a user with an organization of its own. One that is already there takes on `user`'s name and e-mail
+    /// address; [`StoreError::NameTaken`] if that address is another user's. Answers the user's personal organization.
     pub async fn ensure_user(&self, user: User, personal: Organization) -> Result<Organization, StoreError> {
         self.write(move |transaction, _| {
             let mut statement = transaction.prepare_cached(
@@ -17,6 +17,12 @@ impl Store {
                  WHERE member.user = ?1 AND organization.personal = 1",
             )?;
             if let Some(found) = row::first(&mut statement, params![user.id.as_str()], read_organization)? {
+                transaction
+                    .prepare_cached(
+                        "UPDATE user SET name = ?2, email = ?3 WHERE id = ?1 AND (name, email) <> (?2, ?3)",
+                    )?
+                    .execute(params![user.id.as_str(), user.name.as_str(), user.email])
+                    .map_err(row::name_taken)?;
                 return Ok(found);
             }
             insert_user(transaction, &user)?;

@@ -73,7 +73,9 @@ impl Control {
             (other, _) => other.into(),
         })?;
         tracing::info!(sandbox = %sandbox.id, snapshot = %sandbox.origin.snapshot, "create wanted");
-        self.store().touch_snapshot(snapshot.id, sandbox.created_at).await?;
+        if let Err(error) = self.store().touch_snapshot(snapshot.id, sandbox.created_at).await {
+            tracing::warn!(snapshot = %snapshot.name, %error, "last use of a snapshot not written");
+        }
         let settled = self.wait_started(changes, sandbox).await?;
         if settled.state() == SandboxState::Error {
             return Err(super::failed_to_start(&settled));
