@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use harbor_model::Timestamp;
+use harbor_model::actors::Actor;
 use harbor_model::ids::SandboxId;
 use harbor_store::Store;
 
@@ -29,7 +30,7 @@ impl Activity {
         if !self.due(sandbox, now) {
             return;
         }
-        if let Err(error) = self.store.touch_sandbox(sandbox, now).await {
+        if let Err(error) = self.store.by(Actor::Harbor).touch_sandbox(sandbox, now).await {
             tracing::warn!(%sandbox, %error, "last activity not written");
             self.map().remove(&sandbox);
         }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
+use harbor_model::actors::Actor;
 use harbor_model::identity::{ApiKey, Permission};
 use harbor_model::ids::OrganizationId;
 use harbor_model::organizations::{MemberRole, User};
@@ -71,6 +72,15 @@ impl Caller {
     /// By what the caller acts.
     pub fn grant(&self) -> &Grant {
         &self.grant
+    }
+
+    /// Whom a change is recorded of that the caller makes.
+    pub(crate) fn actor(&self) -> Actor {
+        let user = self.user.id.clone();
+        match &self.grant {
+            Grant::Key(key) => Actor::Key { user, key: key.name.clone() },
+            Grant::Harbor => Actor::User(user),
+        }
     }
 
     /// Whether the caller may do what `R` stands for; 403 otherwise.

@@ -94,10 +94,11 @@ impl From<Refusal> for Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         let kind = match error {
-            StoreError::Busy | StoreError::Full(_) => Kind::Unavailable,
+            StoreError::Busy | StoreError::Full(_) | StoreError::Stale(_) => Kind::Unavailable,
             StoreError::NoSandbox(_) => Kind::NotFound,
             StoreError::NameTaken => Kind::Conflict,
             StoreError::KeyGone => Kind::Unauthenticated,
+            StoreError::ReadOnly | StoreError::Panicked => Kind::Internal,
             StoreError::Open { .. } | StoreError::Database(_) | StoreError::Unreadable(_) | StoreError::Closed => {
                 Kind::Internal
             }

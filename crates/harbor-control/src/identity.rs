@@ -1,5 +1,6 @@
 //! Credentials, and the user whom this installation begins with (contract, control-plane §2).
 
+use harbor_model::actors::Actor;
 use harbor_model::identity::{ApiKey, KeyEnds, KeyHash, Permission};
 use harbor_model::ids::{OrganizationId, UserId};
 use harbor_model::names::DisplayName;
@@ -28,7 +29,7 @@ impl Control {
         let (owner, deletions) = self.look_up(bearer).await?;
         let (key, now) = (&owner.key, now());
         if key.last_used_at.is_none_or(|at| now - at >= LAST_USED_PRECISION)
-            && let Err(error) = self.store().touch_api_key(key.hash, now).await
+            && let Err(error) = self.store().by(Actor::Harbor).touch_api_key(key.hash, now).await
         {
             tracing::warn!(key = %key.name, %error, "last use of a key not written");
         }
@@ -66,7 +67,7 @@ impl Control {
         };
         let personal = self.personal_organization(&user)?;
         let key_name = name(config.administrator.as_str())?;
-        let personal = self.store().ensure_user(user.clone(), personal).await?;
+        let personal = self.store().by(Actor::Harbor).ensure_user(user.clone(), personal).await?;
         self.ensure_administrator_key(personal.id, user.id, key_name).await
     }
 
@@ -94,6 +95,6 @@ impl Control {
             expires_at: None,
             parent: None,
         };
-        Ok(self.store().replace_api_key(key).await?)
+        Ok(self.store().by(Actor::Harbor).replace_api_key(key).await?)
     }
 }

@@ -57,7 +57,7 @@ impl Control {
             expires_at,
             parent: parent.map(|parent| parent.hash),
         };
-        self.store().insert_api_key(key.clone()).await.map_err(|error| match error {
+        self.store().by(caller.actor()).insert_api_key(key.clone()).await.map_err(|error| match error {
             StoreError::NameTaken => Error::conflict(format!("API key with name {} already exists", key.name)),
             other => other.into(),
         })?;
@@ -89,7 +89,7 @@ impl Control {
         if let Some(missing) = caller.lacks(&key.permissions) {
             return Err(forbidden(format!("the key {name} has the permission {missing}, which yours lacks")));
         }
-        if self.store().delete_api_key(caller.organization, user, name.to_owned()).await? {
+        if self.store().by(caller.actor()).delete_api_key(caller.organization, user, name.to_owned()).await? {
             self.inner.deletions.tell();
             return Ok(());
         }

@@ -41,7 +41,7 @@ impl Control {
             return Err(forbidden(format!("nobody makes more than {MOST_MADE} organizations")));
         }
         let organization = self.new_organization(&caller.user, name, false);
-        self.store().insert_organization(organization.clone()).await?;
+        self.store().by(caller.actor()).insert_organization(organization.clone()).await?;
         Ok(organization)
     }
 

@@ -35,7 +35,7 @@ impl Control {
         let preview_token = token::token()?;
         let changes = self.changes();
         let start = move |row: &mut Sandbox| row.want_started(preview_token, now());
-        let started = self.change(id, sandbox, Operation::Start, start).await?;
+        let started = self.change(caller, id, sandbox, Operation::Start, start).await?;
         let settled = self.wait_started(changes, started).await?;
         if settled.state() == SandboxState::Error {
             return Err(failed_to_start(&settled));
@@ -53,7 +53,7 @@ impl Control {
         force: bool,
     ) -> Result<Sandbox, Error> {
         let id = self.sandbox(caller, sandbox).await?.id;
-        self.change(id, sandbox, Operation::Stop, move |row| row.want_stopped(force, now())).await
+        self.change(caller, id, sandbox, Operation::Stop, move |row| row.want_stopped(force, now())).await
     }
 
     /// Wants the sandbox gone, files and all, and answers at once. Its name is free from then on.
@@ -63,7 +63,7 @@ impl Control {
         sandbox: &SandboxRef,
     ) -> Result<Sandbox, Error> {
         let id = self.sandbox(caller, sandbox).await?.id;
-        self.change(id, sandbox, Operation::Delete, |row| row.want_destroyed(now())).await
+        self.change(caller, id, sandbox, Operation::Delete, |row| row.want_destroyed(now())).await
     }
 
     /// Replaces all labels of the sandbox.
@@ -74,7 +74,7 @@ impl Control {
         labels: std::collections::BTreeMap<String, String>,
     ) -> Result<Sandbox, Error> {
         let id = self.sandbox(caller, sandbox).await?.id;
-        self.change(id, sandbox, Operation::SetLabels, move |row| row.settings.labels = labels).await
+        self.change(caller, id, sandbox, Operation::SetLabels, move |row| row.settings.labels = labels).await
     }
 
     /// Notes that the caller uses the sandbox; less than five seconds after its last use nothing is written.
@@ -82,7 +82,7 @@ impl Control {
         let row = self.sandbox(caller, sandbox).await?;
         let now = now();
         if now - row.last_activity_at >= time::Duration::seconds(5) {
-            self.store().touch_sandbox(row.id, now).await?;
+            self.store().by(caller.actor()).touch_sandbox(row.id, now).await?;
         }
         Ok(())
     }
@@ -90,6 +90,7 @@ impl Control {
     /// Does `operation` to one row if the committed row allows it: `change` alters it, unless it is as asked for.
     async fn change(
         &self,
+        caller: &Caller,
         id: harbor_model::ids::SandboxId,
         sandbox: &SandboxRef,
         operation: Operation,
@@ -97,6 +98,7 @@ impl Control {
     ) -> Result<Sandbox, Error> {
         let (row, outcome) = self
             .store()
+            .by(caller.actor())
             .change_sandbox(id, now(), move |row| {
                 if allowed(operation, row, now())? == Effect::Change {
                     change(row);

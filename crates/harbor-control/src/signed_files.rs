@@ -92,7 +92,7 @@ impl Control {
         if let Some(known) = self.store().signing_key(id).await? {
             return Ok(known);
         }
-        Ok(self.store().ensure_signing_key(id, token::signing_key()?).await?)
+        Ok(self.store().by(caller.actor()).ensure_signing_key(id, token::signing_key()?).await?)
     }
 
     /// Replaces that key and answers the new one; what was signed with the one before opens nothing from then on.
@@ -103,7 +103,7 @@ impl Control {
     ) -> Result<Secret, Error> {
         let id = self.sandbox(caller, sandbox).await?.id;
         let fresh = token::signing_key()?;
-        self.store().replace_signing_key(id, fresh.clone()).await?;
+        self.store().by(caller.actor()).replace_signing_key(id, fresh.clone()).await?;
         Ok(fresh)
     }
 }

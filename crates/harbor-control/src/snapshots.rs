@@ -1,6 +1,7 @@
 //! Snapshots: lookup, listing, and the general ones that this installation offers. Making others comes with the image
 //! builder.
 
+use harbor_model::actors::Actor;
 use harbor_model::ids::SnapshotId;
 use harbor_model::resources::Resources;
 use harbor_model::snapshots::{Snapshot, SnapshotState};
@@ -94,7 +95,7 @@ impl Control {
                 created_at: now(),
                 updated_at: now(),
             };
-            self.store().put_snapshot(snapshot).await?;
+            self.store().by(Actor::Harbor).put_snapshot(snapshot).await?;
         }
         Ok(())
     }

@@ -26,13 +26,14 @@ impl Control {
     /// Makes a user with a personal organization, which is answered too. 409 when id or e-mail address is taken.
     pub async fn create_user(
         &self,
-        _administrator: &Allowed<Administer>,
+        administrator: &Allowed<Administer>,
         new: NewUser,
     ) -> Result<(User, Organization), Error> {
+        let actor = administrator.actor();
         let NewUser { id, name, email, administrator } = new;
         let user = User { id, name, email, administrator, created_at: now() };
         let personal = self.personal_organization(&user)?;
-        self.store().insert_user(user.clone(), personal.clone()).await.map_err(|error| match error {
+        self.store().by(actor).insert_user(user.clone(), personal.clone()).await.map_err(|error| match error {
             StoreError::NameTaken => {
                 Error::conflict(format!("User {} or the e-mail address {} already exists", user.id, user.email))
             }

@@ -3,6 +3,7 @@
 //! Every other crate speaks in these types. A value that exists has been checked: names are valid, ids are of the
 //! right kind, secrets cannot be printed.
 
+pub mod actors;
 pub mod identity;
 pub mod ids;
 pub mod names;

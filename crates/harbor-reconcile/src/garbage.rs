@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use harbor_model::actors::Actor;
 use harbor_model::ids::SandboxId;
 
 use crate::queue::{Lane, Mark, Queue, Stepped};
@@ -60,8 +61,8 @@ impl Work for Garbage {
 impl Inner {
     async fn purge(&self) -> Result<String, String> {
         let before = now() - KEPT;
-        let sandboxes = self.store.purge_removed_sandboxes(before).await;
-        let events = self.store.purge_outbox(before).await.map_err(|error| chain(&error))?;
+        let sandboxes = self.store.by(Actor::Harbor).purge_removed_sandboxes(before).await;
+        let events = self.store.by(Actor::Harbor).purge_outbox(before).await.map_err(|error| chain(&error))?;
         let sandboxes = sandboxes.map_err(|error| chain(&error))?;
         Ok(format!("{sandboxes} sandboxes and {events} events purged"))
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use harbor_model::actors::Actor;
 use harbor_model::ids::SandboxId;
 use harbor_model::sandboxes::Found;
 use harbor_runner::{Held, Inventory};
@@ -119,7 +120,7 @@ impl Inner {
         let runs = |held: &&Held| held.infra.as_ref().is_some_and(|infra| infra.running);
         let running: HashSet<SandboxId> = inventory.held.iter().filter(runs).map(|held| held.sandbox).collect();
         for (id, _) in stock.iter().filter(|(id, ready)| *ready && !running.contains(id) && !inventory.is_unclear(id)) {
-            self.store.retire_infra(*id).await?;
+            self.store.by(Actor::Harbor).retire_infra(*id).await?;
             self.stock.mark(InfraStock, Mark::now(Lane::Bulk));
         }
         Ok(())
@@ -129,8 +130,8 @@ impl Inner {
     pub(crate) async fn known(&self) -> Result<HashSet<SandboxId>, StoreError> {
         // the stock first: what is claimed in between is then found among the sandboxes
         let stock = self.store.infra_stock().await?;
-        let live = self.store.all_live_sandboxes().await?;
-        Ok(stock.into_iter().map(|(id, _)| id).chain(live.into_iter().map(|row| row.id)).collect())
+        let live = self.store.live_sandbox_ids().await?;
+        Ok(stock.into_iter().map(|(id, _)| id).chain(live).collect())
     }
 }
 

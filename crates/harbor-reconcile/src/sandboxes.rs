@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use harbor_model::actors::Actor;
 use harbor_model::ids::SandboxId;
 use harbor_model::sandboxes::{Desired, FailedAttempt, Outcome, Retry, Sandbox, Seen, Step};
 use harbor_runner::{Configuration, EngineError, SandboxSpec};
@@ -190,7 +191,7 @@ impl Inner {
     }
 
     async fn record(&self, id: SandboxId, outcome: Outcome) -> Result<Sandbox, Trouble> {
-        Ok(self.store.change_sandbox(id, now(), |row| row.record(outcome)).await?.0)
+        Ok(self.store.by(Actor::Harbor).change_sandbox(id, now(), |row| row.record(outcome)).await?.0)
     }
 
     /// Decides what a failed walk means: another attempt later, or the end of trying.
@@ -201,7 +202,7 @@ impl Inner {
         let pause = match trouble.kind().retry(count, since.elapsed(), self.config.start_deadline) {
             Retry::After(pause) => pause,
             Retry::GiveUp(pause) => {
-                let given_up = self.store.change_sandbox(id, now(), |row| row.give_up(reason)).await;
+                let given_up = self.store.by(Actor::Harbor).change_sandbox(id, now(), |row| row.give_up(reason)).await;
                 if given_up.is_ok_and(|(_, in_error)| in_error) {
                     return None;
                 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use harbor_model::actors::Actor;
 use harbor_model::ids::SandboxId;
 
 use crate::queue::{Lane, Mark, Queue, Stepped};
@@ -71,9 +72,9 @@ impl Inner {
     /// Row, container, row: a crash or failure in between leaves a row that is not ready and is found again.
     async fn make_one(&self) -> Result<(), String> {
         let id = SandboxId::random();
-        self.store.add_infra(id, now()).await.map_err(|error| chain(&error))?;
+        self.store.by(Actor::Harbor).add_infra(id, now()).await.map_err(|error| chain(&error))?;
         match self.engine.reserve(&id).await {
-            Ok(()) => self.store.infra_ready(id).await.map_err(|error| chain(&error)),
+            Ok(()) => self.store.by(Actor::Harbor).infra_ready(id).await.map_err(|error| chain(&error)),
             Err(error) => {
                 let reason = chain(&error);
                 self.discard(id).await.map_err(|discarded| format!("{reason}; and {discarded}"))?;
@@ -85,9 +86,9 @@ impl Inner {
     /// Removes one from the stock. What is claimed at this moment is not touched; a row whose removal did not come to
     /// its end stays, so that it is tried again: forgotten, what is left of it would be nobody's.
     async fn discard(&self, id: SandboxId) -> Result<(), String> {
-        if self.store.retire_infra(id).await.map_err(|error| chain(&error))? {
+        if self.store.by(Actor::Harbor).retire_infra(id).await.map_err(|error| chain(&error))? {
             self.engine.remove(&id).await.map_err(|error| format!("infra of {id} not removed: {}", chain(&error)))?;
-            self.store.drop_infra(id).await.map_err(|error| chain(&error))?;
+            self.store.by(Actor::Harbor).drop_infra(id).await.map_err(|error| chain(&error))?;
         }
         Ok(())
     }

@@ -1,19 +1,19 @@
-//! The connections, their threads, and what a caller sees of them.
+//! The connections, and what a caller sees of them.
 
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use harbor_model::actors::Actor;
 use harbor_model::ids::SandboxId;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
-use rusqlite_migration::{M, Migrations};
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, watch};
 
 use crate::changes::{BACKLOG, Change, Changes};
+use crate::threads::Jobs;
+use crate::{migrations, threads};
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +41,18 @@ pub enum StoreError {
     /// The key that makes another was deleted meanwhile.
     #[error("the key is gone")]
     KeyGone,
+    /// The row was written by somebody else since it was read; nothing was written.
+    #[error("sandbox {0} was changed meanwhile")]
+    Stale(SandboxId),
     /// No such sandbox.
     #[error("sandbox {0} not found")]
     NoSandbox(SandboxId),
+    /// The database was opened to be read only.
+    #[error("the database was opened to be read only")]
+    ReadOnly,
+    /// What was to be done ran into a bug; nothing of it was written.
+    #[error("a bug in harbor ended what was being done in the database; nothing of it was written")]
+    Panicked,
     /// Thousands of statements wait: the disk does not keep up.
     #[error("the database is overloaded")]
     Busy,
@@ -63,25 +72,23 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// Statements that may wait for one of the store's threads.
-const QUEUE: usize = 4096;
-
 const READERS: usize = 2;
-
-const MIGRATIONS: &[M<'static>] = &[
-    M::up(include_str!("migrations/0001.sql")),
-    M::up(include_str!("migrations/0002.sql")),
-    M::up(include_str!("migrations/0003.sql")),
-];
-
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// The database of one installation. Clones share it.
 #[derive(Clone)]
 pub struct Store {
-    writer: SyncSender<Job>,
-    readers: SyncSender<Job>,
+    /// `None`: opened to be read only.
+    writer: Option<Jobs>,
+    readers: Jobs,
     changes: broadcast::Sender<Change>,
+    ended: watch::Receiver<bool>,
+}
+
+/// Writes to the database in the name of one actor, with whom a change is recorded. Made by [`Store::by`].
+#[derive(Clone)]
+pub struct Writer {
+    store: Store,
+    actor: Actor,
 }
 
 impl Store {
@@ -92,15 +99,31 @@ impl Store {
         let failed = |what: String| StoreError::Open { path: path.display().to_string(), what };
         make_private(path).map_err(|error| failed(error.to_string()))?;
         let mut writer = connect(path).map_err(|error| failed(error.to_string()))?;
-        Migrations::from_slice(MIGRATIONS).to_latest(&mut writer).map_err(|error| failed(error.to_string()))?;
-        let readers = (0..READERS)
-            .map(|_| connect(path).and_then(|reader| reader.pragma_update(None, "query_only", true).map(|()| reader)))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| failed(error.to_string()))?;
+        migrations::migrate(&mut writer).map_err(failed)?;
+        let readers = connect_readers(path).map_err(|error| failed(error.to_string()))?;
+        Self::start(Some(writer), readers)
+    }
+
+    /// Opens the database at `path` to look only, also beside a harbor that runs: nothing is made, converted or
+    /// written, and a file of another schema is refused. Writing is [`StoreError::ReadOnly`].
+    pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        let failed = |what: String| StoreError::Open { path: path.display().to_string(), what };
+        let readers = connect_readers(path).map_err(|error| failed(error.to_string()))?;
+        for reader in &readers {
+            let found = migrations::version(reader).map_err(|error| failed(error.to_string()))?;
+            if found != migrations::VERSION {
+                return Err(failed(migrations::other_version(found)));
+            }
+        }
+        Self::start(None, readers)
+    }
+
+    fn start(writer: Option<Connection>, readers: Vec<Connection>) -> Result<Self, StoreError> {
+        let (telling, ended) = watch::channel(false);
         let (changes, _) = broadcast::channel(BACKLOG);
-        let started =
-            Self { writer: serve("store-writer", vec![writer])?, readers: serve("store-reader", readers)?, changes };
-        Ok(started)
+        let writer = writer.map(|writer| threads::serve("store-writer", vec![writer], &telling)).transpose()?;
+        let readers = threads::serve("store-reader", readers, &telling)?;
+        Ok(Self { writer, readers, changes, ended })
     }
 
     /// Listens to everything committed from now on.
@@ -108,12 +131,28 @@ impl Store {
         self.changes.subscribe()
     }
 
+    /// Writes in the name of `actor`.
+    pub fn by(&self, actor: Actor) -> Writer {
+        Writer { store: self.clone(), actor }
+    }
+
+    /// Completes when one of the store's threads has ended, which is a bug: what is asked from then on may fail.
+    pub async fn ended(&self) {
+        let _ = self.ended.clone().wait_for(|ended| *ended).await; // an error: no thread is left to tell
+    }
+
     /// Runs `query` on a connection that cannot write.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        ask(&self.readers, move |connection| query(connection)).await
+        self.readers.ask(move |connection| query(connection)).await
+    }
+}
+
+impl Writer {
+    pub(crate) fn actor(&self) -> &Actor {
+        &self.actor
     }
 
     /// Runs `work` in one write transaction, commits it, and then announces the changes it noted.
@@ -123,18 +162,20 @@ impl Store {
         &self,
         work: impl FnOnce(&Transaction<'_>, &mut Vec<Change>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let announce = self.changes.clone();
-        ask(&self.writer, move |connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let mut noted = Vec::new();
-            let outcome = work(&transaction, &mut noted)?;
-            transaction.commit()?;
-            for change in noted {
-                let _ = announce.send(change); // nobody listens: nothing to tell
-            }
-            Ok(outcome)
-        })
-        .await
+        let announce = self.store.changes.clone();
+        let writer = self.store.writer.as_ref().ok_or(StoreError::ReadOnly)?;
+        writer
+            .ask(move |connection| {
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                let mut noted = Vec::new();
+                let outcome = work(&transaction, &mut noted)?;
+                transaction.commit()?;
+                for change in noted {
+                    let _ = announce.send(change); // nobody listens: nothing to tell
+                }
+                Ok(outcome)
+            })
+            .await
     }
 }
 
@@ -149,55 +190,27 @@ fn make_private(path: &Path) -> io::Result<()> {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_secs(10))?;
+/// A connection that writes; makes the file if it is not there.
+pub(crate) fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     // FULL: a committed row survives power loss (82 µs against 22 µs for NORMAL where that was measured)
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
 }
 
-/// One thread per connection, all fed from one bounded queue; they end when the last [`Store`] is dropped.
-fn serve(name: &str, connections: Vec<Connection>) -> Result<SyncSender<Job>, StoreError> {
-    let (jobs, queue) = sync_channel::<Job>(QUEUE);
-    let queue = Arc::new(Mutex::new(queue));
-    for mut connection in connections {
-        let queue = Arc::clone(&queue);
-        let work = move || {
-            while let Some(job) = next(&queue) {
-                job(&mut connection);
-            }
-        };
-        std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|_| StoreError::Closed)?;
-    }
-    Ok(jobs)
+fn connect_readers(path: &Path) -> Result<Vec<Connection>, rusqlite::Error> {
+    (0..READERS).map(|_| open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)).collect()
 }
 
-fn next(queue: &Mutex<Receiver<Job>>) -> Option<Job> {
-    queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
-}
-
-async fn ask<T: Send + 'static>(
-    jobs: &SyncSender<Job>,
-    work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    let (answer, outcome) = oneshot::channel();
-    let job: Job = Box::new(move |connection| {
-        let _ = answer.send(work(connection)); // the caller may have gone
-    });
-    jobs.try_send(job).map_err(|refused| match refused {
-        TrySendError::Full(_) => StoreError::Busy,
-        TrySendError::Disconnected(_) => StoreError::Closed,
-    })?;
-    outcome.await.map_err(|_| StoreError::Closed)?
+fn open(path: &Path, access: OpenFlags) -> Result<Connection, rusqlite::Error> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
 }
 
 #[cfg(test)]
@@ -207,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_disk_is_told_apart_and_passes() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&directory.path().join("harbor.db")).unwrap();
+        let store = Store::open(&directory.path().join("harbor.db")).unwrap().by(Actor::Harbor);
         let grow = || {
             store.write(|transaction, _| {
                 transaction.execute_batch(
@@ -231,5 +244,39 @@ mod tests {
         let other =
             store.write(|transaction, _| Ok(transaction.execute_batch("INSERT INTO nowhere VALUES (1)")?)).await;
         assert!(matches!(other, Err(StoreError::Database(_))), "{other:?}");
+    }
+
+    async fn write_then_panic(store: &Store) -> Result<(), StoreError> {
+        let wrong = |transaction: &Transaction<'_>| -> Result<(), StoreError> {
+            transaction.execute_batch("CREATE TABLE half (done)")?;
+            panic!("a bug in a job");
+        };
+        store.by(Actor::Harbor).write(move |transaction, _| wrong(transaction)).await
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_job_is_an_error_and_leaves_nothing_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("harbor.db")).unwrap();
+        for _ in 0..3 {
+            assert!(matches!(write_then_panic(&store).await, Err(StoreError::Panicked)));
+        }
+        let read = store.read(|_| -> Result<(), StoreError> { panic!("a bug in a query") }).await;
+        assert!(matches!(read, Err(StoreError::Panicked)));
+        let made = |transaction: &Transaction<'_>| Ok(transaction.execute_batch("CREATE TABLE half (done)")?);
+        store.by(Actor::Harbor).write(move |transaction, _| made(transaction)).await.unwrap();
+        let waited = tokio::time::timeout(Duration::from_millis(50), store.ended()).await;
+        assert!(waited.is_err(), "a thread ended");
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_ends_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("harbor.db")).unwrap();
+        let writer = store.writer.clone().unwrap();
+        writer.ask(|connection| Ok(connection.execute_batch("BEGIN")?)).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(10), store.ended()).await.unwrap();
+        let refused = store.by(Actor::Harbor).write(|_, _| Ok(())).await;
+        assert!(matches!(refused, Err(StoreError::Closed)), "{refused:?}");
     }
 }

@@ -6,7 +6,7 @@ use harbor_model::ids::{OrganizationId, UserId};
 use harbor_model::organizations::{MemberRole, User};
 use rusqlite::{Row, Transaction, params};
 
-use crate::{Store, StoreError, organizations, row};
+use crate::{Store, StoreError, Writer, organizations, row};
 
 /// A key with the user it speaks for.
 #[derive(Clone, Debug)]
@@ -20,39 +20,6 @@ pub struct KeyOwner {
 }
 
 impl Store {
-    /// Records a new key; its name must be free for this organization and user, else [`StoreError::NameTaken`], and
-    /// its parent must still be there, else [`StoreError::KeyGone`].
-    pub async fn insert_api_key(&self, key: ApiKey) -> Result<(), StoreError> {
-        self.write(move |transaction, _| {
-            if let Some(parent) = key.parent {
-                let mut statement = transaction.prepare_cached("SELECT 1 FROM api_key WHERE hash = ?1")?;
-                row::first(&mut statement, params![parent.0], |_| Ok(()))?.ok_or(StoreError::KeyGone)?;
-            }
-            insert(transaction, &key)
-        })
-        .await
-    }
-
-    /// Makes the key named `name` of this user open with `hash` and allow these permissions from now on; no other key
-    /// may have that hash. A key that had the name with another hash is deleted, and with it what it made.
-    ///
-    /// For the administrator's key, whose text stands in the configuration.
-    pub async fn replace_api_key(&self, key: ApiKey) -> Result<(), StoreError> {
-        self.write(move |transaction, _| {
-            let organization = key.organization.to_string();
-            transaction
-                .prepare_cached(
-                    "DELETE FROM api_key WHERE (hash = ?4) <> (organization = ?1 AND user = ?2 AND name = ?3)",
-                )?
-                .execute(params![organization, key.user.as_str(), key.name.as_str(), key.hash.0])?;
-            let kept = transaction
-                .prepare_cached("UPDATE api_key SET permissions = ?2 WHERE hash = ?1")?
-                .execute(params![key.hash.0, words(&key)])?;
-            if kept == 0 { insert(transaction, &key) } else { Ok(()) }
-        })
-        .await
-    }
-
     /// The key that this text's hash opens, with its owner; expired ones too.
     pub async fn api_key_by_hash(&self, hash: KeyHash) -> Result<Option<KeyOwner>, StoreError> {
         self.read(move |connection| {
@@ -95,6 +62,41 @@ impl Store {
             let mut statement = connection
                 .prepare_cached("SELECT * FROM api_key WHERE organization = ?1 AND user = ?2 AND name = ?3")?;
             row::first(&mut statement, params![organization.to_string(), user.as_str(), name], read)
+        })
+        .await
+    }
+}
+
+impl Writer {
+    /// Records a new key; its name must be free for this organization and user, else [`StoreError::NameTaken`], and
+    /// its parent must still be there, else [`StoreError::KeyGone`].
+    pub async fn insert_api_key(&self, key: ApiKey) -> Result<(), StoreError> {
+        self.write(move |transaction, _| {
+            if let Some(parent) = key.parent {
+                let mut statement = transaction.prepare_cached("SELECT 1 FROM api_key WHERE hash = ?1")?;
+                row::first(&mut statement, params![parent.0], |_| Ok(()))?.ok_or(StoreError::KeyGone)?;
+            }
+            insert(transaction, &key)
+        })
+        .await
+    }
+
+    /// Makes the key named `name` of this user open with `hash` and allow these permissions from now on; no other key
+    /// may have that hash. A key that had the name with another hash is deleted, and with it what it made.
+    ///
+    /// For the administrator's key, whose text stands in the configuration.
+    pub async fn replace_api_key(&self, key: ApiKey) -> Result<(), StoreError> {
+        self.write(move |transaction, _| {
+            let organization = key.organization.to_string();
+            transaction
+                .prepare_cached(
+                    "DELETE FROM api_key WHERE (hash = ?4) <> (organization = ?1 AND user = ?2 AND name = ?3)",
+                )?
+                .execute(params![organization, key.user.as_str(), key.name.as_str(), key.hash.0])?;
+            let kept = transaction
+                .prepare_cached("UPDATE api_key SET permissions = ?2 WHERE hash = ?1")?
+                .execute(params![key.hash.0, words(&key)])?;
+            if kept == 0 { insert(transaction, &key) } else { Ok(()) }
         })
         .await
     }

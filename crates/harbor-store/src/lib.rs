@@ -8,15 +8,18 @@
 mod changes;
 mod database;
 mod keys;
+mod migrations;
 mod organizations;
 mod outbox;
 mod row;
 mod sandboxes;
+mod seen;
 mod signing_keys;
 mod snapshots;
 mod stock;
+mod threads;
 
 pub use changes::{Change, Changes};
-pub use database::{Store, StoreError};
+pub use database::{Store, StoreError, Writer};
 pub use keys::KeyOwner;
 pub use outbox::OutboxEntry;

@@ -5,9 +5,41 @@ use harbor_model::ids::{OrganizationId, RegionId, UserId};
 use harbor_model::organizations::{MemberRole, Organization, User};
 use rusqlite::{Connection, Row, Transaction, params};
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, Writer, row};
 
 impl Store {
+    /// The organizations that a user belongs to, oldest first, each with the user's role.
+    pub async fn organizations_of(&self, user: UserId) -> Result<Vec<(Organization, MemberRole)>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT organization.*, member.role FROM organization
+                 JOIN member ON member.organization = organization.id
+                 WHERE member.user = ?1 ORDER BY organization.created_at, organization.id",
+            )?;
+            row::collect(&mut statement, params![user.as_str()], |found| Ok((read_organization(found)?, role(found)?)))
+        })
+        .await
+    }
+
+    /// The organization's members with their roles and the time they joined.
+    pub async fn members_of(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<Vec<(User, MemberRole, Timestamp)>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT user.*, member.role, member.joined_at FROM user JOIN member ON member.user = user.id
+                 WHERE member.organization = ?1 ORDER BY member.joined_at, user.id",
+            )?;
+            row::collect(&mut statement, params![organization.to_string()], |found| {
+                Ok((read_user(found)?, role(found)?, row::moment(found, "joined_at")?))
+            })
+        })
+        .await
+    }
+}
+
+impl Writer {
     /// Records a user with an organization of its own. One that is already there takes on `user`'s name and e-mail
     /// address; [`StoreError::NameTaken`] if that address is another user's. Answers the user's personal organization.
     pub async fn ensure_user(&self, user: User, personal: Organization) -> Result<Organization, StoreError> {
@@ -45,36 +77,6 @@ impl Store {
     /// Records a new organization, owned by the user who made it.
     pub async fn insert_organization(&self, organization: Organization) -> Result<(), StoreError> {
         self.write(move |transaction, _| insert_organization(transaction, &organization)).await
-    }
-
-    /// The organizations that a user belongs to, oldest first, each with the user's role.
-    pub async fn organizations_of(&self, user: UserId) -> Result<Vec<(Organization, MemberRole)>, StoreError> {
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT organization.*, member.role FROM organization
-                 JOIN member ON member.organization = organization.id
-                 WHERE member.user = ?1 ORDER BY organization.created_at, organization.id",
-            )?;
-            row::collect(&mut statement, params![user.as_str()], |found| Ok((read_organization(found)?, role(found)?)))
-        })
-        .await
-    }
-
-    /// The organization's members with their roles and the time they joined.
-    pub async fn members_of(
-        &self,
-        organization: OrganizationId,
-    ) -> Result<Vec<(User, MemberRole, Timestamp)>, StoreError> {
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT user.*, member.role, member.joined_at FROM user JOIN member ON member.user = user.id
-                 WHERE member.organization = ?1 ORDER BY member.joined_at, user.id",
-            )?;
-            row::collect(&mut statement, params![organization.to_string()], |found| {
-                Ok((read_user(found)?, role(found)?, row::moment(found, "joined_at")?))
-            })
-        })
-        .await
     }
 }
 

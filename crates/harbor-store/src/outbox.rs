@@ -1,11 +1,12 @@
 //! What happened, kept in commit order for consumers that must not miss anything.
 
 use harbor_model::Timestamp;
-use harbor_model::ids::OrganizationId;
+use harbor_model::actors::Actor;
+use harbor_model::ids::{OrganizationId, UserId};
 use harbor_model::sandboxes::{Sandbox, events};
-use rusqlite::{Transaction, params};
+use rusqlite::{Row, Transaction, params};
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, Writer, row};
 
 /// One entry of the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct OutboxEntry {
     pub at: Timestamp,
     /// Whose it is.
     pub organization: OrganizationId,
+    /// Who did it; `None`: it was recorded before that was told apart.
+    pub actor: Option<Actor>,
     /// The event's name, for example `sandbox.state.updated` (contract, control-plane §15.3).
     pub kind: String,
     /// Id of what it is about.
@@ -37,6 +40,7 @@ impl Store {
                     sequence: found.get("sequence")?,
                     at: row::moment(found, "at")?,
                     organization: row::parsed(found, "organization")?,
+                    actor: read_actor(found)?,
                     kind: found.get("kind")?,
                     subject: found.get("subject")?,
                     before: found.get("before")?,
@@ -46,7 +50,9 @@ impl Store {
         })
         .await
     }
+}
 
+impl Writer {
     /// Deletes entries from before `before`; answers how many there were.
     pub async fn purge_outbox(&self, before: Timestamp) -> Result<usize, StoreError> {
         self.write(move |transaction, _| {
@@ -62,14 +68,17 @@ impl Store {
 /// Notes what a change of a sandbox's row means to others: its making, its state, its intent.
 pub(crate) fn note_sandbox(
     transaction: &Transaction<'_>,
+    actor: &Actor,
     before: Option<&Sandbox>,
     after: &Sandbox,
 ) -> Result<(), StoreError> {
+    let (word, user, key) = actor_columns(actor);
     for event in events(before, after) {
         let (old, new) = event.words();
         transaction
             .prepare_cached(
-                "INSERT INTO outbox (at, organization, kind, subject, before, after) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO outbox (at, organization, kind, subject, before, after, actor, actor_user, actor_key)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
                 row::milliseconds(after.updated_at),
@@ -77,8 +86,31 @@ pub(crate) fn note_sandbox(
                 event.name(),
                 after.id.to_string(),
                 old,
-                new
+                new,
+                word,
+                user,
+                key,
             ])?;
     }
     Ok(())
+}
+
+/// The columns `actor, actor_user, actor_key`.
+fn actor_columns(actor: &Actor) -> (&'static str, Option<&str>, Option<&str>) {
+    match actor {
+        Actor::Key { user, key } => ("key", Some(user.as_str()), Some(key.as_str())),
+        Actor::User(user) => ("user", Some(user.as_str()), None),
+        Actor::Harbor => ("harbor", None, None),
+    }
+}
+
+fn read_actor(found: &Row<'_>) -> Result<Option<Actor>, StoreError> {
+    let user = || -> Result<UserId, StoreError> { Ok(UserId::new(found.get::<_, String>("actor_user")?)) };
+    Ok(Some(match found.get_ref("actor")?.as_str().unwrap_or_default() {
+        "key" => Actor::Key { user: user()?, key: row::name(found, "actor_key")? },
+        "user" => Actor::User(user()?),
+        "harbor" => Actor::Harbor,
+        "unknown" => return Ok(None),
+        _ => return Err(StoreError::Unreadable("actor")),
+    }))
 }

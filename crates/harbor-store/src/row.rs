@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use harbor_model::Timestamp;
-use harbor_model::ids::ContainerId;
 use harbor_model::names::DisplayName;
-use harbor_model::sandboxes::{Boot, Seen};
-use rusqlite::Row;
+use rusqlite::{Row, ffi};
 
 use crate::StoreError;
 
@@ -57,68 +55,6 @@ pub(crate) fn json_map(map: &BTreeMap<String, String>) -> String {
     json(map.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect::<serde_json::Map<_, _>>())
 }
 
-/// [`Seen`] as the columns `seen, container, boot, exit_code, configured, connected, asked`.
-#[derive(Default)]
-pub(crate) struct SeenColumns<'a> {
-    pub(crate) word: &'static str,
-    pub(crate) container: Option<&'a str>,
-    pub(crate) boot: Option<&'a str>,
-    pub(crate) exit_code: Option<i64>,
-    pub(crate) configured: bool,
-    pub(crate) connected: bool,
-    pub(crate) asked: bool,
-}
-
-impl<'a> SeenColumns<'a> {
-    pub(crate) fn of(seen: &'a Seen) -> Self {
-        match seen {
-            Seen::Absent => Self { word: "absent", ..Self::default() },
-            Seen::Made { container } => Self { word: "made", container: Some(container.as_str()), ..Self::default() },
-            Seen::Running { container, boot, configured, connected } => Self {
-                word: "running",
-                container: Some(container.as_str()),
-                boot: Some(&boot.0),
-                configured: *configured,
-                connected: *connected,
-                ..Self::default()
-            },
-            Seen::Exited { container, code, asked, connected } => Self {
-                word: "exited",
-                container: Some(container.as_str()),
-                exit_code: Some(*code),
-                connected: *connected,
-                asked: *asked,
-                ..Self::default()
-            },
-            Seen::Lost => Self { word: "lost", ..Self::default() },
-            Seen::Removed => Self { word: "removed", ..Self::default() },
-        }
-    }
-}
-
-pub(crate) fn seen(row: &Row<'_>) -> Result<Seen, StoreError> {
-    let container = || -> Result<ContainerId, StoreError> { Ok(ContainerId::new(row.get::<_, String>("container")?)) };
-    Ok(match row.get_ref("seen")?.as_str().unwrap_or_default() {
-        "absent" => Seen::Absent,
-        "made" => Seen::Made { container: container()? },
-        "running" => Seen::Running {
-            container: container()?,
-            boot: Boot(row.get("boot")?),
-            configured: row.get("configured")?,
-            connected: row.get("connected")?,
-        },
-        "exited" => Seen::Exited {
-            container: container()?,
-            code: row.get("exit_code")?,
-            asked: row.get("asked")?,
-            connected: row.get("connected")?,
-        },
-        "lost" => Seen::Lost,
-        "removed" => Seen::Removed,
-        _ => return Err(StoreError::Unreadable("seen")),
-    })
-}
-
 /// Runs a query whose rows are read by `read`.
 pub(crate) fn collect<T>(
     statement: &mut rusqlite::Statement<'_>,
@@ -145,8 +81,9 @@ pub(crate) fn first<T>(
 
 /// Turns a broken uniqueness rule into [`StoreError::NameTaken`].
 pub(crate) fn name_taken(error: rusqlite::Error) -> StoreError {
-    match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::ConstraintViolation) => StoreError::NameTaken,
+    let unique = [ffi::SQLITE_CONSTRAINT_UNIQUE, ffi::SQLITE_CONSTRAINT_PRIMARYKEY];
+    match error.sqlite_error() {
+        Some(broken) if unique.contains(&broken.extended_code) => StoreError::NameTaken,
         _ => error.into(),
     }
 }

@@ -11,10 +11,64 @@ use harbor_model::{Timestamp, to_millisecond};
 use rusqlite::{Connection, Row, Transaction, named_params, params};
 
 use crate::changes::Change;
-use crate::row::{self, SeenColumns};
-use crate::{Store, StoreError, outbox, signing_keys, stock};
+use crate::{Store, StoreError, Writer, outbox, row, seen, signing_keys, stock};
 
 impl Store {
+    /// The sandbox with this id, in whatever state.
+    pub async fn sandbox(&self, id: SandboxId) -> Result<Option<Sandbox>, StoreError> {
+        self.read(move |connection| by_id(connection, id)).await
+    }
+
+    /// The organization's sandbox with this id or name. One that is no longer live is found by its id only.
+    pub async fn find_sandbox(
+        &self,
+        organization: OrganizationId,
+        sandbox: &SandboxRef,
+    ) -> Result<Option<Sandbox>, StoreError> {
+        let (id, name) = (sandbox.id(), sandbox.as_str().to_owned());
+        self.read(move |connection| {
+            if let Some(found) = id.map(|id| by_id(connection, id)).transpose()?.flatten()
+                && found.organization == organization
+            {
+                return Ok(Some(found));
+            }
+            let mut statement = connection
+                .prepare_cached("SELECT * FROM sandbox WHERE organization = ?1 AND name = ?2 AND live = 1")?;
+            row::first(&mut statement, params![organization.to_string(), name], read)
+        })
+        .await
+    }
+
+    /// Every sandbox of the organization that has not been removed.
+    pub async fn live_sandboxes(&self, organization: OrganizationId) -> Result<Vec<Sandbox>, StoreError> {
+        self.read(move |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT * FROM sandbox WHERE organization = ?1 AND removed = 0")?;
+            row::collect(&mut statement, params![organization.to_string()], read)
+        })
+        .await
+    }
+
+    /// The ids of all sandboxes that have not been removed.
+    pub async fn live_sandbox_ids(&self) -> Result<Vec<SandboxId>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT id FROM sandbox WHERE removed = 0")?;
+            row::collect(&mut statement, [], |found| row::parsed(found, "id"))
+        })
+        .await
+    }
+
+    /// Every sandbox that has not been removed, of all organizations.
+    pub async fn all_live_sandboxes(&self) -> Result<Vec<Sandbox>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT * FROM sandbox WHERE removed = 0")?;
+            row::collect(&mut statement, [], read)
+        })
+        .await
+    }
+}
+
+impl Writer {
     /// Records a new sandbox; its name must be free in its organization, else [`StoreError::NameTaken`].
     ///
     /// With `claim_infra`, the id of a ready infra container from the stock becomes the sandbox's id, in the same
@@ -25,13 +79,14 @@ impl Store {
         claim_infra: bool,
         name: impl FnOnce(&mut Sandbox) + Send + 'static,
     ) -> Result<Sandbox, StoreError> {
+        let actor = self.actor().clone();
         self.write(move |transaction, changes| {
             if claim_infra && let Some(id) = stock::claim(transaction)? {
                 sandbox.id = id;
             }
             name(&mut sandbox);
-            insert(transaction, &sandbox)?;
-            outbox::note_sandbox(transaction, None, &sandbox)?;
+            put(transaction, INSERT, &sandbox)?;
+            outbox::note_sandbox(transaction, &actor, None, &sandbox)?;
             changes.push(Change::Sandbox { before: None, after: Arc::new(sandbox.clone()) });
             Ok(sandbox)
         })
@@ -40,13 +95,15 @@ impl Store {
 
     /// Changes one sandbox: `change` sees the committed row and alters it, all in one transaction.
     ///
-    /// What `change` returns comes back beside the new row. If it alters nothing, nothing is written or announced.
+    /// What `change` returns comes back beside the new row. If it alters nothing, nothing is written or announced. If it
+    /// gives the row a name that another one holds, that is [`StoreError::NameTaken`].
     pub async fn change_sandbox<T: Send + 'static>(
         &self,
         id: SandboxId,
         now: Timestamp,
         change: impl FnOnce(&mut Sandbox) -> T + Send + 'static,
     ) -> Result<(Sandbox, T), StoreError> {
+        let actor = self.actor().clone();
         self.write(move |transaction, changes| {
             let before = by_id(transaction, id)?.ok_or(StoreError::NoSandbox(id))?;
             let mut after = before.clone();
@@ -56,10 +113,11 @@ impl Store {
             }
             after.generation = before.generation.next();
             after.updated_at = to_millisecond(now);
-            transaction.prepare_cached("DELETE FROM sandbox WHERE id = ?1")?.execute(params![id.to_string()])?;
-            insert(transaction, &after)?;
+            if put(transaction, UPDATE, &after)? == 0 {
+                return Err(StoreError::Stale(id));
+            }
             signing_keys::forget_gone(transaction, &after)?;
-            outbox::note_sandbox(transaction, Some(&before), &after)?;
+            outbox::note_sandbox(transaction, &actor, Some(&before), &after)?;
             changes.push(Change::Sandbox { before: Some(Arc::new(before)), after: Arc::new(after.clone()) });
             Ok((after, outcome))
         })
@@ -77,65 +135,11 @@ impl Store {
         .await
     }
 
-    /// The sandbox with this id, in whatever state.
-    pub async fn sandbox(&self, id: SandboxId) -> Result<Option<Sandbox>, StoreError> {
-        self.read(move |connection| by_id(connection, id)).await
-    }
-
-    /// The organization's sandbox with this id or name.
-    pub async fn find_sandbox(
-        &self,
-        organization: OrganizationId,
-        sandbox: &SandboxRef,
-    ) -> Result<Option<Sandbox>, StoreError> {
-        let (id, name) = (sandbox.id(), sandbox.as_str().to_owned());
-        self.read(move |connection| {
-            if let Some(found) = id.map(|id| by_id(connection, id)).transpose()?.flatten()
-                && found.organization == organization
-            {
-                return Ok(Some(found));
-            }
-            let mut statement =
-                connection.prepare_cached("SELECT * FROM sandbox WHERE organization = ?1 AND name = ?2")?;
-            row::first(&mut statement, params![organization.to_string(), name], read)
-        })
-        .await
-    }
-
-    /// The sandbox that this preview token opens.
-    pub async fn sandbox_by_preview_token(&self, token: &Secret) -> Result<Option<Sandbox>, StoreError> {
-        let token = token.clone();
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached("SELECT * FROM sandbox WHERE preview_token = ?1")?;
-            row::first(&mut statement, params![token.reveal()], read)
-        })
-        .await
-    }
-
-    /// Every sandbox of the organization that has not been removed.
-    pub async fn live_sandboxes(&self, organization: OrganizationId) -> Result<Vec<Sandbox>, StoreError> {
-        self.read(move |connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT * FROM sandbox WHERE organization = ?1 AND seen <> 'removed'")?;
-            row::collect(&mut statement, params![organization.to_string()], read)
-        })
-        .await
-    }
-
-    /// Every sandbox that has not been removed, of all organizations.
-    pub async fn all_live_sandboxes(&self) -> Result<Vec<Sandbox>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached("SELECT * FROM sandbox WHERE seen <> 'removed'")?;
-            row::collect(&mut statement, [], read)
-        })
-        .await
-    }
-
     /// Deletes the rows of sandboxes that were removed before `before`; answers how many there were.
     pub async fn purge_removed_sandboxes(&self, before: Timestamp) -> Result<usize, StoreError> {
         self.write(move |transaction, _| {
             let purged = transaction
-                .prepare_cached("DELETE FROM sandbox WHERE seen = 'removed' AND updated_at < ?1")?
+                .prepare_cached("DELETE FROM sandbox WHERE removed = 1 AND updated_at < ?1")?
                 .execute(params![row::milliseconds(before)])?;
             Ok(purged)
         })
@@ -186,7 +190,7 @@ fn read(row: &Row<'_>) -> Result<Sandbox, StoreError> {
         toolbox_token: Secret::new(row.get::<_, String>("toolbox_token")?),
         desired: Desired::from_word(&desired).ok_or(StoreError::Unreadable("desired"))?,
         force: row.get("force")?,
-        seen: row::seen(row)?,
+        seen: seen::decode(row.get_ref("seen")?.as_str().unwrap_or_default())?,
         failure: failure.map(|reason| Failure { reason, recoverable }),
         note: row.get("note")?,
         toolbox_version: row.get("toolbox_version")?,
@@ -198,15 +202,38 @@ fn read(row: &Row<'_>) -> Result<Sandbox, StoreError> {
     })
 }
 
-const INSERT: &str = "INSERT INTO sandbox VALUES (
-    :id, :organization, :name, :snapshot, :image, :entrypoint, :user, :env, :target, :cpu, :memory_gib, :disk_gib,
-    :gpu, :labels, :public, :auto_stop_minutes, :auto_archive_minutes, :auto_delete_minutes, :network_block_all,
-    :allow_networks, :allow_domains, :preview_token, :toolbox_token, :desired, :force, :seen, :container, :boot,
-    :exit_code, :configured, :connected, :asked, :failure, :recoverable, :note, :toolbox_version, :started_once, :generation,
-    :created_at, :updated_at, :last_activity_at)";
+macro_rules! columns {
+    () => {
+        "organization, name, live, removed, snapshot, image, entrypoint, user, env, target, cpu, memory_gib,
+         disk_gib, gpu, labels, public, auto_stop_minutes, auto_archive_minutes, auto_delete_minutes,
+         network_block_all, allow_networks, allow_domains, preview_token, toolbox_token, desired, force, seen, failure,
+         recoverable, note, toolbox_version, started_once, generation, created_at, updated_at, last_activity_at"
+    };
+}
 
-/// Writes the whole row, by destructuring, so that no field is forgotten.
-fn insert(transaction: &Transaction<'_>, sandbox: &Sandbox) -> Result<(), StoreError> {
+macro_rules! values {
+    () => {
+        ":organization, :name, :live, :removed, :snapshot, :image, :entrypoint, :user, :env, :target, :cpu,
+         :memory_gib, :disk_gib, :gpu, :labels, :public, :auto_stop_minutes, :auto_archive_minutes,
+         :auto_delete_minutes, :network_block_all, :allow_networks, :allow_domains, :preview_token, :toolbox_token,
+         :desired, :force, :seen, :failure, :recoverable, :note, :toolbox_version, :started_once, :generation,
+         :created_at, :updated_at, :last_activity_at"
+    };
+}
+
+const INSERT: &str = concat!("INSERT INTO sandbox (id, ", columns!(), ") VALUES (:id, ", values!(), ")");
+
+/// Changes no row but the one that was read: of the generation before.
+const UPDATE: &str = concat!(
+    "UPDATE sandbox SET (",
+    columns!(),
+    ") = (",
+    values!(),
+    ") WHERE id = :id AND generation = :generation - 1"
+);
+
+/// Writes the whole row, by destructuring, so that no field is forgotten. Answers how many rows were written.
+fn put(transaction: &Transaction<'_>, sql: &str, sandbox: &Sandbox) -> Result<usize, StoreError> {
     let Sandbox {
         id,
         organization,
@@ -236,12 +263,13 @@ fn insert(transaction: &Transaction<'_>, sandbox: &Sandbox) -> Result<(), StoreE
         updated_at,
         last_activity_at,
     } = sandbox;
-    let seen = SeenColumns::of(seen);
-    let mut statement = transaction.prepare_cached(INSERT)?;
+    let mut statement = transaction.prepare_cached(sql)?;
     let written = statement.execute(named_params! {
         ":id": id.to_string(),
         ":organization": organization.to_string(),
         ":name": name.as_str(),
+        ":live": sandbox.live(),
+        ":removed": sandbox.removed(),
         ":snapshot": snapshot,
         ":image": image,
         ":entrypoint": entrypoint.clone().map(row::json),
@@ -264,13 +292,7 @@ fn insert(transaction: &Transaction<'_>, sandbox: &Sandbox) -> Result<(), StoreE
         ":toolbox_token": toolbox_token.reveal(),
         ":desired": desired.word(),
         ":force": force,
-        ":seen": seen.word,
-        ":container": seen.container,
-        ":boot": seen.boot,
-        ":exit_code": seen.exit_code,
-        ":configured": seen.configured,
-        ":connected": seen.connected,
-        ":asked": seen.asked,
+        ":seen": seen::encode(seen)?,
         ":failure": failure.as_ref().map(|failure| &failure.reason),
         ":recoverable": failure.as_ref().is_some_and(|failure| failure.recoverable),
         ":note": note,
@@ -281,5 +303,5 @@ fn insert(transaction: &Transaction<'_>, sandbox: &Sandbox) -> Result<(), StoreE
         ":updated_at": row::milliseconds(*updated_at),
         ":last_activity_at": row::milliseconds(*last_activity_at),
     });
-    written.map(|_| ()).map_err(row::name_taken)
+    written.map_err(row::name_taken)
 }

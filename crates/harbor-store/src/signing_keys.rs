@@ -4,18 +4,20 @@
 //! Beside the sandbox's row and not in it, so that no announced change carries a key.
 
 use harbor_model::ids::SandboxId;
-use harbor_model::sandboxes::{Desired, Sandbox};
+use harbor_model::sandboxes::Sandbox;
 use harbor_model::secrets::Secret;
 use rusqlite::{Connection, Transaction, params};
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, Writer, row};
 
 impl Store {
     /// The sandbox's key, if one was ever asked for.
     pub async fn signing_key(&self, sandbox: SandboxId) -> Result<Option<Secret>, StoreError> {
         self.read(move |connection| by_sandbox(connection, sandbox)).await
     }
+}
 
+impl Writer {
     /// The sandbox's key; `fresh` becomes it if there is none. [`StoreError::NoSandbox`] if the sandbox is wanted gone.
     pub async fn ensure_signing_key(&self, sandbox: SandboxId, fresh: Secret) -> Result<Secret, StoreError> {
         self.write(move |transaction, _| {
@@ -43,10 +45,10 @@ fn put(transaction: &Transaction<'_>, sandbox: SandboxId, key: &Secret) -> Resul
     let written = transaction
         .prepare_cached(
             "INSERT INTO signing_key (sandbox, key)
-             SELECT id, ?2 FROM sandbox WHERE id = ?1 AND desired <> ?3 AND seen <> 'removed'
+             SELECT id, ?2 FROM sandbox WHERE id = ?1 AND live = 1
              ON CONFLICT (sandbox) DO UPDATE SET key = excluded.key",
         )?
-        .execute(params![sandbox.to_string(), key.reveal(), Desired::Destroyed.word()])?;
+        .execute(params![sandbox.to_string(), key.reveal()])?;
     if written == 0 { Err(StoreError::NoSandbox(sandbox)) } else { Ok(()) }
 }
 

@@ -9,28 +9,9 @@ use harbor_model::{Timestamp, to_millisecond};
 use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::changes::Change;
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, Writer, row};
 
 impl Store {
-    /// Records `snapshot`, or brings the row of that organization and name in line with its image, entrypoint,
-    /// resources, state and size; what was there keeps its id and times. Answers the row.
-    pub async fn put_snapshot(&self, snapshot: Snapshot) -> Result<Snapshot, StoreError> {
-        self.write(move |transaction, changes| {
-            let before = by_name(transaction, snapshot.organization, &snapshot.name)?;
-            let mut after = snapshot;
-            if let Some(before) = &before {
-                (after.id, after.created_at, after.last_used_at) = (before.id, before.created_at, before.last_used_at);
-                if (Snapshot { updated_at: before.updated_at, ..after.clone() }) == *before {
-                    return Ok(before.clone());
-                }
-            }
-            write(transaction, &after)?;
-            changes.push(Change::Snapshot { before: before.map(Arc::new), after: Arc::new(after.clone()) });
-            Ok(after)
-        })
-        .await
-    }
-
     /// What this text names for this organization: its own snapshot of that name, then a general one, then by id.
     pub async fn find_snapshot(
         &self,
@@ -54,6 +35,27 @@ impl Store {
                 "SELECT * FROM snapshot WHERE organization = ?1 OR general = 1 ORDER BY created_at, id",
             )?;
             row::collect(&mut statement, params![organization.to_string()], read)
+        })
+        .await
+    }
+}
+
+impl Writer {
+    /// Records `snapshot`, or brings the row of that organization and name in line with its image, entrypoint,
+    /// resources, state and size; what was there keeps its id and times. Answers the row.
+    pub async fn put_snapshot(&self, snapshot: Snapshot) -> Result<Snapshot, StoreError> {
+        self.write(move |transaction, changes| {
+            let before = by_name(transaction, snapshot.organization, &snapshot.name)?;
+            let mut after = snapshot;
+            if let Some(before) = &before {
+                (after.id, after.created_at, after.last_used_at) = (before.id, before.created_at, before.last_used_at);
+                if (Snapshot { updated_at: before.updated_at, ..after.clone() }) == *before {
+                    return Ok(before.clone());
+                }
+            }
+            write(transaction, &after)?;
+            changes.push(Change::Snapshot { before: before.map(Arc::new), after: Arc::new(after.clone()) });
+            Ok(after)
         })
         .await
     }
@@ -117,8 +119,10 @@ fn write(transaction: &Transaction<'_>, snapshot: &Snapshot) -> Result<(), Store
     } = snapshot;
     transaction
         .prepare_cached(
-            "INSERT OR REPLACE INTO snapshot
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+            "INSERT INTO snapshot VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+             ON CONFLICT (organization, name) DO UPDATE SET
+                 (general, image, entrypoint, cpu, memory_gib, disk_gib, gpu, state, error, size_bytes, updated_at)
+                 = (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?16)",
         )?
         .execute(params![
             id.to_string(),

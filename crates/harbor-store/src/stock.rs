@@ -7,9 +7,20 @@ use harbor_model::Timestamp;
 use harbor_model::ids::SandboxId;
 use rusqlite::{Transaction, params};
 
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, Writer, row};
 
 impl Store {
+    /// All that is in stock, with whether it is ready.
+    pub async fn infra_stock(&self) -> Result<Vec<(SandboxId, bool)>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT * FROM infra_stock ORDER BY made_at")?;
+            row::collect(&mut statement, [], |found| Ok((row::parsed(found, "sandbox")?, found.get("ready")?)))
+        })
+        .await
+    }
+}
+
+impl Writer {
     /// Notes that an infra container for the future sandbox `id` is about to be made.
     pub async fn add_infra(&self, id: SandboxId, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |transaction, _| {
@@ -50,15 +61,6 @@ impl Store {
                 .prepare_cached("DELETE FROM infra_stock WHERE sandbox = ?1")?
                 .execute(params![id.to_string()])?;
             Ok(dropped > 0)
-        })
-        .await
-    }
-
-    /// All that is in stock, with whether it is ready.
-    pub async fn infra_stock(&self) -> Result<Vec<(SandboxId, bool)>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached("SELECT * FROM infra_stock ORDER BY made_at")?;
-            row::collect(&mut statement, [], |found| Ok((row::parsed(found, "sandbox")?, found.get("ready")?)))
         })
         .await
     }

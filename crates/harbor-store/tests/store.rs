@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use harbor_model::actors::Actor;
 use harbor_model::identity::{ApiKey, KeyEnds, KeyHash, Permission};
 use harbor_model::ids::{ContainerId, OrganizationId, RegionId, SandboxId, SnapshotId, UserId};
 use harbor_model::organizations::{MemberRole, Organization, User};
@@ -60,7 +61,7 @@ async fn tenant(store: &Store, name: &str) -> (OrganizationId, UserId) {
         updated_at: now(),
     };
     let id = user.id.clone();
-    (store.ensure_user(user, organization).await.unwrap().id, id)
+    (store.by(Actor::Harbor).ensure_user(user, organization).await.unwrap().id, id)
 }
 
 fn sandbox(organization: OrganizationId, name: &str) -> Sandbox {
@@ -103,7 +104,7 @@ fn sandbox(organization: OrganizationId, name: &str) -> Sandbox {
 }
 
 async fn insert(store: &Store, sandbox: Sandbox) -> Result<Sandbox, StoreError> {
-    store.insert_sandbox(sandbox, false, |_| {}).await
+    store.by(Actor::Harbor).insert_sandbox(sandbox, false, |_| {}).await
 }
 
 #[tokio::test]
@@ -159,14 +160,46 @@ async fn a_name_in_the_shape_of_an_id_is_found() {
 }
 
 #[tokio::test]
+async fn a_name_is_free_as_soon_as_its_sandbox_is_wanted_gone() {
+    let fixture = fixture().await;
+    let store = &fixture.store;
+    let named = async || insert(store, sandbox(fixture.organization, "box")).await;
+    let found = async || {
+        let reference = harbor_model::names::SandboxRef::new("box");
+        store.find_sandbox(fixture.organization, &reference).await.unwrap().map(|found| found.id)
+    };
+    let ways: [fn(&mut Sandbox); 3] = [
+        |row| row.desired = Desired::Destroyed,
+        |row| row.seen = Seen::Removed,
+        |row| (row.desired, row.seen) = (Desired::Destroyed, Seen::Removed),
+    ];
+    for (index, way) in ways.into_iter().enumerate() {
+        let going = named().await.unwrap();
+        assert!(matches!(named().await, Err(StoreError::NameTaken)), "way {index}");
+        let (going, ()) = store.by(Actor::Harbor).change_sandbox(going.id, now(), way).await.unwrap();
+        assert_eq!(found().await, None, "way {index}");
+        let next = named().await.unwrap();
+        assert_eq!(found().await, Some(next.id), "way {index}");
+        store.by(Actor::Harbor).change_sandbox(next.id, now(), |row| row.seen = Seen::Removed).await.unwrap();
+        store.by(Actor::Harbor).change_sandbox(going.id, now(), |row| row.seen = Seen::Removed).await.unwrap();
+    }
+    let other = insert(store, sandbox(fixture.organization, "other")).await.unwrap();
+    named().await.unwrap();
+    let renamed =
+        store.by(Actor::Harbor).change_sandbox(other.id, now(), |row| row.name = "box".parse().unwrap()).await;
+    assert!(matches!(renamed, Err(StoreError::NameTaken)), "{renamed:?}");
+}
+
+#[tokio::test]
 async fn changes_are_announced_in_order_and_after_the_commit() {
     let fixture = fixture().await;
     let mut changes = fixture.store.changes();
     let row = Sandbox { failure: None, ..sandbox(fixture.organization, "box") };
     let id = row.id;
     insert(&fixture.store, row).await.unwrap();
-    fixture.store.change_sandbox(id, now(), |_| {}).await.unwrap(); // nothing altered: nothing announced
-    let (stopped, ()) = fixture.store.change_sandbox(id, now(), |row| row.desired = Desired::Stopped).await.unwrap();
+    fixture.store.by(Actor::Harbor).change_sandbox(id, now(), |_| {}).await.unwrap(); // nothing altered: nothing announced
+    let (stopped, ()) =
+        fixture.store.by(Actor::Harbor).change_sandbox(id, now(), |row| row.desired = Desired::Stopped).await.unwrap();
     assert_eq!(stopped.generation, Generation(8));
 
     let Change::Sandbox { before: None, after } = changes.recv().await.unwrap() else { panic!("not the insert") };
@@ -196,7 +229,7 @@ async fn concurrent_changes_lose_nothing() {
         let store = fixture.store.clone();
         tasks.spawn(async move {
             let add = move |row: &mut Sandbox| row.settings.labels.insert(index.to_string(), String::new());
-            store.change_sandbox(row.id, now(), add).await.unwrap();
+            store.by(Actor::Harbor).change_sandbox(row.id, now(), add).await.unwrap();
         });
     }
     tasks.join_all().await;
@@ -208,41 +241,48 @@ async fn concurrent_changes_lose_nothing() {
 async fn stock_is_claimed_once_and_its_id_becomes_the_sandboxs() {
     let fixture = fixture().await;
     let (ready, unready) = (SandboxId::random(), SandboxId::random());
-    fixture.store.add_infra(unready, now()).await.unwrap();
-    fixture.store.add_infra(ready, now()).await.unwrap();
-    fixture.store.infra_ready(ready).await.unwrap();
+    fixture.store.by(Actor::Harbor).add_infra(unready, now()).await.unwrap();
+    fixture.store.by(Actor::Harbor).add_infra(ready, now()).await.unwrap();
+    fixture.store.by(Actor::Harbor).infra_ready(ready).await.unwrap();
     let name_by_id = |row: &mut Sandbox| row.name = row.id.to_string().parse().unwrap();
-    let first = fixture.store.insert_sandbox(sandbox(fixture.organization, "x"), true, name_by_id).await.unwrap();
+    let first = fixture
+        .store
+        .by(Actor::Harbor)
+        .insert_sandbox(sandbox(fixture.organization, "x"), true, name_by_id)
+        .await
+        .unwrap();
     assert_eq!((first.id, first.name.as_str()), (ready, ready.to_string().as_str()));
     let second = sandbox(fixture.organization, "second");
     let own = second.id;
-    let second = fixture.store.insert_sandbox(second, true, |_| {}).await.unwrap();
+    let second = fixture.store.by(Actor::Harbor).insert_sandbox(second, true, |_| {}).await.unwrap();
     assert_eq!(second.id, own, "an unready one was claimed");
-    assert!(!fixture.store.drop_infra(ready).await.unwrap(), "still in stock after its claim");
+    assert!(!fixture.store.by(Actor::Harbor).drop_infra(ready).await.unwrap(), "still in stock after its claim");
 }
 
 #[tokio::test]
 async fn retired_stock_is_not_claimed_and_stays_until_it_is_dropped() {
     let fixture = fixture().await;
     let id = SandboxId::random();
-    fixture.store.add_infra(id, now()).await.unwrap();
-    fixture.store.infra_ready(id).await.unwrap();
-    assert!(fixture.store.retire_infra(id).await.unwrap());
-    let made = fixture.store.insert_sandbox(sandbox(fixture.organization, "x"), true, |_| {}).await.unwrap();
+    fixture.store.by(Actor::Harbor).add_infra(id, now()).await.unwrap();
+    fixture.store.by(Actor::Harbor).infra_ready(id).await.unwrap();
+    assert!(fixture.store.by(Actor::Harbor).retire_infra(id).await.unwrap());
+    let made =
+        fixture.store.by(Actor::Harbor).insert_sandbox(sandbox(fixture.organization, "x"), true, |_| {}).await.unwrap();
     assert_ne!(made.id, id, "claimed although it is about to be removed");
     assert_eq!(fixture.store.infra_stock().await.unwrap(), [(id, false)]);
-    assert!(fixture.store.drop_infra(id).await.unwrap());
-    assert!(!fixture.store.retire_infra(id).await.unwrap(), "nothing is there to retire");
+    assert!(fixture.store.by(Actor::Harbor).drop_infra(id).await.unwrap());
+    assert!(!fixture.store.by(Actor::Harbor).retire_infra(id).await.unwrap(), "nothing is there to retire");
 }
 
 #[tokio::test]
 async fn a_refused_insert_claims_nothing() {
     let fixture = fixture().await;
     let id = SandboxId::random();
-    fixture.store.add_infra(id, now()).await.unwrap();
-    fixture.store.infra_ready(id).await.unwrap();
+    fixture.store.by(Actor::Harbor).add_infra(id, now()).await.unwrap();
+    fixture.store.by(Actor::Harbor).infra_ready(id).await.unwrap();
     insert(&fixture.store, sandbox(fixture.organization, "taken")).await.unwrap();
-    let refused = fixture.store.insert_sandbox(sandbox(fixture.organization, "taken"), true, |_| {}).await;
+    let refused =
+        fixture.store.by(Actor::Harbor).insert_sandbox(sandbox(fixture.organization, "taken"), true, |_| {}).await;
     assert!(matches!(refused, Err(StoreError::NameTaken)));
     assert_eq!(fixture.store.infra_stock().await.unwrap(), [(id, true)]);
 }
@@ -251,10 +291,16 @@ async fn a_refused_insert_claims_nothing() {
 async fn removed_sandboxes_are_not_live_and_go_after_their_time() {
     let fixture = fixture().await;
     let row = insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
-    fixture.store.change_sandbox(row.id, now(), |row| row.seen = Seen::Removed).await.unwrap();
+    fixture.store.by(Actor::Harbor).change_sandbox(row.id, now(), |row| row.seen = Seen::Removed).await.unwrap();
     assert!(fixture.store.live_sandboxes(fixture.organization).await.unwrap().is_empty());
-    assert_eq!(fixture.store.purge_removed_sandboxes(now() - Duration::from_mins(1)).await.unwrap(), 0);
-    assert_eq!(fixture.store.purge_removed_sandboxes(now() + Duration::from_mins(1)).await.unwrap(), 1);
+    assert_eq!(
+        fixture.store.by(Actor::Harbor).purge_removed_sandboxes(now() - Duration::from_mins(1)).await.unwrap(),
+        0
+    );
+    assert_eq!(
+        fixture.store.by(Actor::Harbor).purge_removed_sandboxes(now() + Duration::from_mins(1)).await.unwrap(),
+        1
+    );
     assert_eq!(fixture.store.sandbox(row.id).await.unwrap(), None);
 }
 
@@ -265,25 +311,27 @@ async fn a_signing_key_is_made_once_replaced_at_once_and_goes_with_its_sandbox()
     let id = insert(store, Sandbox { failure: None, ..sandbox(fixture.organization, "box") }).await.unwrap().id;
     let other = insert(store, sandbox(fixture.organization, "other")).await.unwrap().id;
     assert_eq!(store.signing_key(id).await.unwrap(), None);
-    let offers = ["a", "b", "c", "d"].map(|offer| store.ensure_signing_key(id, Secret::new(offer)));
+    let writer = store.by(Actor::Harbor);
+    let offers = ["a", "b", "c", "d"].map(|offer| writer.ensure_signing_key(id, Secret::new(offer)));
     let [first, second, third, fourth] = offers;
     let answers = tokio::join!(first, second, third, fourth);
     let kept = store.signing_key(id).await.unwrap().unwrap();
     for answer in [answers.0, answers.1, answers.2, answers.3] {
         assert_eq!(answer.unwrap(), kept);
     }
-    store.replace_signing_key(id, Secret::new("new")).await.unwrap();
-    store.replace_signing_key(other, Secret::new("others")).await.unwrap();
-    let stopped = store.change_sandbox(id, now(), |row| row.desired = Desired::Stopped).await.unwrap().0;
+    store.by(Actor::Harbor).replace_signing_key(id, Secret::new("new")).await.unwrap();
+    store.by(Actor::Harbor).replace_signing_key(other, Secret::new("others")).await.unwrap();
+    let stopped =
+        store.by(Actor::Harbor).change_sandbox(id, now(), |row| row.desired = Desired::Stopped).await.unwrap().0;
     assert_eq!(stopped.state(), SandboxState::Stopped);
-    assert_eq!(store.ensure_signing_key(id, Secret::new("late")).await.unwrap(), Secret::new("new"));
+    assert_eq!(store.by(Actor::Harbor).ensure_signing_key(id, Secret::new("late")).await.unwrap(), Secret::new("new"));
 
-    store.change_sandbox(id, now(), |row| row.desired = Desired::Destroyed).await.unwrap();
+    store.by(Actor::Harbor).change_sandbox(id, now(), |row| row.desired = Desired::Destroyed).await.unwrap();
     assert_eq!(store.signing_key(id).await.unwrap(), None);
     for gone in [id, SandboxId::random()] {
-        let refused = store.ensure_signing_key(gone, Secret::new("x")).await;
+        let refused = store.by(Actor::Harbor).ensure_signing_key(gone, Secret::new("x")).await;
         assert!(matches!(refused, Err(StoreError::NoSandbox(_))), "{refused:?}");
-        let refused = store.replace_signing_key(gone, Secret::new("x")).await;
+        let refused = store.by(Actor::Harbor).replace_signing_key(gone, Secret::new("x")).await;
         assert!(matches!(refused, Err(StoreError::NoSandbox(_))), "{refused:?}");
     }
     assert_eq!(store.signing_key(other).await.unwrap(), Some(Secret::new("others")));
@@ -294,8 +342,8 @@ async fn use_never_moves_back() {
     let fixture = fixture().await;
     let row = insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
     let later = row.last_activity_at + Duration::from_mins(1);
-    fixture.store.touch_sandbox(row.id, later).await.unwrap();
-    fixture.store.touch_sandbox(row.id, row.last_activity_at).await.unwrap();
+    fixture.store.by(Actor::Harbor).touch_sandbox(row.id, later).await.unwrap();
+    fixture.store.by(Actor::Harbor).touch_sandbox(row.id, row.last_activity_at).await.unwrap();
     assert_eq!(fixture.store.sandbox(row.id).await.unwrap().unwrap().last_activity_at, later);
 }
 
@@ -318,15 +366,22 @@ fn key(fixture: &Fixture, name: &str, hash: u8) -> ApiKey {
 async fn keys_come_back_with_their_owner_and_go_at_once() {
     let fixture = fixture().await;
     let made = key(&fixture, "ci/nightly 1", 1);
-    fixture.store.insert_api_key(made.clone()).await.unwrap();
-    let taken = fixture.store.insert_api_key(key(&fixture, "ci/nightly 1", 2)).await;
+    fixture.store.by(Actor::Harbor).insert_api_key(made.clone()).await.unwrap();
+    let taken = fixture.store.by(Actor::Harbor).insert_api_key(key(&fixture, "ci/nightly 1", 2)).await;
     assert!(matches!(taken, Err(StoreError::NameTaken)));
     let found = fixture.store.api_key_by_hash(made.hash).await.unwrap().unwrap();
     assert_eq!((found.key, found.role), (made.clone(), MemberRole::Owner));
-    fixture.store.replace_api_key(key(&fixture, "ci/nightly 1", 3)).await.unwrap();
+    fixture.store.by(Actor::Harbor).replace_api_key(key(&fixture, "ci/nightly 1", 3)).await.unwrap();
     assert!(fixture.store.api_key_by_hash(made.hash).await.unwrap().is_none(), "the replaced key still opens");
     let user = fixture.user.clone();
-    assert!(fixture.store.delete_api_key(fixture.organization, user, "ci/nightly 1".into()).await.unwrap());
+    assert!(
+        fixture
+            .store
+            .by(Actor::Harbor)
+            .delete_api_key(fixture.organization, user, "ci/nightly 1".into())
+            .await
+            .unwrap()
+    );
     assert!(fixture.store.api_keys(fixture.organization, None).await.unwrap().is_empty());
 }
 
@@ -336,19 +391,29 @@ async fn a_key_goes_with_the_one_that_made_it() {
     let store = &fixture.store;
     let child = |name, hash, parent: u8| ApiKey { parent: Some(KeyHash([parent; 32])), ..key(&fixture, name, hash) };
     let there = async |hash: u8| store.api_key_by_hash(KeyHash([hash; 32])).await.unwrap().is_some();
-    store.insert_api_key(key(&fixture, "parent", 1)).await.unwrap();
-    store.insert_api_key(child("child", 2, 1)).await.unwrap();
-    store.insert_api_key(child("grandchild", 3, 2)).await.unwrap();
-    store.insert_api_key(key(&fixture, "other", 4)).await.unwrap();
+    store.by(Actor::Harbor).insert_api_key(key(&fixture, "parent", 1)).await.unwrap();
+    store.by(Actor::Harbor).insert_api_key(child("child", 2, 1)).await.unwrap();
+    store.by(Actor::Harbor).insert_api_key(child("grandchild", 3, 2)).await.unwrap();
+    store.by(Actor::Harbor).insert_api_key(key(&fixture, "other", 4)).await.unwrap();
     // the same text with other permissions is the same key
-    store.replace_api_key(ApiKey { permissions: Vec::new(), ..key(&fixture, "parent", 1) }).await.unwrap();
+    store
+        .by(Actor::Harbor)
+        .replace_api_key(ApiKey { permissions: Vec::new(), ..key(&fixture, "parent", 1) })
+        .await
+        .unwrap();
     assert!(there(1).await && there(2).await && there(3).await);
-    assert!(store.delete_api_key(fixture.organization, fixture.user.clone(), "parent".into()).await.unwrap());
+    assert!(
+        store
+            .by(Actor::Harbor)
+            .delete_api_key(fixture.organization, fixture.user.clone(), "parent".into())
+            .await
+            .unwrap()
+    );
     assert!(!there(1).await && !there(2).await && !there(3).await && there(4).await);
-    let orphan = store.insert_api_key(child("orphan", 5, 1)).await;
+    let orphan = store.by(Actor::Harbor).insert_api_key(child("orphan", 5, 1)).await;
     assert!(matches!(orphan, Err(StoreError::KeyGone)), "{orphan:?}");
-    store.insert_api_key(child("child", 6, 4)).await.unwrap();
-    store.replace_api_key(key(&fixture, "other", 7)).await.unwrap();
+    store.by(Actor::Harbor).insert_api_key(child("child", 6, 4)).await.unwrap();
+    store.by(Actor::Harbor).replace_api_key(key(&fixture, "other", 7)).await.unwrap();
     assert!(there(7).await && !there(4).await && !there(6).await, "a key with another text is another key");
 }
 
@@ -371,15 +436,20 @@ async fn an_own_snapshot_wins_over_a_general_one() {
         created_at: now(),
         updated_at: now(),
     };
-    let put = fixture.store.put_snapshot(general.clone()).await.unwrap();
+    let put = fixture.store.by(Actor::Harbor).put_snapshot(general.clone()).await.unwrap();
     assert_eq!(put, general);
-    let again = fixture.store.put_snapshot(Snapshot { id: SnapshotId::random(), ..general.clone() }).await.unwrap();
+    let again = fixture
+        .store
+        .by(Actor::Harbor)
+        .put_snapshot(Snapshot { id: SnapshotId::random(), ..general.clone() })
+        .await
+        .unwrap();
     assert_eq!(again.id, general.id, "a second row for the same name");
     let found = |text: &str| fixture.store.find_snapshot(other, text.to_owned());
     assert_eq!(found("img/x:1").await.unwrap().map(|found| found.id), Some(general.id));
     assert_eq!(found(&general.id.to_string().to_uppercase()).await.unwrap().map(|found| found.id), Some(general.id));
     let own = Snapshot { id: SnapshotId::random(), organization: other, general: false, ..general };
-    fixture.store.put_snapshot(own.clone()).await.unwrap();
+    fixture.store.by(Actor::Harbor).put_snapshot(own.clone()).await.unwrap();
     assert_eq!(found("img/x:1").await.unwrap().map(|found| found.id), Some(own.id));
 }
 
@@ -470,4 +540,37 @@ async fn only_the_owner_reads_the_database() {
             assert_eq!(mode, 0o600, "{file:?} after {mode_before:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_outbox_names_who_did_it() {
+    let fixture = fixture().await;
+    let key = Actor::Key { user: fixture.user.clone(), key: "ci".parse().unwrap() };
+    let actors = [key, Actor::User(fixture.user.clone()), Actor::Harbor];
+    let row = Sandbox { failure: None, ..sandbox(fixture.organization, "box") };
+    let id = row.id;
+    fixture.store.by(actors[0].clone()).insert_sandbox(row, false, |_| {}).await.unwrap();
+    for (actor, desired) in actors.iter().zip([Desired::Started, Desired::Stopped, Desired::Destroyed]).skip(1) {
+        let want = move |row: &mut Sandbox| row.desired = desired;
+        fixture.store.by(actor.clone()).change_sandbox(id, now(), want).await.unwrap();
+    }
+    let mut told: Vec<_> = fixture.store.outbox_after(0, 10).await.unwrap();
+    told.dedup_by(|one, other| one.actor == other.actor);
+    assert_eq!(told.into_iter().map(|entry| entry.actor.unwrap()).collect::<Vec<_>>(), actors);
+}
+
+#[tokio::test]
+async fn a_look_at_the_database_writes_and_converts_nothing() {
+    let fixture = fixture().await;
+    let path = fixture.directory.path().join("harbor.db");
+    let row = insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
+    let looks = Store::open_read_only(&path).unwrap(); // beside the one that writes
+    assert_eq!(looks.live_sandbox_ids().await.unwrap(), [row.id]);
+    let refused = looks.by(Actor::Harbor).add_infra(SandboxId::random(), now()).await;
+    assert!(matches!(refused, Err(StoreError::ReadOnly)), "{refused:?}");
+    drop((looks, fixture.store));
+    let looks = Store::open_read_only(&path).unwrap(); // and without it
+    assert_eq!(looks.live_sandbox_ids().await.unwrap(), [row.id]);
+    let missing = Store::open_read_only(&fixture.directory.path().join("none.db"));
+    assert!(missing.is_err() && !fixture.directory.path().join("none.db").exists());
 }

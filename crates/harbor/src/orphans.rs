@@ -28,7 +28,7 @@ impl Orphans {
             ..RunnerConfig::new(instance, directories.run().join("infra"))
         };
         let runner = Runner::connect(runner).await?;
-        let store = Store::open(&directories.database())?;
+        let store = Store::open_read_only(&directories.database())?;
         let idle =
             ReconcileConfig { starts: 0, infra_stock: 0, start_deadline: Duration::ZERO, stop_grace: Duration::ZERO };
         Ok(Some(Self { reconciler: Reconciler::new(store, Arc::new(runner), idle) }))

@@ -76,7 +76,7 @@ pub(crate) async fn serve(
     let engine: Arc<dyn Engine> = Arc::new(runner.clone());
     let dial = Arc::new(joins::Dialer::new(Arc::clone(&engine)));
     let control = Control::new(store.clone(), control_config(config, secrets, &about), dial).await?;
-    let reconciler = Reconciler::new(store, Arc::clone(&engine), reconcile_config(config, &about));
+    let reconciler = Reconciler::new(store.clone(), Arc::clone(&engine), reconcile_config(config, &about));
 
     let readiness = Arc::new(joins::Ready::new(engine, control.clone(), reconciler.clone()));
     let (router, events) =
@@ -88,6 +88,12 @@ pub(crate) async fn serve(
         "reconciler",
         |stop| async move { reconciler.run(stop.cancelled_owned()).await.map_err(anyhow::Error::msg) },
     );
+    crew.spawn("store", |stop| async move {
+        tokio::select! {
+            () = store.ended() => bail!("one of its threads ended"),
+            () = stop.cancelled() => Ok(()),
+        }
+    });
     crew.spawn("events", |stop| async move {
         events.publish(stop.cancelled_owned()).await;
         Ok(())

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use harbor_api::{Component, Config, Events, Loop, LoopOutcome, PreviewUrls, Readiness, Urls};
 use harbor_control::{Administer, Allowed, Control, Dial, DialFailure, NewUser, Stream, hash_key};
+use harbor_model::actors::Actor;
 use harbor_model::identity::{ApiKey, KeyEnds, Permission};
 use harbor_model::ids::{ContainerId, InstanceId, OrganizationId, RegionId, SandboxId, SnapshotId, UserId};
 use harbor_model::resources::Resources;
@@ -105,8 +106,9 @@ impl Place {
         let first = control.authenticate(key).await.unwrap();
         let organization = first.organization();
         add_tenant(&control, &store, &first.allow().unwrap()).await;
-        let snapshot = store.put_snapshot(snapshot(organization, DEFAULT_SNAPSHOT, true)).await.unwrap();
-        let own_snapshot = store.put_snapshot(snapshot_own(organization)).await.unwrap();
+        let snapshot =
+            store.by(Actor::Harbor).put_snapshot(snapshot(organization, DEFAULT_SNAPSHOT, true)).await.unwrap();
+        let own_snapshot = store.by(Actor::Harbor).put_snapshot(snapshot_own(organization)).await.unwrap();
         let (router, events) = harbor_api::router(control.clone(), config(origin), Arc::new(Told(problem)));
         Self {
             router,
@@ -174,7 +176,7 @@ async fn add_tenant(control: &Control, store: &Store, administrator: &Allowed<Ad
         expires_at: None,
         parent: None,
     };
-    store.insert_api_key(key).await.unwrap();
+    store.by(Actor::Harbor).insert_api_key(key).await.unwrap();
 }
 
 /// Records that what is wanted of the sandbox has come true.
@@ -191,7 +193,7 @@ pub(crate) async fn settle(store: &Store, id: SandboxId) {
         };
         Ok::<(), ()>(())
     };
-    store.change_sandbox(id, to_millisecond(Timestamp::now_utc()), seen).await.unwrap().1.unwrap();
+    store.by(Actor::Harbor).change_sandbox(id, to_millisecond(Timestamp::now_utc()), seen).await.unwrap().1.unwrap();
 }
 
 fn config(origin: &str) -> Config {

@@ -63,7 +63,8 @@ impl Control {
         let (sandbox, snapshot, given_name) = self.plan(caller, new).await?;
         let name = given_name.clone();
         let changes = self.changes();
-        let inserted = self.store().insert_sandbox(sandbox, true, move |row| {
+        let store = self.store().by(caller.actor());
+        let inserted = store.insert_sandbox(sandbox, true, move |row| {
             if let Some(name) = name.or_else(|| row.id.to_string().parse().ok()) {
                 row.name = name;
             }
@@ -73,7 +74,7 @@ impl Control {
             (other, _) => other.into(),
         })?;
         tracing::info!(sandbox = %sandbox.id, snapshot = %sandbox.origin.snapshot, "create wanted");
-        if let Err(error) = self.store().touch_snapshot(snapshot.id, sandbox.created_at).await {
+        if let Err(error) = store.touch_snapshot(snapshot.id, sandbox.created_at).await {
             tracing::warn!(snapshot = %snapshot.name, %error, "last use of a snapshot not written");
         }
         let settled = self.wait_started(changes, sandbox).await?;

@@ -14,6 +14,7 @@ use axum::extract::Request;
 use axum::response::IntoResponse;
 use harbor_control::{Control, Dial, DialFailure, Stream, hash_key};
 use harbor_gateway::{Config, Gateway};
+use harbor_model::actors::Actor;
 use harbor_model::identity::{ApiKey, KeyEnds, Permission};
 use harbor_model::ids::{ContainerId, OrganizationId, RegionId, SandboxId, UserId};
 use harbor_model::organizations::{Organization, User};
@@ -87,9 +88,9 @@ impl Started {
         let dial = ToAddress { sandbox: id, address: toolbox, dials: Arc::clone(&dials) };
         let control = Control::new(store.clone(), configuration(), Arc::new(dial)).await.unwrap();
         let organization = control.authenticate(KEY).await.unwrap().organization();
-        store.insert_api_key(key(organization, "owner", "weak", WEAK_KEY, Vec::new())).await.unwrap();
+        store.by(Actor::Harbor).insert_api_key(key(organization, "owner", "weak", WEAK_KEY, Vec::new())).await.unwrap();
         insert_foreign_tenant(&store).await;
-        let sandbox = store.insert_sandbox(sandbox(id, organization), false, |_| {}).await.unwrap();
+        let sandbox = store.by(Actor::Harbor).insert_sandbox(sandbox(id, organization), false, |_| {}).await.unwrap();
 
         let config = Config {
             toolbox_port: PORT,
@@ -135,7 +136,7 @@ impl Started {
     }
 
     pub(crate) async fn change(&self, change: impl FnOnce(&mut Sandbox) + Send + 'static) {
-        self.store.change_sandbox(self.sandbox.id, Timestamp::now_utc(), change).await.unwrap();
+        self.store.by(Actor::Harbor).change_sandbox(self.sandbox.id, Timestamp::now_utc(), change).await.unwrap();
     }
 }
 
@@ -194,9 +195,9 @@ async fn insert_foreign_tenant(store: &Store) {
         created_at: now,
         updated_at: now,
     };
-    let organization = store.ensure_user(user, organization).await.unwrap();
+    let organization = store.by(Actor::Harbor).ensure_user(user, organization).await.unwrap();
     let foreign = key(organization.id, "stranger", "key", FOREIGN_KEY, Permission::ALL.to_vec());
-    store.insert_api_key(foreign).await.unwrap();
+    store.by(Actor::Harbor).insert_api_key(foreign).await.unwrap();
 }
 
 fn sandbox(id: SandboxId, organization: OrganizationId) -> Sandbox {

@@ -1,6 +1,7 @@
 //! Signed URLs of files (contract, toolbox §11.15). The signatures were computed with Python:
 //! `"v1_" + urlsafe_b64encode(hmac.new(b"k", b"v1:files:GET:/home/daytona/a b.txt:0", "sha256").digest()).rstrip(b"=")`
 
+use harbor_model::actors::Actor;
 use harbor_model::ids::SandboxId;
 use harbor_model::sandboxes::{Desired, Seen};
 use harbor_model::secrets::Secret;
@@ -24,7 +25,7 @@ const ASKED: &str = "/files/download?path=%2Fhome%2Fdaytona%2Fa%20b%2Etxt";
 
 async fn started() -> Started {
     let started = Started::with_mirror().await;
-    started.store.replace_signing_key(started.sandbox.id, Secret::new("k")).await.unwrap();
+    started.store.by(Actor::Harbor).replace_signing_key(started.sandbox.id, Secret::new("k")).await.unwrap();
     started
 }
 
@@ -191,7 +192,7 @@ async fn a_rotated_key_a_missing_one_and_another_sandboxs_open_nothing() {
     let id = started.sandbox.id;
     let rest = format!("/files/download?{FILE}&expires=0&signature={GET}");
     started.refuses("GET", &rest).await; // nobody has asked for a key yet
-    started.store.replace_signing_key(id, Secret::new("k")).await.unwrap();
+    started.store.by(Actor::Harbor).replace_signing_key(id, Secret::new("k")).await.unwrap();
     assert_eq!(started.show("GET", &rest).await.status, StatusCode::OK);
 
     let unknown = format!("/toolbox/{}{rest}", SandboxId::random());
@@ -199,14 +200,14 @@ async fn a_rotated_key_a_missing_one_and_another_sandboxs_open_nothing() {
     let named = format!("/toolbox/{}{rest}", started.sandbox.name);
     assert_eq!(ask(started.proxy, "GET", &named, &[], "").await.status, StatusCode::UNAUTHORIZED);
 
-    started.store.replace_signing_key(id, Secret::new("another")).await.unwrap();
+    started.store.by(Actor::Harbor).replace_signing_key(id, Secret::new("another")).await.unwrap();
     started.refuses("GET", &rest).await;
 }
 
 #[tokio::test]
 async fn another_sandboxs_key_opens_nothing_here() {
     let (started, other) = (started().await, Started::with_mirror().await);
-    other.store.replace_signing_key(other.sandbox.id, Secret::new("K")).await.unwrap();
+    other.store.by(Actor::Harbor).replace_signing_key(other.sandbox.id, Secret::new("K")).await.unwrap();
     let rest = format!("/files/download?{FILE}&expires=0&signature={GET}");
     assert_eq!(started.show("GET", &rest).await.status, StatusCode::OK);
     other.refuses("GET", &rest).await;

@@ -1,6 +1,6 @@
 //! What the owner of a sandbox wants of it, and the changes by which that is said.
 
-use super::Sandbox;
+use super::{Sandbox, Seen};
 use crate::Timestamp;
 use crate::secrets::Secret;
 
@@ -61,10 +61,15 @@ impl Sandbox {
 
     /// Whether it lives for its owner: it is in lists, and nobody else in its organization may have its name. One that
     /// is wanted gone is only found by its id, until it is gone.
-    pub fn live(&self) -> bool {
+    pub const fn live(&self) -> bool {
         match self.desired {
-            Desired::Started | Desired::Stopped => true,
+            Desired::Started | Desired::Stopped => !self.removed(),
             Desired::Destroyed => false,
         }
+    }
+
+    /// Whether nothing is left of it but its row.
+    pub const fn removed(&self) -> bool {
+        matches!(self.seen, Seen::Removed)
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use harbor_model::ids::InstanceId;
 use harbor_runner::{About, Config as RunnerConfig, Runner};
+use harbor_store::StoreError;
 
 use super::{Finding, gibibytes};
 use crate::config::Config;
@@ -44,14 +45,22 @@ pub(super) async fn examine(config: &Config, presence: &Presence) -> Vec<Finding
 
 /// Containers that the database does not know; nothing where there is no engine or no database to ask.
 pub(super) async fn orphans(config: &Config) -> Option<Finding> {
-    let listed = async { Orphans::open(config).await.ok()??.list().await.ok() };
-    let orphans = tokio::time::timeout(PATIENCE, listed).await.ok()??;
+    let orphans = match tokio::time::timeout(PATIENCE, Orphans::open(config)).await.ok()? {
+        Ok(opened) => opened?,
+        // an engine that does not answer is another check's finding
+        Err(error) => return error.downcast_ref().map(unreadable),
+    };
+    let orphans = tokio::time::timeout(PATIENCE, orphans.list()).await.ok()?.ok()?;
     if orphans.is_empty() {
         return Some(Finding::fine("orphans", "every sandbox on the engine is in the database"));
     }
     let ids: Vec<String> = orphans.iter().map(|orphan| orphan.sandbox.to_string()).collect();
     let found = format!("on the engine and not in the database: {}", ids.join(", "));
     Some(Finding::warning("orphans", found, "`harbor prune --orphans`, which deletes them with their files"))
+}
+
+fn unreadable(error: &StoreError) -> Finding {
+    Finding::warning("database", error.to_string(), "harbor down && harbor up, with the newest harbor that you have")
 }
 
 fn unreachable(config: &Config, reason: &str) -> Finding {

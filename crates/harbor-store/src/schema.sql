@@ -1,0 +1,128 @@
+CREATE TABLE api_key (
+    organization TEXT NOT NULL REFERENCES organization (id) ON DELETE CASCADE,
+    user         TEXT NOT NULL REFERENCES user (id) ON DELETE CASCADE,
+    name         TEXT NOT NULL,
+    hash         BLOB NOT NULL UNIQUE,
+    first        TEXT NOT NULL,
+    last         TEXT NOT NULL,
+    permissions  TEXT NOT NULL,
+    created_at   INTEGER NOT NULL,
+    last_used_at INTEGER,
+    expires_at   INTEGER, parent BLOB REFERENCES api_key (hash) ON DELETE CASCADE,
+    PRIMARY KEY (organization, user, name)
+) STRICT;
+
+CREATE INDEX api_key_parent ON api_key (parent);
+
+CREATE TABLE infra_stock (
+    sandbox TEXT PRIMARY KEY,
+    ready   INTEGER NOT NULL,
+    made_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE member (
+    organization TEXT NOT NULL REFERENCES organization (id) ON DELETE CASCADE,
+    user         TEXT NOT NULL REFERENCES user (id) ON DELETE CASCADE,
+    role         TEXT NOT NULL CHECK (role IN ('owner', 'member')),
+    joined_at    INTEGER NOT NULL,
+    PRIMARY KEY (organization, user)
+) STRICT;
+
+CREATE TABLE organization (
+    id             TEXT PRIMARY KEY,
+    name           TEXT NOT NULL,
+    created_by     TEXT NOT NULL,
+    personal       INTEGER NOT NULL,
+    default_region TEXT NOT NULL,
+    created_at     INTEGER NOT NULL,
+    updated_at     INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE outbox (
+    sequence     INTEGER PRIMARY KEY AUTOINCREMENT,
+    at           INTEGER NOT NULL,
+    organization TEXT NOT NULL,
+    kind         TEXT NOT NULL,
+    subject      TEXT NOT NULL,
+    before       TEXT,
+    after        TEXT
+, actor TEXT NOT NULL DEFAULT 'unknown', actor_user TEXT, actor_key TEXT) STRICT;
+
+CREATE INDEX outbox_at ON outbox (at);
+
+CREATE TABLE sandbox (
+    id                   TEXT PRIMARY KEY,
+    organization         TEXT NOT NULL REFERENCES organization (id),
+    name                 TEXT NOT NULL,
+    live           INTEGER NOT NULL,
+    removed              INTEGER NOT NULL,
+    snapshot             TEXT NOT NULL,
+    image                TEXT NOT NULL,
+    entrypoint           TEXT,
+    user                 TEXT NOT NULL,
+    env                  TEXT NOT NULL,
+    target               TEXT NOT NULL,
+    cpu                  INTEGER NOT NULL,
+    memory_gib           INTEGER NOT NULL,
+    disk_gib             INTEGER NOT NULL,
+    gpu                  INTEGER NOT NULL,
+    labels               TEXT NOT NULL,
+    public               INTEGER NOT NULL,
+    auto_stop_minutes    INTEGER NOT NULL,
+    auto_archive_minutes INTEGER NOT NULL,
+    auto_delete_minutes  INTEGER,
+    network_block_all    INTEGER NOT NULL,
+    allow_networks       TEXT,
+    allow_domains        TEXT,
+    preview_token        TEXT NOT NULL,
+    toolbox_token        TEXT NOT NULL,
+    desired              TEXT NOT NULL,
+    force                INTEGER NOT NULL,
+    seen                 TEXT NOT NULL,
+    failure              TEXT,
+    recoverable          INTEGER NOT NULL,
+    note                 TEXT,
+    toolbox_version      TEXT,
+    started_once         INTEGER NOT NULL,
+    generation           INTEGER NOT NULL,
+    created_at           INTEGER NOT NULL,
+    updated_at           INTEGER NOT NULL,
+    last_activity_at     INTEGER NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX sandbox_name ON sandbox (organization, name) WHERE live = 1;
+
+CREATE INDEX sandbox_there ON sandbox (organization) WHERE removed = 0;
+
+CREATE TABLE signing_key (
+    sandbox TEXT PRIMARY KEY REFERENCES sandbox (id) ON DELETE CASCADE,
+    key     TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE snapshot (
+    id           TEXT PRIMARY KEY,
+    organization TEXT NOT NULL REFERENCES organization (id),
+    name         TEXT NOT NULL,
+    general      INTEGER NOT NULL,
+    image        TEXT NOT NULL,
+    entrypoint   TEXT,
+    cpu          INTEGER NOT NULL,
+    memory_gib   INTEGER NOT NULL,
+    disk_gib     INTEGER NOT NULL,
+    gpu          INTEGER NOT NULL,
+    state        TEXT NOT NULL,
+    error        TEXT,
+    size_bytes   INTEGER,
+    last_used_at INTEGER,
+    created_at   INTEGER NOT NULL,
+    updated_at   INTEGER NOT NULL,
+    UNIQUE (organization, name)
+) STRICT;
+
+CREATE TABLE user (
+    id            TEXT PRIMARY KEY,
+    name          TEXT NOT NULL,
+    email         TEXT NOT NULL UNIQUE,
+    administrator INTEGER NOT NULL,
+    created_at    INTEGER NOT NULL
+) STRICT;
