@@ -98,7 +98,11 @@ impl From<StoreError> for Error {
             StoreError::NoSandbox(_) => Kind::NotFound,
             StoreError::NameTaken => Kind::Conflict,
             StoreError::KeyGone => Kind::Unauthenticated,
-            StoreError::ReadOnly | StoreError::Panicked => Kind::Internal,
+            StoreError::ReadOnly
+            | StoreError::Panicked
+            | StoreError::WrongKey { .. }
+            | StoreError::Encryption(_)
+            | StoreError::NoKey => Kind::Internal,
             StoreError::Open { .. } | StoreError::Database(_) | StoreError::Unreadable(_) | StoreError::Closed => {
                 Kind::Internal
             }

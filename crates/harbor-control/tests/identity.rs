@@ -13,7 +13,7 @@ use harbor_model::ids::{OrganizationId, RegionId, SandboxId, UserId};
 use harbor_model::resources::Resources;
 use harbor_model::secrets::Secret;
 use harbor_model::{Timestamp, to_millisecond};
-use harbor_store::Store;
+use harbor_store::{EncryptionKey, Store};
 
 const KEY: &str = "dtn_the-administrators-key";
 
@@ -24,6 +24,10 @@ impl Dial for NoEngine {
     async fn dial(&self, _: SandboxId, _: u16) -> Result<Box<dyn Stream>, DialFailure> {
         Err(DialFailure::Unreachable("no engine".to_owned()))
     }
+}
+
+fn encryption_key() -> EncryptionKey {
+    EncryptionKey::derive(&Secret::new("key"), &Secret::new("salt"))
 }
 
 fn config() -> Config {
@@ -49,7 +53,7 @@ struct Installation {
 impl Installation {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&directory.path().join("harbor.db")).unwrap();
+        let store = Store::open(&directory.path().join("harbor.db"), &encryption_key()).unwrap();
         let control = Control::new(store.clone(), config(), Arc::new(NoEngine)).await.unwrap();
         Self { control, store, _directory: directory }
     }

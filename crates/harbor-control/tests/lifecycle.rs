@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use harbor_control::sandboxes::{Filter, NewSandbox, Order, Sort};
 use harbor_control::{Allowed, Config, Control, DeleteSandboxes, Dial, DialFailure, Kind, Stream, WriteSandboxes};
+use harbor_model::actors::Actor;
 use harbor_model::ids::{ContainerId, RegionId, SandboxId, SnapshotId, UserId};
 use harbor_model::names::SandboxRef;
 use harbor_model::resources::Resources;
@@ -14,7 +15,7 @@ use harbor_model::sandboxes::{Boot, Desired, Found, FoundSandbox, Outcome, Sandb
 use harbor_model::secrets::Secret;
 use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_model::{Timestamp, to_millisecond};
-use harbor_store::{Change, Store};
+use harbor_store::{Change, EncryptionKey, Store};
 
 const KEY: &str = "dtn_the-key";
 
@@ -42,7 +43,8 @@ struct Installation {
 impl Installation {
     async fn new(start_budget: Duration) -> Self {
         let directory = tempfile::tempdir_in("/dev/shm").unwrap(); // one test commits thousands of changes
-        let store = Store::open(&directory.path().join("harbor.db")).unwrap();
+        let key = EncryptionKey::derive(&Secret::new("key"), &Secret::new("salt"));
+        let store = Store::open(&directory.path().join("harbor.db"), &key).unwrap();
         let config = Config {
             region: RegionId::new("us"),
             default_snapshot: "default".to_owned(),
@@ -73,7 +75,7 @@ impl Installation {
             created_at: at,
             updated_at: at,
         };
-        store.put_snapshot(snapshot).await.unwrap();
+        store.by(Actor::Harbor).put_snapshot(snapshot).await.unwrap();
         Self { store, control, writer, deleter, _directory: directory }
     }
 
@@ -99,7 +101,7 @@ impl Installation {
     }
 
     async fn change(&self, id: SandboxId, change: impl FnOnce(&mut Sandbox) + Send + 'static) {
-        self.store.change_sandbox(id, now(), change).await.unwrap();
+        self.store.by(Actor::Harbor).change_sandbox(id, now(), change).await.unwrap();
     }
 
     async fn started(&self, new: NewSandbox) -> SandboxRef {
@@ -182,9 +184,13 @@ async fn who_waits_behind_thousands_of_other_changes_is_still_answered() {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(async {
                 for count in 0..5000 {
-                    store.change_sandbox(other, now(), move |row| row.note = Some(count.to_string())).await.unwrap();
+                    store
+                        .by(Actor::Harbor)
+                        .change_sandbox(other, now(), move |row| row.note = Some(count.to_string()))
+                        .await
+                        .unwrap();
                 }
-                store.change_sandbox(after.id, now(), run).await.unwrap();
+                store.by(Actor::Harbor).change_sandbox(after.id, now(), run).await.unwrap();
             });
         });
         writer.join().unwrap();
@@ -234,7 +240,12 @@ async fn a_stop_that_never_ends_does_not_keep_a_sandbox_for_ever() {
     let early = place.control.delete_sandbox(&place.deleter, &sandbox).await.unwrap_err();
     assert_eq!(early.kind(), Kind::Conflict);
     let minutes_ago = now() - Duration::from_mins(2);
-    place.store.change_sandbox(sandbox.id().unwrap(), minutes_ago, |row| row.force = true).await.unwrap();
+    place
+        .store
+        .by(Actor::Harbor)
+        .change_sandbox(sandbox.id().unwrap(), minutes_ago, |row| row.force = true)
+        .await
+        .unwrap();
     let deleted = place.control.delete_sandbox(&place.deleter, &sandbox).await.unwrap();
     assert_eq!(deleted.state(), SandboxState::Destroying);
 }

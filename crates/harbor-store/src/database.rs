@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::changes::{BACKLOG, Change, Changes};
 use crate::threads::Jobs;
-use crate::{migrations, threads};
+use crate::{EncryptionKey, migrations, threads};
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,21 @@ pub enum StoreError {
     /// A stored value is not one that this version knows.
     #[error("the database holds an unknown {0}")]
     Unreadable(&'static str),
+    /// The key is not the one that the database's secrets were encrypted with.
+    #[error(
+        "the secrets in the database {path} were encrypted with another key: put back what keys/encryption_key and \
+         keys/encryption_salt, or daytona.encryption_key and daytona.encryption_salt, were"
+    )]
+    WrongKey {
+        /// Path of the database.
+        path: String,
+    },
+    /// A value could not be encrypted, or does not open: it was changed from outside, or moved from another row.
+    #[error("{0} in the database cannot be encrypted or decrypted")]
+    Encryption(&'static str),
+    /// The database was opened without the key to its secrets.
+    #[error("the database was opened without the key to its secrets")]
+    NoKey,
     /// The name belongs to another row of its organization.
     #[error("the name is taken")]
     NameTaken,
@@ -82,6 +97,8 @@ pub struct Store {
     readers: Jobs,
     changes: broadcast::Sender<Change>,
     ended: watch::Receiver<bool>,
+    /// `None`: opened to look only.
+    key: Option<EncryptionKey>,
 }
 
 /// Writes to the database in the name of one actor, with whom a change is recorded. Made by [`Store::by`].
@@ -92,20 +109,25 @@ pub struct Writer {
 }
 
 impl Store {
-    /// Opens the database at `path`, making it if it is not there, and brings it to this version's schema.
+    /// Opens the database at `path`, making it if it is not there, and brings it to this version's schema. Its secrets
+    /// are encrypted with `key`; [`StoreError::WrongKey`] if they were with another one.
     ///
     /// Blocks for as long as that takes: milliseconds, but for a migration.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, key: &EncryptionKey) -> Result<Self, StoreError> {
         let failed = |what: String| StoreError::Open { path: path.display().to_string(), what };
         make_private(path).map_err(|error| failed(error.to_string()))?;
         let mut writer = connect(path).map_err(|error| failed(error.to_string()))?;
-        migrations::migrate(&mut writer).map_err(failed)?;
+        migrations::migrate(&mut writer, key).map_err(failed)?;
+        if !key.opens(&writer)? {
+            return Err(StoreError::WrongKey { path: path.display().to_string() });
+        }
         let readers = connect_readers(path).map_err(|error| failed(error.to_string()))?;
-        Self::start(Some(writer), readers)
+        Self::start(Some(writer), readers, Some(key.clone()))
     }
 
     /// Opens the database at `path` to look only, also beside a harbor that runs: nothing is made, converted or
-    /// written, and a file of another schema is refused. Writing is [`StoreError::ReadOnly`].
+    /// written, and a file of another schema is refused. Writing is [`StoreError::ReadOnly`], and reading what holds
+    /// secrets [`StoreError::NoKey`].
     pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
         let failed = |what: String| StoreError::Open { path: path.display().to_string(), what };
         let readers = connect_readers(path).map_err(|error| failed(error.to_string()))?;
@@ -115,15 +137,19 @@ impl Store {
                 return Err(failed(migrations::other_version(found)));
             }
         }
-        Self::start(None, readers)
+        Self::start(None, readers, None)
     }
 
-    fn start(writer: Option<Connection>, readers: Vec<Connection>) -> Result<Self, StoreError> {
+    fn start(
+        writer: Option<Connection>,
+        readers: Vec<Connection>,
+        key: Option<EncryptionKey>,
+    ) -> Result<Self, StoreError> {
         let (telling, ended) = watch::channel(false);
         let (changes, _) = broadcast::channel(BACKLOG);
         let writer = writer.map(|writer| threads::serve("store-writer", vec![writer], &telling)).transpose()?;
         let readers = threads::serve("store-reader", readers, &telling)?;
-        Ok(Self { writer, readers, changes, ended })
+        Ok(Self { writer, readers, changes, ended, key })
     }
 
     /// Listens to everything committed from now on.
@@ -141,6 +167,11 @@ impl Store {
         let _ = self.ended.clone().wait_for(|ended| *ended).await; // an error: no thread is left to tell
     }
 
+    /// The key to the secrets in rows.
+    pub(crate) fn key(&self) -> Result<EncryptionKey, StoreError> {
+        self.key.clone().ok_or(StoreError::NoKey)
+    }
+
     /// Runs `query` on a connection that cannot write.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
@@ -153,6 +184,10 @@ impl Store {
 impl Writer {
     pub(crate) fn actor(&self) -> &Actor {
         &self.actor
+    }
+
+    pub(crate) fn key(&self) -> Result<EncryptionKey, StoreError> {
+        self.store.key()
     }
 
     /// Runs `work` in one write transaction, commits it, and then announces the changes it noted.
@@ -197,6 +232,8 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     // FULL: a committed row survives power loss (82 µs against 22 µs for NORMAL where that was measured)
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // what was deleted or wiped is overwritten
+    connection.pragma_update(None, "secure_delete", true)?;
     Ok(connection)
 }
 
@@ -215,12 +252,18 @@ fn open(path: &Path, access: OpenFlags) -> Result<Connection, rusqlite::Error> {
 
 #[cfg(test)]
 mod tests {
+    use harbor_model::secrets::Secret;
+
     use super::*;
+
+    fn key() -> EncryptionKey {
+        EncryptionKey::derive(&Secret::new("key"), &Secret::new("salt"))
+    }
 
     #[tokio::test]
     async fn a_full_disk_is_told_apart_and_passes() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&directory.path().join("harbor.db")).unwrap().by(Actor::Harbor);
+        let store = Store::open(&directory.path().join("harbor.db"), &key()).unwrap().by(Actor::Harbor);
         let grow = || {
             store.write(|transaction, _| {
                 transaction.execute_batch(
@@ -257,7 +300,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_in_a_job_is_an_error_and_leaves_nothing_behind() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&directory.path().join("harbor.db")).unwrap();
+        let store = Store::open(&directory.path().join("harbor.db"), &key()).unwrap();
         for _ in 0..3 {
             assert!(matches!(write_then_panic(&store).await, Err(StoreError::Panicked)));
         }
@@ -272,7 +315,7 @@ mod tests {
     #[tokio::test]
     async fn a_thread_that_ends_is_told() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&directory.path().join("harbor.db")).unwrap();
+        let store = Store::open(&directory.path().join("harbor.db"), &key()).unwrap();
         let writer = store.writer.clone().unwrap();
         writer.ask(|connection| Ok(connection.execute_batch("BEGIN")?)).await.unwrap();
         tokio::time::timeout(Duration::from_secs(10), store.ended()).await.unwrap();

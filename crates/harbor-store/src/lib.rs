@@ -3,10 +3,12 @@
 //! Guarantees: a call that returned has committed and survives power loss (`synchronous = FULL`); changes are
 //! announced in commit order, after the commit, so whoever hears of one reads at least that state; a row is changed
 //! only in the transaction that read it. SQLite blocks, so the store owns its threads and callers await.
+//! Tokens and environments of sandboxes are encrypted, and wiped when the sandbox is gone.
 //! Leaves out: every rule about what may change when; that is the model's and control's.
 
 mod changes;
 mod database;
+mod encryption;
 mod keys;
 mod migrations;
 mod organizations;
@@ -21,5 +23,6 @@ mod threads;
 
 pub use changes::{Change, Changes};
 pub use database::{Store, StoreError, Writer};
+pub use encryption::EncryptionKey;
 pub use keys::KeyOwner;
 pub use outbox::OutboxEntry;

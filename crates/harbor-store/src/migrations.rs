@@ -3,8 +3,10 @@
 //! Guarantees: a step is done whole or not at all, rows included; one that was released is never changed. The schema
 //! that they lead to is written out in `schema.sql`.
 
-use rusqlite::Connection;
-use rusqlite_migration::{M, Migrations};
+use rusqlite::{Connection, Transaction};
+use rusqlite_migration::{HookError, M, Migrations};
+
+use crate::EncryptionKey;
 
 /// Each step's name and statements.
 const STEPS: &[(&str, &str)] = &[
@@ -13,7 +15,11 @@ const STEPS: &[(&str, &str)] = &[
     ("parents of keys", include_str!("migrations/0003_parents_of_keys.sql")),
     ("rows change in place", include_str!("migrations/0004_rows_change_in_place.sql")),
     ("actors", include_str!("migrations/0005_actors.sql")),
+    ("encrypted secrets", include_str!("migrations/0006_encrypted_secrets.sql")),
 ];
+
+/// The step after which secrets are encrypted, by code.
+const ENCRYPTS: usize = 6;
 
 /// The schema that this version of harbor works with.
 pub(crate) const VERSION: usize = STEPS.len();
@@ -34,22 +40,40 @@ pub(crate) fn other_version(found: usize) -> String {
 }
 
 /// Takes the steps that the file has not had. The error says which one failed and why.
-pub(crate) fn migrate(connection: &mut Connection) -> Result<(), String> {
+pub(crate) fn migrate(connection: &mut Connection, key: &EncryptionKey) -> Result<(), String> {
     let found = version(connection).map_err(|error| error.to_string())?;
     if found > VERSION {
         return Err(other_version(found));
     }
-    for step in found..VERSION {
-        take(connection, step)?;
+    for (step, (name, _)) in STEPS.iter().enumerate().skip(found) {
+        take(connection, key, step)?;
         if found > 0 {
-            tracing::info!(step = STEPS[step].0, schema = step + 1, "database converted");
+            tracing::info!(step = name, schema = step + 1, "database converted");
         }
+    }
+    if (1..ENCRYPTS).contains(&found) {
+        scrub(connection).map_err(|error| format!("secrets in the clear could not be overwritten: {error}"))?;
     }
     Ok(())
 }
 
-fn take(connection: &mut Connection, step: usize) -> Result<(), String> {
-    let steps = STEPS.iter().map(|(_, sql)| M::up(sql)).collect();
+/// Writes the file anew and empties its log, so that nothing is left of what has been deleted.
+fn scrub(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.execute_batch("VACUUM")?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
+
+fn take(connection: &mut Connection, key: &EncryptionKey, step: usize) -> Result<(), String> {
+    let with_code = |number: usize, sql: &'static str| {
+        if number != ENCRYPTS {
+            return M::up(sql);
+        }
+        let key = key.clone();
+        M::up_with_hook(sql, move |transaction: &Transaction<'_>| {
+            key.encrypt_all(transaction).map_err(|error| HookError::Hook(error.to_string()))
+        })
+    };
+    let steps = (1..).zip(STEPS).map(|(number, (_, sql))| with_code(number, sql)).collect();
     let failed = |error: rusqlite_migration::Error| format!("step {} ({}): {error}", step + 1, STEPS[step].0);
     Migrations::new(steps).to_version(connection, step + 1).map_err(failed)
 }
@@ -61,6 +85,7 @@ mod tests {
     use expect_test::expect_file;
     use harbor_model::ids::{ContainerId, SandboxId};
     use harbor_model::sandboxes::{Boot, Sandbox, Seen};
+    use harbor_model::secrets::Secret;
 
     use super::*;
     use crate::{Store, database};
@@ -68,6 +93,10 @@ mod tests {
     /// Rows of every table as old versions wrote them, by the version whose schema they are written to.
     const ROWS: &[(usize, &str)] =
         &[(1, include_str!("migrations/rows/0001.sql")), (2, include_str!("migrations/rows/0002.sql"))];
+
+    fn key() -> EncryptionKey {
+        EncryptionKey::derive(&Secret::new("key"), &Secret::new("salt"))
+    }
 
     fn schema(connection: &Connection) -> String {
         let mut statement = connection
@@ -81,7 +110,7 @@ mod tests {
     fn old(path: &Path, version: usize) -> Connection {
         let mut connection = database::connect(path).unwrap();
         for step in 0..version {
-            take(&mut connection, step).unwrap();
+            take(&mut connection, &key(), step).unwrap();
             for (_, rows) in ROWS.iter().filter(|(first, _)| *first == step + 1) {
                 connection.execute_batch(rows).unwrap();
             }
@@ -93,7 +122,7 @@ mod tests {
     fn the_schema_is_the_one_that_is_written_out() {
         let directory = tempfile::tempdir().unwrap();
         let mut connection = database::connect(&directory.path().join("fresh.db")).unwrap();
-        migrate(&mut connection).unwrap();
+        migrate(&mut connection, &key()).unwrap();
         expect_file!["schema.sql"].assert_eq(&schema(&connection));
     }
 
@@ -102,17 +131,31 @@ mod tests {
         let fresh = {
             let directory = tempfile::tempdir().unwrap();
             let mut connection = database::connect(&directory.path().join("fresh.db")).unwrap();
-            migrate(&mut connection).unwrap();
+            migrate(&mut connection, &key()).unwrap();
             schema(&connection)
         };
         for version in 1..VERSION {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("harbor.db");
             drop(old(&path, version));
-            let store = Store::open(&path).unwrap();
+            let store = Store::open(&path, &key()).unwrap();
             check_rows(&store, version).await;
+            check_no_clear_text(directory.path());
             drop(store);
             assert_eq!(schema(&database::connect(&path).unwrap()), fresh, "from version {version}");
+        }
+    }
+
+    /// Nothing that was secret can be read from any file of the database, and something else can.
+    fn check_no_clear_text(directory: &Path) {
+        let files = std::fs::read_dir(directory).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        let all = files.collect::<Vec<_>>().concat();
+        let holds = |text: &str| all.windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(holds("box3"));
+        for secret in
+            ["env-1", "env-3", "env-6", "preview-3", "preview-6", "toolbox-3", "toolbox-6", "signs-3", "signs-98"]
+        {
+            assert!(!holds(secret), "{secret} is in the file");
         }
     }
 
@@ -135,6 +178,8 @@ mod tests {
         assert_eq!(origin.env.into_iter().collect::<Vec<_>>(), [("SECRET".to_owned(), "env-3".to_owned())]);
         assert_eq!(settings.labels.into_iter().collect::<Vec<_>>(), [("a".to_owned(), "b".to_owned())]);
         assert_eq!((preview_token.reveal(), toolbox_token.reveal(), generation.0), ("preview-3", "toolbox-3", 7));
+        let gone = sandbox(6).await;
+        assert!(gone.origin.env.is_empty() && gone.preview_token.reveal().is_empty(), "not wiped");
         assert!(sandbox(3).await.live() && !sandbox(4).await.live() && !sandbox(6).await.live());
         let key = store.signing_key(id(3)).await.unwrap();
         assert_eq!(key.map(|key| key.reveal().to_owned()), (version >= 2).then(|| "signs-3".to_owned()));
@@ -148,7 +193,7 @@ mod tests {
         let path = directory.path().join("harbor.db");
         let connection = database::connect(&path).unwrap();
         connection.pragma_update(None, "user_version", 1000).unwrap();
-        let refusal = Store::open(&path).err().unwrap().to_string();
+        let refusal = Store::open(&path, &key()).err().unwrap().to_string();
         assert!(refusal.contains("a newer harbor wrote it"), "{refusal}");
     }
 

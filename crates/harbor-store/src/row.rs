@@ -37,8 +37,12 @@ pub(crate) fn optional_moment(row: &Row<'_>, column: &'static str) -> Result<Opt
 }
 
 pub(crate) fn map(row: &Row<'_>, column: &'static str) -> Result<BTreeMap<String, String>, StoreError> {
-    let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|_| StoreError::Unreadable(column))
+    map_of(column, &row.get::<_, String>(column)?)
+}
+
+/// The map that `text`, which stood in `column`, is JSON of.
+pub(crate) fn map_of(column: &'static str, text: &str) -> Result<BTreeMap<String, String>, StoreError> {
+    serde_json::from_str(text).map_err(|_| StoreError::Unreadable(column))
 }
 
 pub(crate) fn list(row: &Row<'_>, column: &'static str) -> Result<Option<Vec<String>>, StoreError> {

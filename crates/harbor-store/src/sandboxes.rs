@@ -1,5 +1,6 @@
 //! Sandboxes: insert, read, change.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use harbor_model::ids::{OrganizationId, RegionId, SandboxId};
@@ -11,12 +12,13 @@ use harbor_model::{Timestamp, to_millisecond};
 use rusqlite::{Connection, Row, Transaction, named_params, params};
 
 use crate::changes::Change;
-use crate::{Store, StoreError, Writer, outbox, row, seen, signing_keys, stock};
+use crate::{EncryptionKey, Store, StoreError, Writer, outbox, row, seen, signing_keys, stock};
 
 impl Store {
     /// The sandbox with this id, in whatever state.
     pub async fn sandbox(&self, id: SandboxId) -> Result<Option<Sandbox>, StoreError> {
-        self.read(move |connection| by_id(connection, id)).await
+        let key = self.key()?;
+        self.read(move |connection| by_id(connection, &key, id)).await
     }
 
     /// The organization's sandbox with this id or name. One that is no longer live is found by its id only.
@@ -25,33 +27,35 @@ impl Store {
         organization: OrganizationId,
         sandbox: &SandboxRef,
     ) -> Result<Option<Sandbox>, StoreError> {
+        let key = self.key()?;
         let (id, name) = (sandbox.id(), sandbox.as_str().to_owned());
         self.read(move |connection| {
-            if let Some(found) = id.map(|id| by_id(connection, id)).transpose()?.flatten()
+            if let Some(found) = id.map(|id| by_id(connection, &key, id)).transpose()?.flatten()
                 && found.organization == organization
             {
                 return Ok(Some(found));
             }
             let mut statement = connection
                 .prepare_cached("SELECT * FROM sandbox WHERE organization = ?1 AND name = ?2 AND live = 1")?;
-            row::first(&mut statement, params![organization.to_string(), name], read)
+            row::first(&mut statement, params![organization.to_string(), name], |found| read(found, &key))
         })
         .await
     }
 
     /// Every sandbox of the organization that has not been removed.
     pub async fn live_sandboxes(&self, organization: OrganizationId) -> Result<Vec<Sandbox>, StoreError> {
+        let key = self.key()?;
         self.read(move |connection| {
             let mut statement =
                 connection.prepare_cached("SELECT * FROM sandbox WHERE organization = ?1 AND removed = 0")?;
-            row::collect(&mut statement, params![organization.to_string()], read)
+            row::collect(&mut statement, params![organization.to_string()], |found| read(found, &key))
         })
         .await
     }
 
     /// The ids of all sandboxes that have not been removed.
     pub async fn live_sandbox_ids(&self) -> Result<Vec<SandboxId>, StoreError> {
-        self.read(|connection| {
+        self.read(move |connection| {
             let mut statement = connection.prepare_cached("SELECT id FROM sandbox WHERE removed = 0")?;
             row::collect(&mut statement, [], |found| row::parsed(found, "id"))
         })
@@ -60,9 +64,10 @@ impl Store {
 
     /// Every sandbox that has not been removed, of all organizations.
     pub async fn all_live_sandboxes(&self) -> Result<Vec<Sandbox>, StoreError> {
-        self.read(|connection| {
+        let key = self.key()?;
+        self.read(move |connection| {
             let mut statement = connection.prepare_cached("SELECT * FROM sandbox WHERE removed = 0")?;
-            row::collect(&mut statement, [], read)
+            row::collect(&mut statement, [], |found| read(found, &key))
         })
         .await
     }
@@ -79,13 +84,13 @@ impl Writer {
         claim_infra: bool,
         name: impl FnOnce(&mut Sandbox) + Send + 'static,
     ) -> Result<Sandbox, StoreError> {
-        let actor = self.actor().clone();
+        let (actor, key) = (self.actor().clone(), self.key()?);
         self.write(move |transaction, changes| {
             if claim_infra && let Some(id) = stock::claim(transaction)? {
                 sandbox.id = id;
             }
             name(&mut sandbox);
-            put(transaction, INSERT, &sandbox)?;
+            put(transaction, &key, INSERT, &sandbox)?;
             outbox::note_sandbox(transaction, &actor, None, &sandbox)?;
             changes.push(Change::Sandbox { before: None, after: Arc::new(sandbox.clone()) });
             Ok(sandbox)
@@ -103,17 +108,20 @@ impl Writer {
         now: Timestamp,
         change: impl FnOnce(&mut Sandbox) -> T + Send + 'static,
     ) -> Result<(Sandbox, T), StoreError> {
-        let actor = self.actor().clone();
+        let (actor, key) = (self.actor().clone(), self.key()?);
         self.write(move |transaction, changes| {
-            let before = by_id(transaction, id)?.ok_or(StoreError::NoSandbox(id))?;
+            let before = by_id(transaction, &key, id)?.ok_or(StoreError::NoSandbox(id))?;
             let mut after = before.clone();
             let outcome = change(&mut after);
             if after == before {
                 return Ok((before, outcome));
             }
+            if after.removed() {
+                after.forget_secrets();
+            }
             after.generation = before.generation.next();
             after.updated_at = to_millisecond(now);
-            if put(transaction, UPDATE, &after)? == 0 {
+            if put(transaction, &key, UPDATE, &after)? == 0 {
                 return Err(StoreError::Stale(id));
             }
             signing_keys::forget_gone(transaction, &after)?;
@@ -147,12 +155,15 @@ impl Writer {
     }
 }
 
-fn by_id(connection: &Connection, id: SandboxId) -> Result<Option<Sandbox>, StoreError> {
+fn by_id(connection: &Connection, key: &EncryptionKey, id: SandboxId) -> Result<Option<Sandbox>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT * FROM sandbox WHERE id = ?1")?;
-    row::first(&mut statement, params![id.to_string()], read)
+    row::first(&mut statement, params![id.to_string()], |found| read(found, key))
 }
 
-fn read(row: &Row<'_>) -> Result<Sandbox, StoreError> {
+fn read(row: &Row<'_>, key: &EncryptionKey) -> Result<Sandbox, StoreError> {
+    let row_id: String = row.get("id")?;
+    let secret = |column| -> Result<String, StoreError> { Ok(key.read(row, column, &row_id)?.unwrap_or_default()) };
+    let env = key.read(row, "sandbox.encrypted_env", &row_id)?;
     let failure: Option<String> = row.get("failure")?;
     let recoverable = row.get("recoverable")?;
     let desired: String = row.get("desired")?;
@@ -165,7 +176,7 @@ fn read(row: &Row<'_>) -> Result<Sandbox, StoreError> {
             image: row.get("image")?,
             entrypoint: row::list(row, "entrypoint")?,
             user: row.get("user")?,
-            env: row::map(row, "env")?,
+            env: env.map_or(Ok(BTreeMap::new()), |env| row::map_of("env", &env))?,
             target: RegionId::new(row.get::<_, String>("target")?),
         },
         resources: Resources {
@@ -186,8 +197,8 @@ fn read(row: &Row<'_>) -> Result<Sandbox, StoreError> {
                 allow_domains: row.get("allow_domains")?,
             },
         },
-        preview_token: Secret::new(row.get::<_, String>("preview_token")?),
-        toolbox_token: Secret::new(row.get::<_, String>("toolbox_token")?),
+        preview_token: Secret::new(secret("sandbox.encrypted_preview_token")?),
+        toolbox_token: Secret::new(secret("sandbox.encrypted_toolbox_token")?),
         desired: Desired::from_word(&desired).ok_or(StoreError::Unreadable("desired"))?,
         force: row.get("force")?,
         seen: seen::decode(row.get_ref("seen")?.as_str().unwrap_or_default())?,
@@ -204,18 +215,18 @@ fn read(row: &Row<'_>) -> Result<Sandbox, StoreError> {
 
 macro_rules! columns {
     () => {
-        "organization, name, live, removed, snapshot, image, entrypoint, user, env, target, cpu, memory_gib,
+        "organization, name, live, removed, snapshot, image, entrypoint, user, target, cpu, memory_gib,
          disk_gib, gpu, labels, public, auto_stop_minutes, auto_archive_minutes, auto_delete_minutes,
-         network_block_all, allow_networks, allow_domains, preview_token, toolbox_token, desired, force, seen, failure,
+         network_block_all, allow_networks, allow_domains, encrypted_env, encrypted_preview_token, encrypted_toolbox_token, desired, force, seen, failure,
          recoverable, note, toolbox_version, started_once, generation, created_at, updated_at, last_activity_at"
     };
 }
 
 macro_rules! values {
     () => {
-        ":organization, :name, :live, :removed, :snapshot, :image, :entrypoint, :user, :env, :target, :cpu,
+        ":organization, :name, :live, :removed, :snapshot, :image, :entrypoint, :user, :target, :cpu,
          :memory_gib, :disk_gib, :gpu, :labels, :public, :auto_stop_minutes, :auto_archive_minutes,
-         :auto_delete_minutes, :network_block_all, :allow_networks, :allow_domains, :preview_token, :toolbox_token,
+         :auto_delete_minutes, :network_block_all, :allow_networks, :allow_domains, :encrypted_env, :encrypted_preview_token, :encrypted_toolbox_token,
          :desired, :force, :seen, :failure, :recoverable, :note, :toolbox_version, :started_once, :generation,
          :created_at, :updated_at, :last_activity_at"
     };
@@ -232,8 +243,8 @@ const UPDATE: &str = concat!(
     ") WHERE id = :id AND generation = :generation - 1"
 );
 
-/// Writes the whole row, by destructuring, so that no field is forgotten. Answers how many rows were written.
-fn put(transaction: &Transaction<'_>, sql: &str, sandbox: &Sandbox) -> Result<usize, StoreError> {
+/// Writes the whole row, by destructuring, so that no field is forgotten; without the secrets of one that is gone. Answers how many rows were written.
+fn put(transaction: &Transaction<'_>, key: &EncryptionKey, sql: &str, sandbox: &Sandbox) -> Result<usize, StoreError> {
     let Sandbox {
         id,
         organization,
@@ -263,6 +274,9 @@ fn put(transaction: &Transaction<'_>, sql: &str, sandbox: &Sandbox) -> Result<us
         updated_at,
         last_activity_at,
     } = sandbox;
+    let wiped = sandbox.removed();
+    let row_id = id.to_string();
+    let encrypted = |column, text: &str| (!wiped).then(|| key.encrypt(column, &row_id, text)).transpose();
     let mut statement = transaction.prepare_cached(sql)?;
     let written = statement.execute(named_params! {
         ":id": id.to_string(),
@@ -274,7 +288,6 @@ fn put(transaction: &Transaction<'_>, sql: &str, sandbox: &Sandbox) -> Result<us
         ":image": image,
         ":entrypoint": entrypoint.clone().map(row::json),
         ":user": user,
-        ":env": row::json_map(env),
         ":target": target.as_str(),
         ":cpu": cpu,
         ":memory_gib": memory_gib,
@@ -288,8 +301,9 @@ fn put(transaction: &Transaction<'_>, sql: &str, sandbox: &Sandbox) -> Result<us
         ":network_block_all": block_all,
         ":allow_networks": allow_networks,
         ":allow_domains": allow_domains,
-        ":preview_token": preview_token.reveal(),
-        ":toolbox_token": toolbox_token.reveal(),
+        ":encrypted_env": encrypted("sandbox.encrypted_env", &row::json_map(env))?,
+        ":encrypted_preview_token": encrypted("sandbox.encrypted_preview_token", preview_token.reveal())?,
+        ":encrypted_toolbox_token": encrypted("sandbox.encrypted_toolbox_token", toolbox_token.reveal())?,
         ":desired": desired.word(),
         ":force": force,
         ":seen": seen::encode(seen)?,

@@ -14,6 +14,11 @@ CREATE TABLE api_key (
 
 CREATE INDEX api_key_parent ON api_key (parent);
 
+CREATE TABLE encryption_check (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    value BLOB NOT NULL
+) STRICT;
+
 CREATE TABLE infra_stock (
     sandbox TEXT PRIMARY KEY,
     ready   INTEGER NOT NULL,
@@ -60,7 +65,6 @@ CREATE TABLE sandbox (
     image                TEXT NOT NULL,
     entrypoint           TEXT,
     user                 TEXT NOT NULL,
-    env                  TEXT NOT NULL,
     target               TEXT NOT NULL,
     cpu                  INTEGER NOT NULL,
     memory_gib           INTEGER NOT NULL,
@@ -74,8 +78,6 @@ CREATE TABLE sandbox (
     network_block_all    INTEGER NOT NULL,
     allow_networks       TEXT,
     allow_domains        TEXT,
-    preview_token        TEXT NOT NULL,
-    toolbox_token        TEXT NOT NULL,
     desired              TEXT NOT NULL,
     force                INTEGER NOT NULL,
     seen                 TEXT NOT NULL,
@@ -88,7 +90,7 @@ CREATE TABLE sandbox (
     created_at           INTEGER NOT NULL,
     updated_at           INTEGER NOT NULL,
     last_activity_at     INTEGER NOT NULL
-) STRICT;
+, encrypted_env BLOB, encrypted_preview_token BLOB, encrypted_toolbox_token BLOB) STRICT;
 
 CREATE UNIQUE INDEX sandbox_name ON sandbox (organization, name) WHERE live = 1;
 
@@ -96,8 +98,7 @@ CREATE INDEX sandbox_there ON sandbox (organization) WHERE removed = 0;
 
 CREATE TABLE signing_key (
     sandbox TEXT PRIMARY KEY REFERENCES sandbox (id) ON DELETE CASCADE,
-    key     TEXT NOT NULL
-) STRICT;
+    encrypted_key BLOB) STRICT;
 
 CREATE TABLE snapshot (
     id           TEXT PRIMARY KEY,

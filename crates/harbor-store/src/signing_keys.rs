@@ -8,23 +8,25 @@ use harbor_model::sandboxes::Sandbox;
 use harbor_model::secrets::Secret;
 use rusqlite::{Connection, Transaction, params};
 
-use crate::{Store, StoreError, Writer, row};
+use crate::{EncryptionKey, Store, StoreError, Writer, row};
 
 impl Store {
     /// The sandbox's key, if one was ever asked for.
     pub async fn signing_key(&self, sandbox: SandboxId) -> Result<Option<Secret>, StoreError> {
-        self.read(move |connection| by_sandbox(connection, sandbox)).await
+        let key = self.key()?;
+        self.read(move |connection| by_sandbox(connection, &key, sandbox)).await
     }
 }
 
 impl Writer {
     /// The sandbox's key; `fresh` becomes it if there is none. [`StoreError::NoSandbox`] if the sandbox is wanted gone.
     pub async fn ensure_signing_key(&self, sandbox: SandboxId, fresh: Secret) -> Result<Secret, StoreError> {
+        let key = self.key()?;
         self.write(move |transaction, _| {
-            if let Some(known) = by_sandbox(transaction, sandbox)? {
+            if let Some(known) = by_sandbox(transaction, &key, sandbox)? {
                 return Ok(known);
             }
-            put(transaction, sandbox, &fresh)?;
+            put(transaction, &key, sandbox, &fresh)?;
             Ok(fresh)
         })
         .await
@@ -32,23 +34,34 @@ impl Writer {
 
     /// Makes `fresh` the sandbox's key. [`StoreError::NoSandbox`] if the sandbox is wanted gone.
     pub async fn replace_signing_key(&self, sandbox: SandboxId, fresh: Secret) -> Result<(), StoreError> {
-        self.write(move |transaction, _| put(transaction, sandbox, &fresh)).await
+        let key = self.key()?;
+        self.write(move |transaction, _| put(transaction, &key, sandbox, &fresh)).await
     }
 }
 
-fn by_sandbox(connection: &Connection, sandbox: SandboxId) -> Result<Option<Secret>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT key FROM signing_key WHERE sandbox = ?1")?;
-    row::first(&mut statement, params![sandbox.to_string()], |found| Ok(Secret::new(found.get::<_, String>("key")?)))
+const COLUMN: &str = "signing_key.encrypted_key";
+
+fn by_sandbox(connection: &Connection, key: &EncryptionKey, sandbox: SandboxId) -> Result<Option<Secret>, StoreError> {
+    let id = sandbox.to_string();
+    let mut statement = connection.prepare_cached("SELECT encrypted_key FROM signing_key WHERE sandbox = ?1")?;
+    let found = row::first(&mut statement, params![id], |found| key.read(found, COLUMN, &id))?;
+    Ok(found.flatten().map(Secret::new))
 }
 
-fn put(transaction: &Transaction<'_>, sandbox: SandboxId, key: &Secret) -> Result<(), StoreError> {
+fn put(
+    transaction: &Transaction<'_>,
+    key: &EncryptionKey,
+    sandbox: SandboxId,
+    fresh: &Secret,
+) -> Result<(), StoreError> {
+    let id = sandbox.to_string();
     let written = transaction
         .prepare_cached(
-            "INSERT INTO signing_key (sandbox, key)
+            "INSERT INTO signing_key (sandbox, encrypted_key)
              SELECT id, ?2 FROM sandbox WHERE id = ?1 AND live = 1
-             ON CONFLICT (sandbox) DO UPDATE SET key = excluded.key",
+             ON CONFLICT (sandbox) DO UPDATE SET encrypted_key = excluded.encrypted_key",
         )?
-        .execute(params![sandbox.to_string(), key.reveal()])?;
+        .execute(params![id, key.encrypt(COLUMN, &id, fresh.reveal())?])?;
     if written == 0 { Err(StoreError::NoSandbox(sandbox)) } else { Ok(()) }
 }
 

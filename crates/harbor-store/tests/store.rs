@@ -22,7 +22,7 @@ use harbor_model::sandboxes::{
 use harbor_model::secrets::Secret;
 use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_model::{Timestamp, to_millisecond};
-use harbor_store::{Change, Store, StoreError};
+use harbor_store::{Change, EncryptionKey, Store, StoreError};
 use tempfile::TempDir;
 
 struct Fixture {
@@ -32,13 +32,17 @@ struct Fixture {
     user: UserId,
 }
 
+fn encryption_key() -> EncryptionKey {
+    EncryptionKey::derive(&Secret::new("key"), &Secret::new("salt"))
+}
+
 fn now() -> Timestamp {
     to_millisecond(Timestamp::now_utc())
 }
 
 async fn fixture() -> Fixture {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(&directory.path().join("harbor.db")).unwrap();
+    let store = Store::open(&directory.path().join("harbor.db"), &encryption_key()).unwrap();
     let (organization, user) = tenant(&store, "one").await;
     Fixture { directory, store, organization, user }
 }
@@ -458,7 +462,7 @@ async fn what_returned_survives_a_reopening() {
     let Fixture { directory, store, organization, .. } = fixture().await;
     let row = insert(&store, sandbox(organization, "box")).await.unwrap();
     drop(store);
-    let store = Store::open(&directory.path().join("harbor.db")).unwrap();
+    let store = Store::open(&directory.path().join("harbor.db"), &encryption_key()).unwrap();
     assert_eq!(store.sandbox(row.id).await.unwrap(), Some(row));
 }
 
@@ -467,7 +471,7 @@ fn a_file_that_is_no_database_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("harbor.db");
     std::fs::write(&path, b"not a database, but long enough to be looked at as one".repeat(50)).unwrap();
-    let error = Store::open(&path).err().unwrap().to_string();
+    let error = Store::open(&path, &encryption_key()).err().unwrap().to_string();
     assert!(error.contains(&path.display().to_string()), "{error}");
 }
 
@@ -501,7 +505,7 @@ fn acknowledged_rows_survive_kill_9() {
         writer.wait().unwrap();
         assert!(ids.len() >= 20, "the writer ended early");
         acknowledged += ids.len();
-        let store = Store::open(&path).unwrap();
+        let store = Store::open(&path, &encryption_key()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         for id in ids {
             assert!(runtime.block_on(store.sandbox(id)).unwrap().is_some(), "{id} was acknowledged and is lost");
@@ -512,7 +516,7 @@ fn acknowledged_rows_survive_kill_9() {
 }
 
 fn write_until_killed(path: &str) {
-    let store = Store::open(path.as_ref()).unwrap();
+    let store = Store::open(path.as_ref(), &encryption_key()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let (organization, _) = tenant(&store, "one").await;
@@ -531,7 +535,7 @@ async fn only_the_owner_reads_the_database() {
         if let Some(mode) = mode_before {
             std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
         }
-        let store = Store::open(&path).unwrap();
+        let store = Store::open(&path, &encryption_key()).unwrap();
         tenant(&store, "one").await;
         let files: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap()).collect();
         assert!(files.len() >= 2, "{files:?}");
@@ -573,4 +577,47 @@ async fn a_look_at_the_database_writes_and_converts_nothing() {
     assert_eq!(looks.live_sandbox_ids().await.unwrap(), [row.id]);
     let missing = Store::open_read_only(&fixture.directory.path().join("none.db"));
     assert!(missing.is_err() && !fixture.directory.path().join("none.db").exists());
+}
+
+#[tokio::test]
+async fn another_key_is_refused_and_changes_nothing() {
+    let Fixture { directory, store, organization, .. } = fixture().await;
+    let path = directory.path().join("harbor.db");
+    let row = insert(&store, sandbox(organization, "box")).await.unwrap();
+    drop(store);
+    for (key, salt) in [("other", "salt"), ("key", "other")] {
+        let other = EncryptionKey::derive(&Secret::new(key), &Secret::new(salt));
+        let refused = Store::open(&path, &other).err().unwrap();
+        assert!(matches!(refused, StoreError::WrongKey { .. }), "{refused:?}");
+        assert!(refused.to_string().contains("keys/encryption_key"), "{refused}");
+    }
+    let store = Store::open(&path, &encryption_key()).unwrap();
+    assert_eq!(store.sandbox(row.id).await.unwrap(), Some(row));
+}
+
+#[tokio::test]
+async fn secrets_are_unreadable_in_the_files_and_go_with_their_sandbox() {
+    let fixture = fixture().await;
+    let made = sandbox(fixture.organization, "legible");
+    let made = Sandbox { toolbox_token: Secret::new("tool-secret"), failure: None, ..made };
+    let row = insert(&fixture.store, made).await.unwrap();
+    let preview = row.preview_token.reveal().to_owned();
+    let store = fixture.store.by(Actor::Harbor);
+    store.ensure_signing_key(row.id, Secret::new("sign-secret")).await.unwrap();
+    let files = std::fs::read_dir(fixture.directory.path()).unwrap();
+    let all = files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect::<Vec<_>>().concat();
+    let holds = |text: &str| all.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds("legible"));
+    for secret in ["tool-secret", "sign-secret", "1=2", preview.as_str()] {
+        assert!(!holds(secret), "{secret}");
+    }
+
+    let (gone, ()) = store
+        .change_sandbox(row.id, now(), |row| (row.desired, row.seen) = (Desired::Destroyed, Seen::Removed))
+        .await
+        .unwrap();
+    assert!(gone.origin.env.is_empty() && gone.toolbox_token.reveal().is_empty());
+    assert_eq!(fixture.store.sandbox(row.id).await.unwrap(), Some(gone));
+    let looks = Store::open_read_only(&fixture.directory.path().join("harbor.db")).unwrap();
+    assert!(matches!(looks.sandbox(row.id).await, Err(StoreError::NoKey)));
 }

@@ -18,7 +18,7 @@ use harbor_model::resources::Resources;
 use harbor_reconcile::Reconciler;
 use harbor_runner::{About, Engine, Runner};
 use harbor_serve::Budget;
-use harbor_store::Store;
+use harbor_store::{EncryptionKey, Store};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -64,7 +64,10 @@ pub(crate) async fn serve(
     let (api_listeners, api) = listen(config, Service::Api).await?;
     let (proxy_listeners, proxy) = listen(config, Service::Proxy).await?;
     progress.say("opening the database");
-    let store = Store::open(&config.directories().database())?;
+    let store = Store::open(
+        &config.directories().database(),
+        &EncryptionKey::derive(&secrets.encryption_key, &secrets.encryption_salt),
+    )?;
     progress.say("asking the engine");
     let runner = Runner::connect(runner_config(config, secrets)).await?;
     let (about, prepared) = tokio::join!(runner.about(), runner.prepare());

@@ -16,7 +16,7 @@ use harbor_model::sandboxes::{Boot, Desired, Sandbox, Seen};
 use harbor_model::secrets::Secret;
 use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_model::{Timestamp, to_millisecond};
-use harbor_store::Store;
+use harbor_store::{EncryptionKey, Store};
 use http::{Method, Request, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -90,7 +90,7 @@ impl Place {
 
     pub(crate) async fn with(key: &str, start_budget: Duration, origin: &str, problem: Option<String>) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&directory.path().join("harbor.db")).unwrap();
+        let store = Store::open(&directory.path().join("harbor.db"), &encryption_key()).unwrap();
         let configuration = harbor_control::Config {
             region: RegionId::new("us"),
             default_snapshot: DEFAULT_SNAPSHOT.to_owned(),
@@ -194,6 +194,10 @@ pub(crate) async fn settle(store: &Store, id: SandboxId) {
         Ok::<(), ()>(())
     };
     store.by(Actor::Harbor).change_sandbox(id, to_millisecond(Timestamp::now_utc()), seen).await.unwrap().1.unwrap();
+}
+
+fn encryption_key() -> EncryptionKey {
+    EncryptionKey::derive(&Secret::new("key"), &Secret::new("salt"))
 }
 
 fn config(origin: &str) -> Config {

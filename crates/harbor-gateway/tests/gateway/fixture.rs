@@ -23,7 +23,7 @@ use harbor_model::sandboxes::{Boot, Desired, Generation, Network, Origin, Sandbo
 use harbor_model::secrets::Secret;
 use harbor_model::{Timestamp, to_millisecond};
 use harbor_serve::Budget;
-use harbor_store::Store;
+use harbor_store::{EncryptionKey, Store};
 use http::{HeaderMap, HeaderName, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
@@ -82,7 +82,7 @@ impl Started {
     pub(crate) async fn with_toolbox_at(toolbox: SocketAddr) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("harbor.db");
-        let store = tokio::task::spawn_blocking(move || Store::open(&path)).await.unwrap().unwrap();
+        let store = tokio::task::spawn_blocking(move || Store::open(&path, &encryption_key())).await.unwrap().unwrap();
         let dials = Arc::new(AtomicUsize::new(0));
         let id = SandboxId::random();
         let dial = ToAddress { sandbox: id, address: toolbox, dials: Arc::clone(&dials) };
@@ -146,6 +146,10 @@ pub(crate) fn bearer(key: &str) -> String {
 
 pub(crate) async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+fn encryption_key() -> EncryptionKey {
+    EncryptionKey::derive(&Secret::new("key"), &Secret::new("salt"))
 }
 
 fn configuration() -> harbor_control::Config {

@@ -68,6 +68,13 @@ impl Sandbox {
         }
     }
 
+    /// Forgets what opened it and what its processes were told: nobody needs that once it is gone.
+    pub fn forget_secrets(&mut self) {
+        self.origin.env.clear();
+        self.preview_token = Secret::new("");
+        self.toolbox_token = Secret::new("");
+    }
+
     /// Whether nothing is left of it but its row.
     pub const fn removed(&self) -> bool {
         matches!(self.seen, Seen::Removed)

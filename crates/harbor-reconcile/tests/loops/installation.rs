@@ -8,6 +8,7 @@ use harbor_control::sandboxes::NewSandbox;
 use harbor_control::{
     Allowed, Caller, Config as ControlConfig, Control, Dial, DialFailure, Error, Requirement, Stream,
 };
+use harbor_model::actors::Actor;
 use harbor_model::ids::{RegionId, SandboxId, SnapshotId, UserId};
 use harbor_model::names::SandboxRef;
 use harbor_model::resources::Resources;
@@ -18,7 +19,7 @@ use harbor_model::{Timestamp, to_millisecond};
 use harbor_reconcile::{Config, LoopReport, Reconciler};
 use harbor_runner::pretend::{Pretend, Verb};
 use harbor_runner::{EngineError, EngineSaid};
-use harbor_store::Store;
+use harbor_store::{EncryptionKey, Store};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -68,10 +69,11 @@ impl Installation {
         let (clock, open) = mpsc::channel::<()>();
         tokio::task::spawn_blocking(move || open.recv());
         let directory = tempfile::tempdir_in("/dev/shm").unwrap();
-        let store = Store::open(&directory.path().join("harbor.db")).unwrap();
+        let key = EncryptionKey::derive(&Secret::new("key"), &Secret::new("salt"));
+        let store = Store::open(&directory.path().join("harbor.db"), &key).unwrap();
         let control = Control::new(store.clone(), control_config(), Arc::new(NoDial)).await.unwrap();
         let caller = control.authenticate(KEY).await.unwrap();
-        store.put_snapshot(snapshot(&caller)).await.unwrap();
+        store.by(Actor::Harbor).put_snapshot(snapshot(&caller)).await.unwrap();
         let engine = Pretend::with_image(IMAGE);
         let config =
             Config { starts: 4, infra_stock, start_deadline: START_DEADLINE, stop_grace: Duration::from_secs(10) };
@@ -191,7 +193,7 @@ impl Installation {
         assert!(!self.task.is_finished(), "the reconciler has ended");
         for _ in 0..6 {
             // the store works in order: what was asked of it before this is answered when this is
-            self.store.touch_sandbox(SandboxId::random(), now()).await.unwrap();
+            self.store.by(Actor::Harbor).touch_sandbox(SandboxId::random(), now()).await.unwrap();
             self.store.sandbox(SandboxId::random()).await.unwrap();
             tokio::task::yield_now().await;
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use harbor_control::Kind;
+use harbor_model::actors::Actor;
 use harbor_model::sandboxes::SandboxState;
 use harbor_runner::pretend::{Act, DEADLINE, Verb};
 use tokio::time::Instant;
@@ -152,7 +153,12 @@ async fn a_delete_supersedes_a_stop_that_does_not_end() {
     let early = harbor.delete(id).await.unwrap_err();
     assert_eq!(early.kind(), Kind::Conflict);
     // rows carry the time of day, which no test moves
-    harbor.store.change_sandbox(id, now() - Duration::from_mins(2), |row| row.force = true).await.unwrap();
+    harbor
+        .store
+        .by(Actor::Harbor)
+        .change_sandbox(id, now() - Duration::from_mins(2), |row| row.force = true)
+        .await
+        .unwrap();
     harbor.delete(id).await.unwrap();
     harbor.reaches(id, SandboxState::Destroyed, DEADLINE + SOON).await;
 }

@@ -204,13 +204,13 @@ pub(crate) const KEYS: &[ConfigKey] = &[
         "daytona.encryption_key",
         ValueKind::Secret,
         Generated("encryption_key"),
-        "Encrypts secrets at rest. Without effect so far: the database is readable by its owner only, and not encrypted.",
+        "Encrypts tokens, signing keys and environments of sandboxes in the database. With another one harbor does not start.",
     ),
     used(
         "daytona.encryption_salt",
         ValueKind::Secret,
         Generated("encryption_salt"),
-        "Salt to the encryption key. Without effect so far.",
+        "Salt to the encryption key, with which it must stay.",
     ),
     awaited(
         "daytona.minio_root_user",

@@ -60,7 +60,7 @@ pub(super) async fn orphans(config: &Config) -> Option<Finding> {
 }
 
 fn unreadable(error: &StoreError) -> Finding {
-    Finding::warning("database", error.to_string(), "harbor down && harbor up, with the newest harbor that you have")
+    Finding::warning("database", error.to_string(), "`harbor down && harbor up`, with the newest harbor that you have")
 }
 
 fn unreachable(config: &Config, reason: &str) -> Finding {

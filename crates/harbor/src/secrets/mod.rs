@@ -2,7 +2,8 @@
 //!
 //! Guarantees: each lies in a file of its own below `keys/`, 0600, written whole or not at all, so that a crash at
 //! any point is made good by the next start; none is ever replaced by itself. Nothing here is logged.
-//! Leaves out: hashing (the password is hashed where it is checked) and tokens of sandboxes (those are in the database).
+//! Leaves out: hashing (the password is hashed where it is checked) and tokens of sandboxes (those are in the database,
+//! encrypted).
 
 pub(crate) mod authority;
 pub(crate) mod files;
@@ -37,7 +38,7 @@ pub(crate) struct Secrets {
     pub(crate) cookie_key: [u8; 32],
     /// Signs preview tokens: 32 bytes.
     pub(crate) preview_key: [u8; 32],
-    /// Encrypts secrets at rest.
+    /// Encrypts the secrets in the database, together with its salt.
     pub(crate) encryption_key: Secret,
     /// Salt to the encryption key.
     pub(crate) encryption_salt: Secret,
