@@ -119,7 +119,7 @@ fn what_is_no_frame_is_refused() {
 fn seed() -> u64 {
     let given = std::env::var("HARBOR_TEST_SEED").ok();
     let seed = given.map_or_else(|| RandomState::new().hash_one(()) | 1, |text| text.parse().expect("a number"));
-    println!("HARBOR_TEST_SEED={seed}");
+    eprintln!("HARBOR_TEST_SEED={seed}");
     seed
 }
 
