@@ -192,7 +192,7 @@ pub(super) struct Logs {
     #[arg(long, hide = true)]
     pub(super) no_follow: bool,
     /// Only lines from then on: 90s, 10m, 2h or 1d ago, or a time such as 2026-11-28T21:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = super::logs::filter::since)]
+    #[arg(long, value_name = "TIME", value_parser = super::logs::since::since)]
     pub(super) since: Option<String>,
     /// Only lines of this importance or more
     #[arg(long, value_name = "LEVEL", value_parser = PossibleValuesParser::new(LEVELS))]

@@ -1,16 +1,11 @@
 //! Which log lines to show.
 
-use std::time::Duration;
-
 use anyhow::bail;
 use serde_json::Value;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::cli::arguments::Logs;
 use crate::components::{self, COMPONENTS, Component, HANDLE};
 use crate::config::kinds::LEVELS;
-use crate::process::logging::MILLISECONDS;
 
 /// What a line must have.
 #[derive(Debug, Default)]
@@ -66,28 +61,10 @@ fn rank(level: &str) -> Option<usize> {
     LEVELS.iter().position(|known| *known == level)
 }
 
-/// `text` as a time written as in the log: some time ago, or a time in RFC 3339.
-pub(in crate::cli) fn since(text: &str) -> Result<String, String> {
-    let ago = || {
-        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-        let number: u64 = number.parse().ok()?;
-        let unit = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 60 * 60,
-            "d" => 24 * 60 * 60,
-            _ => return None,
-        };
-        OffsetDateTime::now_utc().checked_sub(Duration::from_secs(number.checked_mul(unit)?).try_into().ok()?)
-    };
-    let time = ago().or_else(|| OffsetDateTime::parse(text, &Rfc3339).ok());
-    let written = time.and_then(|time| time.to_offset(time::UtcOffset::UTC).format(MILLISECONDS).ok());
-    written.ok_or_else(|| "give 90s, 10m, 2h or 1d, or a time such as 2026-11-28T21:00:00Z".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::logs::since::since;
 
     const LINE: &str = r#"{"time":"2026-11-28T21:00:00.500Z","level":"warn","component":"daytona-runner","sandbox":"0a1b","message":"x"}"#;
 

@@ -1,6 +1,7 @@
 //! `harbor logs`: the log file, filtered and, where that is asked for, followed.
 
-pub(super) mod filter;
+mod filter;
+pub(super) mod since;
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
