@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use harbor_model::secrets::Secret;
+use harbor_store::{EncryptionKey, Store};
 use harbor_tests::{Harbor, Sandbox, docker, inspect, within};
 use reqwest::Method;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::process::Command;
 
 /// As the sandbox's user and as root.
 const RIGHTS: [&str; 2] = ["", "sudo "];
@@ -20,15 +21,15 @@ async fn assert_refused(sandbox: &Sandbox, what: &str, program: &str) {
     }
 }
 
-/// The secret between harbor and the sandbox's toolbox, which nobody in the sandbox may see.
+/// The secret between harbor and the sandbox's toolbox, which nobody in the sandbox may see. It lies in the database,
+/// encrypted.
 async fn toolbox_token(harbor: &Harbor, sandbox: &Sandbox) -> String {
-    let query = "import sqlite3, sys; print(sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True).execute(\
-                 'SELECT toolbox_token FROM sandbox WHERE id = ?', (sys.argv[2],)).fetchone()[0])";
-    let database = harbor.data().join("harbor.db");
-    let output = Command::new("python3").args(["-c", query]).arg(database).arg(&sandbox.id).output().await;
-    let token = String::from_utf8(output.expect("python3 is on PATH").stdout).expect("text").trim().to_owned();
-    assert!(token.len() >= 16, "no token found");
-    token
+    let setting = async |key: &str| Secret::new(harbor.run(&["config", "get", key]).await.output.trim());
+    let key =
+        EncryptionKey::derive(&setting("daytona.encryption_key").await, &setting("daytona.encryption_salt").await);
+    let store = Store::open(&harbor.data().join("harbor.db"), &key).expect("the database");
+    let row = store.sandbox(sandbox.id.parse().expect("an id")).await.expect("an answer").expect("a row");
+    row.toolbox_token.reveal().to_owned()
 }
 
 #[tokio::test]
@@ -291,9 +292,10 @@ async fn hostile_text_is_text() {
     let body = json!({
         "labels": {hostile.clone(): hostile.clone()},
         "env": {"HOSTILE": hostile, "LD_PRELOAD": "/nonexistent.so", "PATH": "/nonexistent", "BASH_ENV": "/etc/shadow"},
-        "user": hostile,
         "target": hostile,
     });
+    let refused = client.ask(Method::POST, "/sandbox", Some(&json!({"user": hostile}))).await;
+    assert_eq!(refused.status, 400, "a user that is not in the image: {refused}");
     let sandbox = client.created(&body).await;
     harbor_tests::state_within(Duration::from_secs(30), &sandbox, &["started"]).await;
     let told = sandbox.get().await;

@@ -167,7 +167,7 @@ fn the_entrypoint_runs_once_and_its_output_is_kept() {
     toolbox.configure(None, &entrypoint);
     toolbox.configure(Some(TOKEN), &entrypoint);
     let log = "/process/session/entrypoint/logs";
-    eventually("output is in the log", || toolbox.get(log).text().contains("err"));
+    eventually("output is in the log", || toolbox.get(log).text().contains("err\n"));
     let raw = toolbox.send("GET", log, "", b"");
     assert_eq!(raw.header("content-type"), Some("text/plain; charset=utf-8"));
     assert!(raw.text().contains("\u{1}\u{1}\u{1}out\n"), "{raw:?}");
@@ -284,7 +284,8 @@ fn outputs_share_one_budget() {
 fn start_up_files_do_not_eat_commands() {
     let toolbox = Toolbox::start();
     toolbox.write("start", "read -r line; started=yes; export EATEN=\"[$line]\"; greet() { echo hello; }\n");
-    toolbox.set_environment(&json!({"BASH_ENV": "$HOME/start"}));
+    // no interpreter that is itself a script of bash's: that reads its start-up file by itself
+    toolbox.set_environment(&json!({"BASH_ENV": "$HOME/start", "PATH": "/usr/bin:/bin"}));
     for (command, result) in [
         ("echo one; echo two", "one\ntwo\n"),
         ("echo \"$EATEN $started $BASH_ENV\"; greet", "[] yes $HOME/start\nhello\n"),
