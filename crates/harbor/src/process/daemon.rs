@@ -96,19 +96,14 @@ async fn attend(
     let services = wiring::serve(config, secrets, &progress, ready, stop.clone());
     tokio::pin!(services);
     let directories = config.directories();
-    // what others read about us is not worth the requests in flight, on a full disk for example
-    let record = |phase: Phase| {
-        if let Err(error) = ProcessState::here(phase).write(&directories) {
-            tracing::warn!(%error, path = %directories.state().display(), "the state file was not written");
-        }
-    };
+    let record = |phase: Phase| ProcessState::here(phase).write(&directories).context("cannot write the state file");
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let mut audience = Some(audience);
     let mut earliest = Instant::now();
     let mut logged = String::new();
-    record(Phase::Starting(StartStep::default()));
+    record(Phase::Starting(StartStep::default()))?;
     loop {
         tokio::select! {
             ended = &mut services => return ended,
@@ -121,7 +116,7 @@ async fn attend(
                 if let Err(error) = settled() {
                     tracing::warn!(reason = announce::one_line(&error), "what flags gave is not kept");
                 }
-                record(Phase::Ready(ready.clone()));
+                record(Phase::Ready(ready.clone()))?; // without it no command finds us: the start has failed
                 tracing::info!(engine = ready.engine, "ready");
                 match audience.take() {
                     Some(Audience::Starter) => announce::say(&StartMessage::Ready { first_start: secrets.first_start }),
@@ -135,7 +130,7 @@ async fn attend(
                     tracing::info!("{}", doing.what);
                     logged.clone_from(&doing.what);
                 }
-                record(Phase::Starting(doing.clone()));
+                record(Phase::Starting(doing.clone()))?;
                 if matches!(audience, Some(Audience::Starter)) {
                     announce::say(&StartMessage::Doing(doing));
                 }
@@ -147,10 +142,13 @@ async fn attend(
     }
 }
 
-fn stop_services(stop: &CancellationToken, record: &impl Fn(Phase)) {
+fn stop_services(stop: &CancellationToken, record: &impl Fn(Phase) -> anyhow::Result<()>) {
     tracing::info!("asked to stop");
     stop.cancel();
-    record(Phase::Stopping);
+    // what others read about us is not worth the requests in flight, on a full disk for example
+    if let Err(error) = record(Phase::Stopping) {
+        tracing::warn!(reason = announce::one_line(&error), "others are not told that harbor is stopping");
+    }
 }
 
 /// The newest thing being done, not before `earliest`.
