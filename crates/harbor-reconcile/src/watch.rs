@@ -17,7 +17,7 @@ use crate::{Inner, chain, sandboxes};
 /// Events about one sandbox within this time are looked at once: most of them are our own doing.
 const SETTLING: Duration = Duration::from_millis(300);
 
-/// Marks the sandbox of every committed change that calls for a step.
+/// Marks the sandbox of every committed change of what is wanted that calls for a step.
 pub(crate) async fn store(inner: Arc<Inner>) {
     let mut changes = inner.store.changes();
     mark_unsettled(&inner).await;
@@ -27,8 +27,10 @@ pub(crate) async fn store(inner: Arc<Inner>) {
                 if before.is_none() {
                     inner.stock.mark(InfraStock, Mark::now(Lane::Bulk));
                 }
+                // what a step records is not news to the loop, and must not cut short the pause after a failed attempt
+                let wanted = before.is_none_or(|before| before.desired != after.desired);
                 let step = after.next_step();
-                if step != Step::Settled {
+                if wanted && step != Step::Settled {
                     inner.sandboxes.mark(after.id, Mark::now(sandboxes::lane(&step)));
                 }
             }
