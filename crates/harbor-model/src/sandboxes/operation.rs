@@ -86,7 +86,9 @@ pub const fn verdict(operation: Operation, state: SandboxState) -> Verdict {
         (O::Stop, S::Stopped | S::Error) => V::Refused,
 
         (O::Delete, S::Started | S::Stopped | S::Error) => V::Allowed,
-        (O::Delete, S::Creating | S::Starting | S::Stopping | S::Destroying) => V::Busy,
+        (O::Delete, S::Creating | S::Starting | S::Stopping) => V::Busy,
+        // who cleans up twice has what it wants
+        (O::Delete, S::Destroying) => V::Already,
 
         (O::SetLabels, S::Creating | S::Starting | S::Started | S::Stopping | S::Stopped | S::Error) => V::Allowed,
         (O::SetLabels, S::Destroying) => V::Busy,
