@@ -47,7 +47,7 @@ END
 # shows ID PREFIX : `daytona entrypoint logs`, started with PREFIX, shows both streams and goes on
 shows() {
   local script="$2 daytona entrypoint logs >/tmp/out 2>/tmp/err & shown=\$!
-    until grep -q out /tmp/out && grep -q err /tmp/err; do sleep 0.1; done
+    until grep -qs out /tmp/out && grep -qs err /tmp/err; do sleep 0.1; done
     kill \$shown && cat /tmp/out && echo / && cat /tmp/err"
   same $'out\n/\nerr' "$(run "$1" "$script")"
 }
