@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
-use rustix::fs::{Mode, OFlags, fstat, ftruncate, open, stat};
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags, fstat, ftruncate, open, stat, statvfs};
 use rustix::io::Errno;
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -215,7 +215,7 @@ fn create(path: &Path) -> io::Result<(File, Goal)> {
         Err(error) => return Err(error.into()),
     }
     // Whether it may be written to is its own mode's matter, not that of its directory.
-    let old = open(path, how, Mode::empty())?;
+    let old = open(path, how, Mode::empty()).map_err(|error| refusal(path, error))?;
     refuse_special(&fstat(&old)?)?;
     let old = File::from(old);
     if let Some((file, replacement)) = Replacement::beside(&old) {
@@ -223,6 +223,12 @@ fn create(path: &Path) -> io::Result<(File, Goal)> {
     }
     ftruncate(&old, 0)?;
     Ok((old, Goal::Overwrite))
+}
+
+/// Why an existing file cannot be written to. That its file system is read-only comes before what its mode says.
+fn refusal(path: &Path, error: Errno) -> Errno {
+    let read_only = || statvfs(path).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY));
+    if error == Errno::ACCESS && read_only() { Errno::ROFS } else { error }
 }
 
 /// Closes a file and says whether that went well: some file systems report failed writes only then.
