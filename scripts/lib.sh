@@ -170,6 +170,10 @@ start_engine() {
 
 # --- the build ---
 
+# Cargo for the programs of tests, which are compiled without optimisation (the profile `test`). They lie in a directory of
+# their own, so that target/debug/harbor stays the one that `up` runs; dependencies are shared with it.
+cargo_for_tests() { CARGO_TARGET_DIR=$target_directory/tests CARGO_BUILD_BUILD_DIR=$target_directory "$cargo" "$@"; }
+
 # Sets toolbox_binary, git_binary and infra_binary, the static builds that harbor embeds. harbor-runner's build script finds them at
 # this place by itself; elsewhere it is told, once they exist, so that no cargo call builds again what another has built.
 locate_embedded() {

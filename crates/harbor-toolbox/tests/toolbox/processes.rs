@@ -167,8 +167,9 @@ fn the_entrypoint_runs_once_and_its_output_is_kept() {
     toolbox.configure(None, &entrypoint);
     toolbox.configure(Some(TOKEN), &entrypoint);
     let log = "/process/session/entrypoint/logs";
-    eventually("output is in the log", || toolbox.get(log).text().contains("err\n"));
-    let raw = toolbox.send("GET", log, "", b"");
+    let raw = || toolbox.send("GET", log, "", b"");
+    eventually("output is in the log", || ["out\n", "err\n"].iter().all(|line| raw().text().contains(line)));
+    let raw = raw();
     assert_eq!(raw.header("content-type"), Some("text/plain; charset=utf-8"));
     assert!(raw.text().contains("\u{1}\u{1}\u{1}out\n"), "{raw:?}");
     assert!(raw.text().contains("\u{2}\u{2}\u{2}err\n"), "{raw:?}");
