@@ -16,13 +16,14 @@ async fn main() {
     let mut arguments = std::env::args().skip(1);
     let port = arguments.next().and_then(|port| port.parse().ok()).unwrap_or(35_100_u16);
     let key = arguments.next().unwrap_or_else(|| support::KEY.to_owned());
-    let mut place = support::Place::with(&key, Duration::from_secs(1), &format!("http://localhost:{port}"), None).await;
+    let mut installation =
+        support::Installation::with(&key, Duration::from_secs(1), &format!("http://localhost:{port}"), None).await;
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-    let mut changes = place.store.changes();
-    let store = place.store.clone();
-    let events = place.events.take().unwrap();
+    let mut changes = installation.store.changes();
+    let store = installation.store.clone();
+    let events = installation.events.take().unwrap();
     tokio::join!(
-        async { axum::serve(listener, place.router.clone()).await.unwrap() },
+        async { axum::serve(listener, installation.router.clone()).await.unwrap() },
         events.publish(std::future::pending()),
         async {
             while let Ok(change) = changes.recv().await {

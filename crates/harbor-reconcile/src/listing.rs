@@ -91,7 +91,7 @@ impl Inner {
         for (sandbox, error) in &inventory.unclear {
             tracing::warn!(%sandbox, error = chain(error), "not looked at in a listing");
         }
-        let rows = self.store.all_live_sandboxes().await.map_err(|error| chain(&error))?;
+        let rows = self.store.all_sandboxes().await.map_err(|error| chain(&error))?;
         let found: HashMap<SandboxId, &Found> = inventory.held.iter().map(|held| (held.sandbox, &held.found)).collect();
         let nothing = Found { sandbox: None };
         // what could not be looked at is looked at alone, with a deadline of its own
@@ -130,7 +130,7 @@ impl Inner {
     pub(crate) async fn known(&self) -> Result<HashSet<SandboxId>, StoreError> {
         // the stock first: what is claimed in between is then found among the sandboxes
         let stock = self.store.infra_stock().await?;
-        let live = self.store.live_sandbox_ids().await?;
+        let live = self.store.sandbox_ids().await?;
         Ok(stock.into_iter().map(|(id, _)| id).chain(live).collect())
     }
 }

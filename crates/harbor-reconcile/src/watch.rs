@@ -55,7 +55,7 @@ pub(crate) async fn engine(inner: Arc<Inner>) {
 
 /// Marks what the rows alone say is unfinished: the engine may take a while to answer.
 async fn mark_unsettled(inner: &Inner) {
-    match inner.store.all_live_sandboxes().await {
+    match inner.store.all_sandboxes().await {
         Ok(rows) => {
             for row in rows.iter().filter(|row| row.next_step() != Step::Settled) {
                 inner.sandboxes.mark(row.id, Mark::now(Lane::Look));

@@ -43,7 +43,7 @@ impl Store {
     }
 
     /// Every sandbox of the organization that has not been removed.
-    pub async fn live_sandboxes(&self, organization: OrganizationId) -> Result<Vec<Sandbox>, StoreError> {
+    pub async fn sandboxes_of(&self, organization: OrganizationId) -> Result<Vec<Sandbox>, StoreError> {
         let key = self.key()?;
         self.read(move |connection| {
             let mut statement =
@@ -54,7 +54,7 @@ impl Store {
     }
 
     /// The ids of all sandboxes that have not been removed.
-    pub async fn live_sandbox_ids(&self) -> Result<Vec<SandboxId>, StoreError> {
+    pub async fn sandbox_ids(&self) -> Result<Vec<SandboxId>, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached("SELECT id FROM sandbox WHERE removed = 0")?;
             row::collect(&mut statement, [], |found| row::parsed(found, "id"))
@@ -63,7 +63,7 @@ impl Store {
     }
 
     /// Every sandbox that has not been removed, of all organizations.
-    pub async fn all_live_sandboxes(&self) -> Result<Vec<Sandbox>, StoreError> {
+    pub async fn all_sandboxes(&self) -> Result<Vec<Sandbox>, StoreError> {
         let key = self.key()?;
         self.read(move |connection| {
             let mut statement = connection.prepare_cached("SELECT * FROM sandbox WHERE removed = 0")?;

@@ -139,7 +139,7 @@ async fn a_name_is_taken_only_within_its_organization() {
     let again = insert(&fixture.store, sandbox(fixture.organization, "box")).await;
     assert!(matches!(again, Err(StoreError::NameTaken)), "{again:?}");
     insert(&fixture.store, sandbox(other, "box")).await.unwrap();
-    assert_eq!(fixture.store.live_sandboxes(fixture.organization).await.unwrap().len(), 1);
+    assert_eq!(fixture.store.sandboxes_of(fixture.organization).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -296,7 +296,7 @@ async fn removed_sandboxes_are_not_live_and_go_after_their_time() {
     let fixture = fixture().await;
     let row = insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
     fixture.store.by(Actor::Harbor).change_sandbox(row.id, now(), |row| row.seen = Seen::Removed).await.unwrap();
-    assert!(fixture.store.live_sandboxes(fixture.organization).await.unwrap().is_empty());
+    assert!(fixture.store.sandboxes_of(fixture.organization).await.unwrap().is_empty());
     assert_eq!(
         fixture.store.by(Actor::Harbor).purge_removed_sandboxes(now() - Duration::from_mins(1)).await.unwrap(),
         0
@@ -510,7 +510,7 @@ fn acknowledged_rows_survive_kill_9() {
         for id in ids {
             assert!(runtime.block_on(store.sandbox(id)).unwrap().is_some(), "{id} was acknowledged and is lost");
         }
-        let rows = runtime.block_on(store.all_live_sandboxes()).unwrap().len();
+        let rows = runtime.block_on(store.all_sandboxes()).unwrap().len();
         assert!(rows >= acknowledged, "{rows} rows of {acknowledged}");
     }
 }
@@ -569,12 +569,12 @@ async fn a_look_at_the_database_writes_and_converts_nothing() {
     let path = fixture.directory.path().join("harbor.db");
     let row = insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
     let looks = Store::open_read_only(&path).unwrap(); // beside the one that writes
-    assert_eq!(looks.live_sandbox_ids().await.unwrap(), [row.id]);
+    assert_eq!(looks.sandbox_ids().await.unwrap(), [row.id]);
     let refused = looks.by(Actor::Harbor).add_infra(SandboxId::random(), now()).await;
     assert!(matches!(refused, Err(StoreError::ReadOnly)), "{refused:?}");
     drop((looks, fixture.store));
     let looks = Store::open_read_only(&path).unwrap(); // and without it
-    assert_eq!(looks.live_sandbox_ids().await.unwrap(), [row.id]);
+    assert_eq!(looks.sandbox_ids().await.unwrap(), [row.id]);
     let missing = Store::open_read_only(&fixture.directory.path().join("none.db"));
     assert!(missing.is_err() && !fixture.directory.path().join("none.db").exists());
 }

@@ -1,4 +1,4 @@
-//! The API over a real store, without an engine: what an engine would report is written by [`Place::see`].
+//! The API over a real store, without an engine: what an engine would report is written by [`Installation::see`].
 #![expect(dead_code, clippy::unwrap_used, reason = "for tests, each of which uses a part")]
 
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl Readiness for Told {
 }
 
 /// One installation with two tenants.
-pub(crate) struct Place {
+pub(crate) struct Installation {
     pub(crate) router: Router,
     pub(crate) events: Option<Events>,
     pub(crate) store: Store,
@@ -83,7 +83,7 @@ impl Answer {
     }
 }
 
-impl Place {
+impl Installation {
     pub(crate) async fn new() -> Self {
         Self::with(KEY, Duration::from_millis(20), "http://localhost:35000", None).await
     }
@@ -239,4 +239,20 @@ fn snapshot(organization: OrganizationId, name: &str, general: bool) -> Snapshot
         created_at: now,
         updated_at: now,
     }
+}
+
+/// Exactly the contract's error keys, and the additive ones.
+#[track_caller]
+pub(crate) fn check_error(what: &str, target: &str, answer: &Answer) {
+    let body = answer.json();
+    assert_eq!(body["statusCode"], answer.status.as_u16(), "{what}");
+    assert_eq!(body["error"], answer.status.canonical_reason().unwrap(), "{what}");
+    assert_eq!(body["path"], target, "{what}");
+    assert_eq!(body["source"], "DAYTONA_API", "{what}");
+    assert!(body["message"].as_str().is_some_and(|message| !message.is_empty()), "{what}: {body}");
+    assert!(body["timestamp"].as_str().is_some_and(|time| time.len() == 24 && time.ends_with('Z')), "{what}: {body}");
+    assert_eq!(answer.headers["content-type"], "application/json", "{what}");
+    assert_eq!(answer.headers["x-daytona-api-version"], "v0.190.0", "{what}");
+    assert_eq!(answer.headers["x-request-id"].to_str().unwrap(), body["requestId"].as_str().unwrap(), "{what}");
+    assert!(!answer.headers.contains_key("www-authenticate"), "{what}");
 }

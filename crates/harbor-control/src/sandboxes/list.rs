@@ -198,7 +198,7 @@ impl Control {
     ) -> Result<Page, Error> {
         let mut rows: Vec<(SortValue, Sandbox)> = self
             .store()
-            .live_sandboxes(caller.organization)
+            .sandboxes_of(caller.organization)
             .await?
             .into_iter()
             .filter(|sandbox| sandbox.live() && filter.admits(sandbox))

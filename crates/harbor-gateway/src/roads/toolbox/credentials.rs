@@ -20,14 +20,14 @@ const PREVIEW_TOKEN_PARAMETER: &str = "DAYTONA_SANDBOX_AUTH_KEY";
 
 /// Where a credential stands in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Carrier {
     Authorization,
     Header,
     Query,
     SignedUrl,
 }
 
-impl Place {
+impl Carrier {
     /// What is said when the credential there opens nothing.
     fn complaint(self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ pub(crate) struct Credentials {
     /// What control is asked with.
     pub(crate) list: Vec<Credential>,
     /// Where each one stood, in the same order; beyond that, where something stood that is no credential at all.
-    places: Vec<Place>,
+    carriers: Vec<Carrier>,
 }
 
 impl Credentials {
@@ -54,40 +54,40 @@ impl Credentials {
     pub(crate) fn of(request: &Request, route: &str) -> Self {
         let mut found = Self::default();
         if let Some(key) = bearer(request.headers()) {
-            found.push(Place::Authorization, Credential::Bearer(key));
+            found.push(Carrier::Authorization, Credential::Bearer(key));
         }
         if let Some(token) = request.headers().get(PREVIEW_TOKEN) {
             let token = Secret::new(String::from_utf8_lossy(token.as_bytes()));
-            found.push(Place::Header, Credential::PreviewToken(token));
+            found.push(Carrier::Header, Credential::PreviewToken(token));
         }
         if let Some(token) = request.uri().query().and_then(token_parameter) {
-            found.push(Place::Query, Credential::PreviewToken(token));
+            found.push(Carrier::Query, Credential::PreviewToken(token));
         }
         if found.list.is_empty() {
             let query = request.uri().query().unwrap_or_default();
             match signed_url::read(request.method(), route, query) {
-                Some(Ok(file)) => found.push(Place::SignedUrl, Credential::SignedFile(file)),
-                Some(Err(Malformed)) => found.places.push(Place::SignedUrl),
+                Some(Ok(file)) => found.push(Carrier::SignedUrl, Credential::SignedFile(file)),
+                Some(Err(Malformed)) => found.carriers.push(Carrier::SignedUrl),
                 None => {}
             }
         }
         found
     }
 
-    fn push(&mut self, place: Place, credential: Credential) {
-        self.places.push(place);
+    fn push(&mut self, carrier: Carrier, credential: Credential) {
+        self.carriers.push(carrier);
         self.list.push(credential);
     }
 
     /// Why nobody was let in.
     pub(crate) fn complaint(&self) -> String {
-        if self.places.is_empty() {
+        if self.carriers.is_empty() {
             return format!(
                 "authentication is missing: send the sandbox's preview token (header X-Daytona-Preview-Token, query \
                  {PREVIEW_TOKEN_PARAMETER} or cookie), or an API key or JWT as 'Authorization: Bearer'"
             );
         }
-        let complaints: Vec<&str> = self.places.iter().map(|place| place.complaint()).collect();
+        let complaints: Vec<&str> = self.carriers.iter().map(|carrier| carrier.complaint()).collect();
         format!("authentication failed: {}", complaints.join(", "))
     }
 
@@ -103,7 +103,7 @@ impl Credentials {
     /// Takes off what the sandbox must not see: the preview token always, `Authorization` when the credential at
     /// `index`, which opened the door, is that one; an application's own stays, which is the first.
     pub(crate) fn strip(&self, index: usize, headers: &mut HeaderMap) {
-        if self.places.get(index) == Some(&Place::Authorization) {
+        if self.carriers.get(index) == Some(&Carrier::Authorization) {
             return strip_key(headers);
         }
         headers.remove(PREVIEW_TOKEN);
@@ -168,7 +168,7 @@ mod tests {
         for value in ["Bearer of-the-application", "Bearer a-key"] {
             headers.append(header::AUTHORIZATION, http::HeaderValue::from_static(value));
         }
-        let by_token = Credentials { places: vec![Place::Header], ..Credentials::default() };
+        let by_token = Credentials { carriers: vec![Carrier::Header], ..Credentials::default() };
         by_token.strip(0, &mut headers);
         let left: Vec<_> = headers.get_all(header::AUTHORIZATION).iter().collect();
         assert_eq!(left, ["Bearer of-the-application"]);

@@ -10,12 +10,12 @@ use crate::EncryptionKey;
 
 /// Each step's name and statements.
 const STEPS: &[(&str, &str)] = &[
-    ("first schema", include_str!("migrations/0001_first_schema.sql")),
-    ("signing keys", include_str!("migrations/0002_signing_keys.sql")),
-    ("parents of keys", include_str!("migrations/0003_parents_of_keys.sql")),
-    ("rows change in place", include_str!("migrations/0004_rows_change_in_place.sql")),
-    ("actors", include_str!("migrations/0005_actors.sql")),
-    ("encrypted secrets", include_str!("migrations/0006_encrypted_secrets.sql")),
+    ("first schema", include_str!("0001_first_schema.sql")),
+    ("signing keys", include_str!("0002_signing_keys.sql")),
+    ("parents of keys", include_str!("0003_parents_of_keys.sql")),
+    ("rows change in place", include_str!("0004_rows_change_in_place.sql")),
+    ("actors", include_str!("0005_actors.sql")),
+    ("encrypted secrets", include_str!("0006_encrypted_secrets.sql")),
 ];
 
 /// The step after which secrets are encrypted, by code.
@@ -91,8 +91,7 @@ mod tests {
     use crate::{Store, database};
 
     /// Rows of every table as old versions wrote them, by the version whose schema they are written to.
-    const ROWS: &[(usize, &str)] =
-        &[(1, include_str!("migrations/rows/0001.sql")), (2, include_str!("migrations/rows/0002.sql"))];
+    const ROWS: &[(usize, &str)] = &[(1, include_str!("rows/0001.sql")), (2, include_str!("migrations/rows/0002.sql"))];
 
     fn key() -> EncryptionKey {
         EncryptionKey::derive(&Secret::new("key"), &Secret::new("salt"))

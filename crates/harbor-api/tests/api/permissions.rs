@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::support::Place;
+use crate::support::Installation;
 
 /// The contract's table for the built routes. A route that is not here asks for no permission.
 const CONTRACT: &[(&str, &str)] = &[
@@ -21,8 +21,8 @@ const CONTRACT: &[(&str, &str)] = &[
 
 /// What every operation of the published document asks for, which is made from the handlers' arguments. Routes that
 /// ask for no credential are left out.
-async fn declared(place: &Place) -> BTreeMap<String, Vec<String>> {
-    let document = place.call_as(None, "GET", "/api-json", None).await.json();
+async fn declared(installation: &Installation) -> BTreeMap<String, Vec<String>> {
+    let document = installation.call_as(None, "GET", "/api-json", None).await.json();
     let mut found = BTreeMap::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
@@ -36,8 +36,8 @@ async fn declared(place: &Place) -> BTreeMap<String, Vec<String>> {
 
 #[tokio::test]
 async fn the_document_says_what_the_contract_says() {
-    let place = Place::new().await;
-    let declared = declared(&place).await;
+    let installation = Installation::new().await;
+    let declared = declared(&installation).await;
     assert!(declared.len() > 25, "the document was not read");
     // what harbor adds below `/harbor/` is no part of the contract
     let asking = declared.iter().filter(|(route, words)| !words.is_empty() && !route.contains(" /harbor/"));
@@ -48,14 +48,15 @@ async fn the_document_says_what_the_contract_says() {
 
 #[tokio::test]
 async fn a_key_without_the_permission_is_refused_and_one_with_nothing_else_is_not() {
-    let place = Place::new().await;
+    let installation = Installation::new().await;
     let every = harbor_model::identity::Permission::ALL.iter().map(|permission| permission.word());
     let key = async |name: &str, permissions: Vec<&str>| {
-        let made = place.call("POST", "/api/api-keys", Some(json!({"name": name, "permissions": permissions}))).await;
+        let made =
+            installation.call("POST", "/api/api-keys", Some(json!({"name": name, "permissions": permissions}))).await;
         made.json()["value"].as_str().unwrap_or_else(|| panic!("{}", made.text)).to_owned()
     };
     let nothing = key("nothing", Vec::new()).await;
-    let declared = declared(&place).await;
+    let declared = declared(&installation).await;
     let mut keys = BTreeMap::new();
     for words in declared.values().filter(|words| !words.is_empty()).collect::<BTreeSet<_>>() {
         let without = every.clone().filter(|other| other != words.last().unwrap()).collect();
@@ -65,13 +66,14 @@ async fn a_key_without_the_permission_is_refused_and_one_with_nothing_else_is_no
     }
     for (route, words) in &declared {
         let (method, path) = route.split_once(' ').unwrap();
-        let path = path.replace("{organizationId}", &place.organization.to_string()).replace("{port}", "1");
+        let path = path.replace("{organizationId}", &installation.organization.to_string()).replace("{port}", "1");
         // nothing is called that: permission comes before lookup
         let segments =
             path.split('/').map(|segment| if segment.starts_with('{') { "nothing-of-that-name" } else { segment });
         let target = format!("/api{}", segments.collect::<Vec<_>>().join("/"));
         let refused = async |key: &str| {
-            let answer = place.call_as(Some(key), &method.to_uppercase(), &target, Some(json!({"name": 7}))).await;
+            let answer =
+                installation.call_as(Some(key), &method.to_uppercase(), &target, Some(json!({"name": 7}))).await;
             assert_ne!(answer.status, 401, "{route}");
             answer.status == 403 && answer.json()["message"].as_str().unwrap().starts_with("Access denied")
         };

@@ -1,17 +1,15 @@
 //! The event stream as the frames on its websocket (contract, control-plane §15.1).
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use support::{KEY, OTHER_KEY, Place};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::support::{Installation, KEY, OTHER_KEY};
 
 struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
@@ -63,10 +61,10 @@ impl Client {
     }
 }
 
-async fn serve(place: &mut Place) -> (String, JoinHandle<()>) {
+async fn serve(installation: &mut Installation) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let (router, events) = (place.router.clone(), place.events.take().unwrap());
+    let (router, events) = (installation.router.clone(), installation.events.take().unwrap());
     let task = tokio::spawn(async move {
         tokio::join!(async { axum::serve(listener, router).await.unwrap() }, events.publish(std::future::pending()));
     });
@@ -75,12 +73,12 @@ async fn serve(place: &mut Place) -> (String, JoinHandle<()>) {
 
 #[tokio::test]
 async fn a_life_is_told_once_each_step_and_only_to_its_tenant() {
-    let mut place = Place::new().await;
-    let (address, task) = serve(&mut place).await;
+    let mut installation = Installation::new().await;
+    let (address, task) = serve(&mut installation).await;
     let (mut mine, answer) = Client::connect(&address, &format!("40{{\"token\":\"{KEY}\"}}")).await;
     assert!(answer.starts_with("40{\"sid\":"), "{answer}");
     let (mut other, _) = Client::connect(&address, &format!("40{{\"token\":\"{OTHER_KEY}\"}}")).await;
-    let id = place.started("told").await;
+    let id = installation.started("told").await;
     let (name, created) = mine.event().await;
     assert_eq!(
         (name.as_str(), &created["state"], &created["kvm"]),
@@ -99,16 +97,16 @@ async fn a_life_is_told_once_each_step_and_only_to_its_tenant() {
         assert_eq!((&payload["sandbox"]["id"], &payload["sandbox"]["state"]), (&json!(id.to_string()), &json!(state)));
     };
     expect("sandbox.state.updated", "creating", "started", "started").await;
-    place.call("POST", "/api/sandbox/told/stop", None).await;
+    installation.call("POST", "/api/sandbox/told/stop", None).await;
     expect("sandbox.desired-state.updated", "started", "stopped", "stopping").await;
     expect("sandbox.state.updated", "started", "stopping", "stopping").await;
-    place.see(id).await;
+    installation.see(id).await;
     expect("sandbox.state.updated", "stopping", "stopped", "stopped").await;
-    place.call("PUT", "/api/sandbox/told/labels", Some(json!({"labels": {"a": "b"}}))).await;
-    place.call("DELETE", "/api/sandbox/told", None).await;
+    installation.call("PUT", "/api/sandbox/told/labels", Some(json!({"labels": {"a": "b"}}))).await;
+    installation.call("DELETE", "/api/sandbox/told", None).await;
     expect("sandbox.desired-state.updated", "stopped", "destroyed", "destroying").await;
     expect("sandbox.state.updated", "stopped", "destroying", "destroying").await;
-    place.see(id).await;
+    installation.see(id).await;
     expect("sandbox.state.updated", "destroying", "destroyed", "destroyed").await;
     assert!(mine.quiet().await && other.quiet().await);
     task.abort();
@@ -116,12 +114,12 @@ async fn a_life_is_told_once_each_step_and_only_to_its_tenant() {
 
 #[tokio::test]
 async fn who_shows_no_valid_key_is_told_so_and_hears_nothing() {
-    let mut place = Place::new().await;
-    let (address, task) = serve(&mut place).await;
+    let mut installation = Installation::new().await;
+    let (address, task) = serve(&mut installation).await;
     for packet in ["40{\"token\":\"dtn_unknown\"}", "40", "40{}", "40{\"token\":7}", "40{\"token\":\"\"}"] {
         let (mut client, answer) = Client::connect(&address, packet).await;
         assert_eq!(answer, "44{\"message\":\"Unauthorized\"}", "{packet}");
-        place.started(&format!("silent-{}", packet.len())).await;
+        installation.started(&format!("silent-{}", packet.len())).await;
         assert!(client.quiet().await, "{packet}");
     }
     task.abort();
@@ -129,28 +127,29 @@ async fn who_shows_no_valid_key_is_told_so_and_hears_nothing() {
 
 #[tokio::test]
 async fn long_polling_is_refused_at_once() {
-    let place = Place::new().await;
+    let installation = Installation::new().await;
     for (query, body) in [
         ("EIO=4&transport=polling", json!({"code": 0, "message": "Transport unknown"})),
         ("", json!({"code": 0, "message": "Transport unknown"})),
         ("EIO=4&transport=websocket", json!({"code": 3, "message": "Bad request"})),
     ] {
-        let answer = place.call_as(None, "GET", &format!("/api/socket.io/?{query}"), None).await;
+        let answer = installation.call_as(None, "GET", &format!("/api/socket.io/?{query}"), None).await;
         assert_eq!((answer.status.as_u16(), answer.json()), (400, body), "{query}");
     }
 }
 
 #[tokio::test]
 async fn a_key_that_was_deleted_no_longer_hears() {
-    let mut place = Place::new().await;
-    let (address, task) = serve(&mut place).await;
-    let made = place.call("POST", "/api/api-keys", Some(json!({"name": "short", "permissions": []}))).await.json();
+    let mut installation = Installation::new().await;
+    let (address, task) = serve(&mut installation).await;
+    let made =
+        installation.call("POST", "/api/api-keys", Some(json!({"name": "short", "permissions": []}))).await.json();
     let (mut client, answer) =
         Client::connect(&address, &json!({"token": made["value"]}).to_string().replace('{', "40{")).await;
     assert!(answer.starts_with("40"), "{answer}");
-    assert_eq!(place.call("DELETE", "/api/api-keys/short", None).await.status, 204);
+    assert_eq!(installation.call("DELETE", "/api/api-keys/short", None).await.status, 204);
     assert_eq!(client.next().await, "41", "the namespace is left");
-    place.started("unheard").await;
+    installation.started("unheard").await;
     assert!(client.quiet().await);
     task.abort();
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Answer, KEY, OTHER_KEY, Place};
+use crate::support::{Answer, Installation, KEY, OTHER_KEY};
 
 /// Bare text, as every client can read it.
 #[track_caller]
@@ -15,36 +15,37 @@ fn text(answer: &Answer) -> String {
 
 #[tokio::test]
 async fn it_is_made_once_and_rotates_at_once() {
-    let place = Place::new().await;
-    let (sandbox, other) = (place.started("box").await, place.started("other").await);
-    let key = async |name: &str| text(&place.call("GET", &format!("/api/sandbox/{name}/signing-key"), None).await);
+    let installation = Installation::new().await;
+    let (sandbox, other) = (installation.started("box").await, installation.started("other").await);
+    let key =
+        async |name: &str| text(&installation.call("GET", &format!("/api/sandbox/{name}/signing-key"), None).await);
     let first = key(&sandbox.to_string()).await;
     assert_eq!(key("box").await, first);
     assert_ne!(key("other").await, first);
     let others = key(&other.to_string()).await;
 
     let rotate = format!("/api/sandbox/{sandbox}/signing-key/rotate");
-    let second = text(&place.call("POST", &rotate, None).await);
+    let second = text(&installation.call("POST", &rotate, None).await);
     assert_ne!(second, first);
     assert_eq!((key("box").await, key("other").await), (second.clone(), others));
 
     // it belongs to nothing that is shown
-    let shown = place.call("GET", "/api/sandbox/box", None).await.text;
+    let shown = installation.call("GET", "/api/sandbox/box", None).await.text;
     assert!(!shown.contains(&second) && !shown.contains(&first));
 }
 
 #[tokio::test]
 async fn only_who_may_use_the_toolbox_gets_it() {
-    let place = Place::new().await;
-    let sandbox = place.started("box").await;
-    let reader = place.call("POST", "/api/api-keys", Some(json!({"name": "reader", "permissions": []}))).await;
+    let installation = Installation::new().await;
+    let sandbox = installation.started("box").await;
+    let reader = installation.call("POST", "/api/api-keys", Some(json!({"name": "reader", "permissions": []}))).await;
     let reader = reader.json()["value"].as_str().unwrap().to_owned();
     let deleter = json!({"name": "deleter", "permissions": ["delete:sandboxes"]});
-    let deleter = place.call("POST", "/api/api-keys", Some(deleter)).await;
+    let deleter = installation.call("POST", "/api/api-keys", Some(deleter)).await;
     let deleter = deleter.json()["value"].as_str().unwrap().to_owned();
     let check = async |key: Option<&str>, status: u16| {
         for (method, path) in [("GET", "signing-key"), ("POST", "signing-key/rotate")] {
-            let answer = place.call_as(key, method, &format!("/api/sandbox/{sandbox}/{path}"), None).await;
+            let answer = installation.call_as(key, method, &format!("/api/sandbox/{sandbox}/{path}"), None).await;
             assert_eq!(answer.status, status, "{method} {path} as {key:?}: {}", answer.text);
         }
     };
@@ -52,7 +53,7 @@ async fn only_who_may_use_the_toolbox_gets_it() {
         check(key, status).await;
     }
     check(Some(KEY), 200).await;
-    assert_eq!(place.call("DELETE", "/api/sandbox/box", None).await.status, 200);
+    assert_eq!(installation.call("DELETE", "/api/sandbox/box", None).await.status, 200);
     check(Some(KEY), 404).await;
-    assert_eq!(place.store.signing_key(sandbox).await.unwrap(), None);
+    assert_eq!(installation.store.signing_key(sandbox).await.unwrap(), None);
 }
