@@ -91,7 +91,7 @@ mod tests {
     use crate::{Store, database};
 
     /// Rows of every table as old versions wrote them, by the version whose schema they are written to.
-    const ROWS: &[(usize, &str)] = &[(1, include_str!("rows/0001.sql")), (2, include_str!("migrations/rows/0002.sql"))];
+    const ROWS: &[(usize, &str)] = &[(1, include_str!("rows/0001.sql")), (2, include_str!("rows/0002.sql"))];
 
     fn key() -> EncryptionKey {
         EncryptionKey::derive(&Secret::new("key"), &Secret::new("salt"))
