@@ -37,10 +37,12 @@ struct Row {
     on_terminal: bool,
 }
 
-/// A set of processes that only grows by its members' children.
+/// A set of processes that only grows by its members' children, and by those of the process that it lies below.
 #[derive(Debug)]
 pub(crate) struct Tree {
     members: HashSet<Process>,
+    /// Number of the process that it lies below, which takes in what members leave behind.
+    root: Option<i32>,
 }
 
 impl Tree {
@@ -49,34 +51,45 @@ impl Tree {
         let leader = leader.as_raw_nonzero().get();
         let rows = living();
         let members = rows.iter().filter(|row| row.process.pid == leader || row.group == leader);
-        let mut tree = Self { members: members.map(|row| row.process).collect() };
+        let mut tree = Self { members: members.map(|row| row.process).collect(), root: None };
         tree.grow(&rows);
         tree
     }
 
-    /// All descendants of a process, at this moment.
+    /// All descendants of a process that takes in orphans: also those that come while the tree is being ended.
     pub(crate) fn below(process: Pid) -> Self {
-        let process = process.as_raw_nonzero().get();
-        let rows = living();
-        let children = rows.iter().filter(|row| row.parent == process);
-        let mut tree = Self { members: children.map(|row| row.process).collect() };
-        tree.grow(&rows);
+        let mut tree = Self { members: HashSet::new(), root: Some(process.as_raw_nonzero().get()) };
+        tree.grow(&living());
         tree
     }
 
     /// Asks every process to end, and kills what is left after `grace`. Shells on a terminal end when that hangs up.
     pub(crate) async fn end(mut self, grace: Duration) {
+        let deadline = Instant::now() + grace;
         let rows = living();
         self.forget_the_dead(&rows);
-        self.signal(Signal::TERM);
-        for row in rows.iter().filter(|row| row.on_terminal && self.members.contains(&row.process)) {
-            row.process.signal(Signal::HUP);
-        }
+        let mut asked = Asked::default();
+        asked.ask(&self.members, &self.members, &rows);
         // A stopped process takes a signal only once it goes on.
         self.signal(Signal::CONT);
-        if !self.vanished(grace).await {
-            self.kill().await;
+        while !self.members.is_empty() {
+            if Instant::now() >= deadline {
+                return self.kill().await;
+            }
+            sleep(LOOK).await;
+            let rows = living();
+            // Children first: a member that has just died may have left some.
+            self.grow(&rows);
+            self.forget_the_dead(&rows);
+            asked.ask(&self.members, &self.left_behind(&rows), &rows);
         }
+    }
+
+    /// Members whose parents are none: those have died. What a living member starts meanwhile is its way of ending.
+    fn left_behind(&self, rows: &[Row]) -> HashSet<Process> {
+        let numbers: HashSet<i32> = self.members.iter().map(|member| member.pid).collect();
+        let orphans = rows.iter().filter(|row| self.members.contains(&row.process) && !numbers.contains(&row.parent));
+        orphans.map(|row| row.process).collect()
     }
 
     /// Kills every process and waits, within reason, until they are gone.
@@ -141,7 +154,7 @@ impl Tree {
         let named: HashMap<i32, Process> = rows.iter().map(|row| (row.process.pid, row.process)).collect();
         loop {
             let own = self.members.iter().filter(|member| named.get(&member.pid).is_none_or(|named| named == *member));
-            let parents: HashSet<i32> = own.map(|process| process.pid).collect();
+            let parents: HashSet<i32> = own.map(|process| process.pid).chain(self.root).collect();
             let before = self.members.len();
             let children = rows.iter().filter(|row| parents.contains(&row.parent));
             self.members.extend(children.map(|row| row.process));
@@ -154,6 +167,31 @@ impl Tree {
     fn signal(&self, signal: Signal) {
         for process in &self.members {
             process.signal(signal);
+        }
+    }
+}
+
+/// Who has been asked to end.
+#[derive(Debug, Default)]
+struct Asked {
+    /// By SIGTERM.
+    terminated: HashSet<Process>,
+    /// By SIGHUP, which shells on a terminal wait for.
+    hung_up: HashSet<Process>,
+}
+
+impl Asked {
+    /// Asks those of `new` that have not been asked, and those of all members that have got a terminal since.
+    fn ask(&mut self, members: &HashSet<Process>, new: &HashSet<Process>, rows: &[Row]) {
+        for process in new {
+            if self.terminated.insert(*process) {
+                process.signal(Signal::TERM);
+            }
+        }
+        for row in rows.iter().filter(|row| row.on_terminal && members.contains(&row.process)) {
+            if self.terminated.contains(&row.process) && self.hung_up.insert(row.process) {
+                row.process.signal(Signal::HUP);
+            }
         }
     }
 }
@@ -228,7 +266,7 @@ mod tests {
     fn children_of_a_number_that_belongs_to_another_now_are_no_members() {
         let process = |pid, started| Process { pid, started };
         let row = |pid, started, parent| Row { process: process(pid, started), parent, group: pid, on_terminal: false };
-        let mut tree = Tree { members: [process(5, 10), process(6, 10), process(7, 10)].into() };
+        let mut tree = Tree { members: [process(5, 10), process(6, 10), process(7, 10)].into(), root: None };
         // 5 is another process by now, 6 lives, 7 died while the table was read.
         tree.grow(&[
             row(5, 99, 1),
@@ -248,7 +286,7 @@ mod tests {
     async fn a_stranger_with_a_members_number_keeps_its_children() {
         let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
         let pid = i32::try_from(std::process::id()).unwrap();
-        let stale = || Tree { members: [Process { pid, started: 1 }].into() };
+        let stale = || Tree { members: [Process { pid, started: 1 }].into(), root: None };
         stale().end(Duration::ZERO).await;
         stale().kill().await;
         let ended = child.try_wait().unwrap();

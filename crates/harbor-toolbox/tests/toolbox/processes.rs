@@ -254,6 +254,20 @@ fn a_stop_ends_terminals_and_sessions_as_well() {
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
 }
 
+/// As where a shell has started its next command just when it is asked to end.
+#[test]
+fn a_stop_ends_what_is_left_behind_meanwhile() {
+    let mut toolbox = Toolbox::start();
+    let script = "trap '(sleep 1000 & echo $! > left); exit 0' TERM; touch begun; while :; do sleep 0.02; done";
+    toolbox.session("s");
+    toolbox.run_async("s", script);
+    eventually("the command runs", || toolbox.at("begun").exists());
+    let started = Instant::now();
+    assert!(toolbox.terminate().success());
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert!(toolbox.at("left").exists());
+}
+
 #[test]
 fn a_stop_kills_what_does_not_end() {
     let mut toolbox = Toolbox::start();
