@@ -32,6 +32,20 @@ pub(crate) fn command(arguments: &str) -> String {
     format!("harbor {arguments}{}", SUFFIX.get().map_or("", String::as_str))
 }
 
+/// The same, to be pasted into a shell that may not find `harbor`: then with the path of this program.
+pub(crate) fn pasted(arguments: &str) -> String {
+    let own = std::env::current_exe().ok();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found =
+        std::env::split_paths(&path).map(|folder| folder.join("harbor")).find_map(|file| file.canonicalize().ok());
+    match own {
+        Some(own) if found.as_ref() != Some(&own) => {
+            command(arguments).replacen("harbor", &quoted(&own.to_string_lossy()), 1)
+        }
+        _ => command(arguments),
+    }
+}
+
 /// `text` with every `` `harbor …` `` in it for this installation.
 pub(crate) fn completed(text: &str) -> Cow<'_, str> {
     complete(text, SUFFIX.get().map_or("", String::as_str))

@@ -9,6 +9,7 @@ mod config;
 mod doctor;
 mod down;
 mod env;
+mod first_try;
 mod logs;
 mod loops;
 mod prune;

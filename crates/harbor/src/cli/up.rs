@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::arguments::Up;
-use super::{env, note_foreign};
+use super::{env, first_try, note_foreign};
 use crate::components::Service;
 use crate::config::directories::Directories;
 use crate::config::exposure;
@@ -205,7 +205,7 @@ fn announce(given: &Given, started: &StartOutcome, as_json: bool, open: bool) ->
         {
             text.extend(["  ", &format!("{name:<8}"), " ", &value, "\n"]);
         }
-        text.push_str(&SNIPPET.replace("harbor env", &invocation::command("env")));
+        text.push_str(&first_try::Client::here().lines(&invocation::pasted("env")));
         screen::raw(&text)?;
     }
     if open { env::browse(&env::page(config)) } else { Ok(()) }
@@ -221,15 +221,3 @@ fn heading(problem: Option<&str>) -> String {
         .into_owned(),
     }
 }
-
-const SNIPPET: &str = r#"
-Try it:
-
-  eval "$(harbor env)"
-  pip install daytona
-  python3 -c '
-from daytona import Daytona
-sandbox = Daytona().create()
-print(sandbox.process.exec("echo hello from $(hostname)").result)
-sandbox.delete()'
-"#;
