@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harbor_model::actors::Actor;
+use harbor_model::errors::chain;
 use harbor_model::ids::SandboxId;
 
 use crate::queue::{Lane, Mark, Queue, Stepped};
 use crate::work::Work;
-use crate::{Inner, chain, now};
+use crate::{Inner, now};
 
 /// How often old rows are looked for.
 const INTERVAL: Duration = Duration::from_hours(1);

@@ -130,18 +130,3 @@ impl Reconciler {
 fn now() -> Timestamp {
     Timestamp::now_utc()
 }
-
-/// `error` and every cause behind it, for a reason that a person reads.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
-}

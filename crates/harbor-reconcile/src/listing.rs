@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harbor_model::actors::Actor;
+use harbor_model::errors::chain;
 use harbor_model::ids::SandboxId;
 use harbor_model::sandboxes::Found;
 use harbor_runner::{Held, Inventory};
@@ -15,7 +16,7 @@ use crate::garbage::GarbageKey;
 use crate::queue::{Lane, Mark, Queue, Stepped};
 use crate::stock::InfraStock;
 use crate::work::Work;
-use crate::{Inner, Reconciler, chain};
+use crate::{Inner, Reconciler};
 
 /// A full listing at least this often, should an event ever be missed.
 const INTERVAL: Duration = Duration::from_mins(1);

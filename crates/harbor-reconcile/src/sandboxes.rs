@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harbor_model::actors::Actor;
+use harbor_model::errors::chain;
 use harbor_model::ids::SandboxId;
 use harbor_model::sandboxes::{Desired, FailedAttempt, Outcome, Retry, Sandbox, Seen, Step};
 use harbor_runner::{Configuration, EngineError, SandboxSpec};
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 use crate::listing::WholeEngine;
 use crate::queue::{Failures, Lane, Mark, Queue, Stepped};
 use crate::work::Work;
-use crate::{Inner, chain, now};
+use crate::{Inner, now};
 
 /// More steps than any walk needs: a guard against a step that does not change what is seen.
 const LONGEST_WALK: usize = 12;

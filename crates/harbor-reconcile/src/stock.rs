@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harbor_model::actors::Actor;
+use harbor_model::errors::chain;
 use harbor_model::ids::SandboxId;
 
 use crate::queue::{Lane, Mark, Queue, Stepped};
 use crate::work::Work;
-use crate::{Inner, chain, now};
+use crate::{Inner, now};
 
 /// Sandboxes come first: the stock is filled only while none is being started.
 const YIELD: Duration = Duration::from_millis(50);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use harbor_model::errors::chain;
 use harbor_model::sandboxes::Step;
 use harbor_runner::Event;
 use harbor_store::Change;
@@ -12,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::listing::WholeEngine;
 use crate::queue::{Lane, Mark};
 use crate::stock::InfraStock;
-use crate::{Inner, chain, sandboxes};
+use crate::{Inner, sandboxes};
 
 /// Events about one sandbox within this time are looked at once: most of them are our own doing.
 const SETTLING: Duration = Duration::from_millis(300);

@@ -49,24 +49,12 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
 
 /// What failed and why, without what the one before has said already.
 pub(crate) fn reasons(error: &anyhow::Error) -> String {
-    let mut reasons: Vec<String> = Vec::new();
-    for text in error.chain().map(ToString::to_string) {
-        if !reasons.last().is_some_and(|before| before.ends_with(&text)) {
-            reasons.push(text);
-        }
-    }
-    reasons.join(": ")
+    harbor_model::errors::chain(error.as_ref())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_is_said_twice() {
-        let repeated = anyhow::anyhow!("no such file").context("cannot read x: no such file").context("cannot start");
-        assert_eq!(reasons(&repeated), "cannot start: cannot read x: no such file");
-    }
 
     #[test]
     fn a_list_keeps_its_lines() {
