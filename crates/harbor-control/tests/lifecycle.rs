@@ -240,12 +240,9 @@ async fn a_stop_that_never_ends_does_not_keep_a_sandbox_for_ever() {
     let early = place.control.delete_sandbox(&place.deleter, &sandbox).await.unwrap_err();
     assert_eq!(early.kind(), Kind::Conflict);
     let minutes_ago = now() - Duration::from_mins(2);
-    place
-        .store
-        .by(Actor::Harbor)
-        .change_sandbox(sandbox.id().unwrap(), minutes_ago, |row| row.force = true)
-        .await
-        .unwrap();
+    place.change(sandbox.id().unwrap(), move |row| row.last_activity_at = minutes_ago).await;
+    let labels = [("a".to_owned(), "b".to_owned())].into();
+    place.control.set_labels(&place.writer, &sandbox, labels).await.unwrap();
     let deleted = place.control.delete_sandbox(&place.deleter, &sandbox).await.unwrap();
     assert_eq!(deleted.state(), SandboxState::Destroying);
 }

@@ -319,6 +319,8 @@ fn a_stop_that_does_not_end_is_superseded_by_a_delete() {
     while life.step() {}
     life.act(Action::Stop { force: false });
     assert_eq!(life.sandbox.state(), SandboxState::Stopping);
+    // labels were set meanwhile
+    life.sandbox.updated_at = now() + Duration::from_secs(50);
     let after = |seconds| allowed(Operation::Delete, &life.sandbox, now() + Duration::from_secs(seconds));
     assert!(after(60).unwrap_err().to_string().contains("try again"));
     assert_eq!(after(61), Ok(Effect::Change));

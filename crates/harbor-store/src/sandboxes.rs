@@ -132,11 +132,16 @@ impl Writer {
         .await
     }
 
-    /// Notes that a sandbox was used at `at`; never moves the time back, and announces nothing.
+    /// Notes that a sandbox was used at `at`; never moves the time back, and announces nothing. What goes on in one that
+    /// is being stopped is no use of it: the time at which the stop was asked for stands.
     pub async fn touch_sandbox(&self, id: SandboxId, at: Timestamp) -> Result<(), StoreError> {
         self.write(move |transaction, _| {
             transaction
-                .prepare_cached("UPDATE sandbox SET last_activity_at = ?2 WHERE id = ?1 AND last_activity_at < ?2")?
+                .prepare_cached(
+                    "UPDATE sandbox SET last_activity_at = ?2
+                     WHERE id = ?1 AND last_activity_at < ?2
+                     AND NOT (desired = 'stopped' AND seen ->> '$.kind' = 'running')",
+                )?
                 .execute(params![id.to_string(), row::milliseconds(at)])?;
             Ok(())
         })

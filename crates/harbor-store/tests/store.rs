@@ -351,6 +351,17 @@ async fn use_never_moves_back() {
     assert_eq!(fixture.store.sandbox(row.id).await.unwrap().unwrap().last_activity_at, later);
 }
 
+#[tokio::test]
+async fn what_goes_on_during_a_stop_is_no_use() {
+    let fixture = fixture().await;
+    let row = insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
+    let (asked, later) = (row.last_activity_at + Duration::from_mins(1), row.last_activity_at + Duration::from_mins(2));
+    let writer = fixture.store.by(Actor::Harbor);
+    writer.change_sandbox(row.id, asked, move |row| row.want_stopped(false, asked)).await.unwrap();
+    writer.touch_sandbox(row.id, later).await.unwrap();
+    assert_eq!(fixture.store.sandbox(row.id).await.unwrap().unwrap().last_activity_at, asked);
+}
+
 fn key(fixture: &Fixture, name: &str, hash: u8) -> ApiKey {
     ApiKey {
         organization: fixture.organization,

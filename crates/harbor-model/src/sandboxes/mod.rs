@@ -70,7 +70,7 @@ pub struct Sandbox {
     pub created_at: Timestamp,
     /// When its row last changed.
     pub updated_at: Timestamp,
-    /// When it was last used (contract, control-plane §5.8).
+    /// When it was last used, or asked to start or stop (contract, control-plane §5.8).
     pub last_activity_at: Timestamp,
 }
 

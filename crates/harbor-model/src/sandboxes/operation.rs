@@ -111,10 +111,11 @@ pub enum Effect {
 
 /// Whether `operation` may be asked of `sandbox` now.
 ///
-/// Beyond the table, a delete supersedes a stop that has lasted longer than a minute.
+/// Beyond the table, a delete supersedes a stop that was asked for longer than a minute ago.
 pub fn allowed(operation: Operation, sandbox: &Sandbox, now: Timestamp) -> Result<Effect, Refusal> {
     let state = sandbox.state();
-    let overdue = state == SandboxState::Stopping && now - sandbox.updated_at > STOP_DEADLINE;
+    // the stop was the last use of it: its row may have changed since, and nothing else counts as use
+    let overdue = state == SandboxState::Stopping && now - sandbox.last_activity_at > STOP_DEADLINE;
     let why = match verdict(operation, state) {
         Verdict::Allowed => return Ok(Effect::Change),
         Verdict::Already => return Ok(Effect::Already),

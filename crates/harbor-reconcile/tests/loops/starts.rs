@@ -154,12 +154,8 @@ async fn a_delete_supersedes_a_stop_that_does_not_end() {
     let early = harbor.delete(id).await.unwrap_err();
     assert_eq!(early.kind(), Kind::Conflict);
     // rows carry the time of day, which no test moves
-    harbor
-        .store
-        .by(Actor::Harbor)
-        .change_sandbox(id, now() - Duration::from_mins(2), |row| row.force = true)
-        .await
-        .unwrap();
+    let asked = now() - Duration::from_mins(2);
+    harbor.store.by(Actor::Harbor).change_sandbox(id, now(), move |row| row.last_activity_at = asked).await.unwrap();
     harbor.delete(id).await.unwrap();
     harbor.reaches(id, SandboxState::Destroyed, DEADLINE + SOON).await;
 }
