@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{Sandbox, SandboxState};
+use super::{Sandbox, SandboxState, Step};
 use crate::Timestamp;
 use crate::ids::SandboxId;
 
@@ -111,15 +111,17 @@ pub enum Effect {
 
 /// Whether `operation` may be asked of `sandbox` now.
 ///
-/// Beyond the table, a delete supersedes a stop that was asked for longer than a minute ago.
+/// Beyond the table, a delete supersedes a stop that was asked for longer than a minute ago, and the copying of files
+/// that may hold up a start for many minutes.
 pub fn allowed(operation: Operation, sandbox: &Sandbox, now: Timestamp) -> Result<Effect, Refusal> {
     let state = sandbox.state();
     // the stop was the last use of it: its row may have changed since, and nothing else counts as use
     let overdue = state == SandboxState::Stopping && now - sandbox.last_activity_at > STOP_DEADLINE;
+    let superseded = overdue || matches!(sandbox.next_step(), Step::Remake(_));
     let why = match verdict(operation, state) {
         Verdict::Allowed => return Ok(Effect::Change),
         Verdict::Already => return Ok(Effect::Already),
-        Verdict::Busy if overdue && operation == Operation::Delete => return Ok(Effect::Change),
+        Verdict::Busy if superseded && operation == Operation::Delete => return Ok(Effect::Change),
         Verdict::Busy => WhyNot::Busy,
         Verdict::Refused => WhyNot::State,
         Verdict::Gone => WhyNot::Gone,

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use harbor_model::actors::Actor;
 use harbor_model::ids::SandboxId;
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::SandboxState;
 use harbor_runner::pretend::{Act, DEADLINE, Verb};
 use harbor_runner::{Engine, SandboxSpec};
 
-use crate::installation::{IMAGE, Installation};
+use crate::installation::{IMAGE, Installation, now};
 
 const SOON: Duration = Duration::from_secs(1);
 
@@ -40,6 +41,25 @@ async fn a_sandbox_without_network_keeper_is_stopped_and_made_anew_when_it_is_wa
     assert!(harbor.row(id).await.note.unwrap().contains("network keeper"));
     assert_eq!(harbor.start(id).await.unwrap().state(), SandboxState::Started);
     assert_eq!(harbor.called(Verb::Remake, id), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_does_not_wait_until_a_sandbox_is_made_anew() {
+    let harbor = Installation::new().await;
+    let id = harbor.started().await;
+    harbor.engine.lose_infra(&id);
+    harbor.reaches(id, SandboxState::Stopped, SOON).await;
+    harbor.engine.next(Verb::Remake, Act::Slow(Duration::from_mins(14)));
+    assert_eq!(harbor.start(id).await.unwrap().state(), SandboxState::Starting, "its files are copied for long");
+    assert_eq!(harbor.delete(id).await.unwrap().state(), SandboxState::Destroying);
+    harbor.reaches(id, SandboxState::Destroyed, SOON).await;
+    assert_eq!((harbor.called(Verb::Remake, id), harbor.called(Verb::Remove, id)), (1, 1));
+    // nor is it made when the copy would have been done
+    harbor.pass(Duration::from_mins(15)).await;
+    assert_eq!(Engine::list(&harbor.engine).await.unwrap().held.len(), 0);
+    assert_eq!(harbor.row(id).await.state(), SandboxState::Destroyed);
+    harbor.store.by(Actor::Harbor).purge_removed_sandboxes(now() + Duration::from_secs(1)).await.unwrap();
+    assert!(harbor.store.sandbox(id).await.unwrap().is_none());
 }
 
 #[tokio::test(start_paused = true)]
