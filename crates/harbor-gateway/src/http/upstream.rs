@@ -32,8 +32,9 @@ pub(crate) enum Failure {
 
 /// Sends the request and waits for the head of the answer, however long that takes.
 ///
-/// A request that an idle connection did not take is sent again on a new one. One that it took and died over without a
-/// word is sent again if its body can be (contract, edges §1.12).
+/// A request that an idle connection did not take, or took and died over without a word, is sent again on a new one.
+/// One whose body cannot be sent again (contract, edges §1.12) has a new one from the start: its server may be about to
+/// close an idle one, as those do that answer before a body's end.
 pub(crate) async fn exchange(
     pool: &Arc<Pool>,
     tasks: &Tasks,
@@ -43,11 +44,12 @@ pub(crate) async fn exchange(
 ) -> Result<(Response<Incoming>, Lease), Failure> {
     let upload = Upload::new(body);
     let lease = |connection| Lease::new(pool, admission, connection);
-    let Some(mut connection) = pool.take(admission) else {
+    let idle = upload.repeat().and_then(|repeat| Some((pool.take(admission)?, repeat)));
+    let Some((mut connection, repeat)) = idle else {
         let (response, connection) = send_fresh(tasks, admission, Request::from_parts(head, upload)).await?;
         return Ok((response, lease(connection)));
     };
-    let spare = upload.repeat().map(|repeat| (head.clone(), repeat));
+    let spare = head.clone();
     connection.patience.begin();
     let mut refused = match connection.sender.try_send_request(Request::from_parts(head, upload)).await {
         Ok(response) => {
@@ -56,10 +58,10 @@ pub(crate) async fn exchange(
         }
         Err(refused) => refused,
     };
-    let again = match (refused.take_message(), spare) {
-        (Some(untouched), _) => untouched,
-        (None, Some((head, repeat))) if was_dead(refused.error()) => Request::from_parts(head, repeat.again()),
-        (None, _) => return Err(Failure::Broken(refused.into_error())),
+    let again = match refused.take_message() {
+        Some(untouched) => untouched,
+        None if was_dead(refused.error()) => Request::from_parts(spare, repeat.again()),
+        None => return Err(Failure::Broken(refused.into_error())),
     };
     tracing::debug!(sandbox = %admission.sandbox().id, "an idle connection was dead; asking again");
     let (response, connection) = send_fresh(tasks, admission, again).await?;

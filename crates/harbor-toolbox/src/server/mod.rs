@@ -5,6 +5,7 @@
 //! [`DRAIN`].
 
 mod bounded;
+mod leftover;
 mod strangers;
 
 use std::io;
@@ -19,12 +20,13 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
 
 use bounded::BoundedConnection;
+use leftover::{RequestBody, read_off};
 pub(crate) use strangers::Introduction;
 use strangers::Strangers;
 
@@ -98,8 +100,11 @@ async fn connection(
     mut stopping: watch::Receiver<()>,
 ) {
     let carried = introduction.clone();
+    let (leftovers, left) = mpsc::channel(1);
     let application = application.map_request(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
+        let (head, body) = request.into_parts();
+        let body = Body::new(RequestBody::new(body, &head.headers, leftovers.clone()));
+        let mut request = Request::from_parts(head, body);
         request.extensions_mut().insert(carried.clone());
         request
     });
@@ -109,11 +114,14 @@ async fn connection(
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(application))
         .with_upgrades();
     tokio::pin!(connection);
+    let mut reading_off = Box::pin(read_off(left));
     // An error is a client that went away or sent nonsense; what could be answered has been.
     tokio::select! {
         _ = &mut connection => {}
+        () = &mut reading_off => {}
         () = introduction.turned_away() => {}
         _ = stopping.changed() => {
+            drop(reading_off); // the rest of a body holds up no stop
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }

@@ -161,3 +161,23 @@ fn a_connection_that_has_shown_the_token_stays() {
         }
     }
 }
+
+/// Of a client that looks for answers only when it has sent everything, and then asks again.
+#[test]
+fn an_answer_before_the_end_of_a_body_costs_neither_itself_nor_the_connection() {
+    let toolbox = Toolbox::start();
+    let mut stream = toolbox.connect();
+    let head = |path: &str, length: usize| {
+        format!("POST {path} HTTP/1.1\r\nhost: t\r\nx-harbor-token: {TOKEN}\r\ncontent-length: {length}\r\n\r\n")
+    };
+    for path in ["/nowhere", "/version", "/files/upload"] {
+        stream.write_all(head(path, 1_000_000).as_bytes()).unwrap();
+        for _ in 0..10 {
+            stream.write_all(&[b'x'; 100_000]).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let mut answer = [0; 4096];
+        let count = stream.read(&mut answer).unwrap();
+        assert!(answer[..count].starts_with(b"HTTP/1.1 40"), "{path}: {}", String::from_utf8_lossy(&answer[..count]));
+    }
+}
