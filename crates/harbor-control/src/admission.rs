@@ -7,8 +7,11 @@ use harbor_model::ids::SandboxId;
 use harbor_model::names::SandboxRef;
 use harbor_model::sandboxes::{Operation, Sandbox, SandboxState, allowed};
 use harbor_model::secrets::Secret;
+use harbor_store::{Change, Changes};
 use subtle::ConstantTimeEq;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Mutex;
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::error::Kind;
 use crate::key_watch::KeyWatch;
@@ -19,6 +22,9 @@ const DIAL_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Use is noted this often while an admission is held.
 const ACTIVITY_INTERVAL: Duration = Duration::from_secs(45);
+
+/// How long to wait after a look at the database that failed.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What somebody shows to enter a sandbox.
 #[derive(Clone, Debug)]
@@ -85,6 +91,8 @@ pub struct Admission {
     purpose: Purpose,
     /// The key that opened the way in, if one did.
     key: Option<KeyWatch>,
+    /// All that was committed since before the sandbox was read.
+    changes: Mutex<Changes>,
 }
 
 impl Admission {
@@ -124,6 +132,34 @@ impl Admission {
         }
     }
 
+    /// Completes when harbor knows that the sandbox has left `started`, other than by a stop that its toolbox carries
+    /// out and tells of. What goes on by this admission is to end then. One at a time may wait for it.
+    pub async fn departed(&self) {
+        let mut changes = self.changes.lock().await;
+        loop {
+            let goes_on = match changes.recv().await {
+                Ok(Change::Sandbox { after, .. }) => after.id != self.sandbox.id || after.goes_on_since(&self.sandbox),
+                Ok(Change::Snapshot { .. }) => true,
+                Err(RecvError::Lagged(_)) => self.goes_on().await,
+                Err(RecvError::Closed) => std::future::pending().await, // harbor ends, and this with it
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// Whether the sandbox is still what was entered; asks until the database answers.
+    async fn goes_on(&self) -> bool {
+        loop {
+            match self.control.store().sandbox(self.sandbox.id).await {
+                Ok(found) => return found.is_some_and(|found| found.goes_on_since(&self.sandbox)),
+                Err(error) => tracing::warn!(%error, "not known whether a sandbox in use is still started"),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
     /// Notes that the sandbox is in use, now and every 45 s; never returns. Poll it beside the traffic.
     pub async fn keep_active(&self) {
         loop {
@@ -159,9 +195,10 @@ impl Control {
         sandbox: &SandboxRef,
         purpose: Purpose,
     ) -> Result<(Admission, usize), Error> {
+        let changes = self.changes();
         for (index, credential) in credentials.iter().enumerate() {
             if let Some((found, key)) = self.try_credential(credential, sandbox).await? {
-                return Ok((self.enter(found, key, purpose)?, index));
+                return Ok((self.enter(found, key, purpose, changes)?, index));
             }
         }
         let message = if credentials.is_empty() {
@@ -180,9 +217,10 @@ impl Control {
         sandbox: &SandboxRef,
         purpose: Purpose,
     ) -> Result<Admission, Error> {
+        let changes = self.changes();
         let found = self.sandbox(caller, sandbox).await;
         match found {
-            Ok(found) => self.enter(found, caller.watch.clone(), purpose),
+            Ok(found) => self.enter(found, caller.watch.clone(), purpose, changes),
             Err(error) if error.kind() == Kind::NotFound => Err(self.deleted(caller, sandbox).await?.unwrap_or(error)),
             Err(error) => Err(error),
         }
@@ -237,9 +275,16 @@ impl Control {
         }
     }
 
-    fn enter(&self, sandbox: Sandbox, key: Option<KeyWatch>, purpose: Purpose) -> Result<Admission, Error> {
+    /// `changes` must have been listened to before `sandbox` was read.
+    fn enter(
+        &self,
+        sandbox: Sandbox,
+        key: Option<KeyWatch>,
+        purpose: Purpose,
+        changes: Changes,
+    ) -> Result<Admission, Error> {
         allowed(Operation::Enter, &sandbox, now())?;
-        Ok(Admission { control: self.clone(), sandbox, purpose, key })
+        Ok(Admission { control: self.clone(), sandbox, purpose, key, changes: Mutex::new(changes) })
     }
 }
 

@@ -1,24 +1,34 @@
 //! What goes on beside the traffic of a request, stream or tunnel, for as long as it is open: its use of the sandbox is
-//! noted (contract, edges §1.14), and it ends with the key that let it in.
+//! noted (contract, edges §1.14), and it ends with the key that let it in, or when the sandbox is no longer started.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use harbor_control::Admission;
 
-type Beside = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What was sent before a sandbox ended may be on its way this long after harbor knows that it did.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// The key that let somebody in was deleted or has expired: what goes on by it ends.
+type Beside<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Why what goes on in a sandbox has to end.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the key that this was asked for with was deleted or has expired")]
-pub(crate) struct KeyEnded;
+pub(crate) enum Ended {
+    /// The key that let somebody in.
+    #[error("the key that this was asked for with was deleted or has expired")]
+    Key,
+    /// The run of the sandbox that was entered.
+    #[error("the sandbox is no longer started")]
+    Sandbox,
+}
 
-/// Keeps a sandbox from counting as idle and watches the key that opened it, when polled beside the traffic.
+/// Keeps a sandbox from counting as idle and watches it and the key that opened it, when polled beside the traffic.
 pub(crate) struct Activity {
-    noting: Option<Beside>,
-    key: Beside,
+    noting: Option<Beside<()>>,
+    end: Beside<Ended>,
 }
 
 impl Activity {
@@ -26,19 +36,25 @@ impl Activity {
     pub(crate) fn of(admission: &Arc<Admission>, skip: bool) -> Self {
         let (used, admission) = (Arc::clone(admission), Arc::clone(admission));
         let noting = (!skip).then(|| Box::pin(async move { used.keep_active().await }) as _);
-        Self { noting, key: Box::pin(async move { admission.ended().await }) }
+        let end = async move {
+            tokio::select! {
+                () = admission.ended() => Ended::Key,
+                () = departed(&admission) => Ended::Sandbox,
+            }
+        };
+        Self { noting, end: Box::pin(end) }
     }
 
-    /// Notes what is due now and wakes the task when more is, or when the key has ended. Not to be polled after that.
-    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<KeyEnded> {
+    /// Notes what is due now and wakes the task when more is, or when this has to end. Not to be polled after that.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
         if self.noting.as_mut().is_some_and(|noting| noting.as_mut().poll(context).is_ready()) {
             self.noting = None;
         }
-        self.key.as_mut().poll(context).map(|()| KeyEnded)
+        self.end.as_mut().poll(context)
     }
 
-    /// Runs `work` with this beside it, until the key ends. `work` never waits for it.
-    pub(crate) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> Result<T, KeyEnded> {
+    /// Runs `work` with this beside it, until that has to end. `work` never waits for it.
+    pub(crate) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Ended> {
         let mut work = pin!(work);
         poll_fn(|context| match self.poll(context) {
             Poll::Ready(ended) => Poll::Ready(Err(ended)),
@@ -46,4 +62,9 @@ impl Activity {
         })
         .await
     }
+}
+
+async fn departed(admission: &Admission) {
+    admission.departed().await;
+    tokio::time::sleep(LAST_WORDS).await;
 }

@@ -12,7 +12,7 @@ use http::request::Parts;
 use http::{Method, StatusCode, Uri, Version};
 use http_body::Body as _;
 
-use super::activity::Activity;
+use super::activity::{Activity, Ended};
 use super::download::Download;
 use super::pool::Pool;
 use super::refusal::Refusal;
@@ -47,7 +47,7 @@ impl Forwarder {
     }
 
     /// Passes the request on, and its answer back, each body as it comes. Refused when no answer begins (contract, edges
-    /// §1.13), also if the key ends before that.
+    /// §1.13), also if the key or the sandbox's run ends before that.
     pub(crate) async fn pass(&self, passage: Passage, mut request: Request) -> Result<Response, Refusal> {
         let Passage { admission, uri, prefix, host, own } = passage;
         let mut activity = Activity::of(&admission, headers::take_skip_activity(request.headers_mut()));
@@ -67,9 +67,11 @@ impl Forwarder {
             }
         }
         let exchange = upstream::exchange(&self.pool, &self.tasks, &admission, head, body);
-        let (mut response, lease) = match activity.beside(exchange).await? {
-            Ok(answered) => answered,
-            Err(failure) => return Err(whose_fault(&admission, failure).await),
+        let (mut response, lease) = match activity.beside(exchange).await {
+            Ok(Ok(answered)) => answered,
+            Ok(Err(failure)) => return Err(whose_fault(&admission, failure).await),
+            Err(Ended::Key) => return Err(Refusal::new(StatusCode::UNAUTHORIZED, Ended::Key.to_string())),
+            Err(Ended::Sandbox) => return Err(no_longer_started(&admission).await),
         };
         // that of a server in the sandbox, which may be older, is not this one's
         *response.version_mut() = Version::HTTP_11;
@@ -139,6 +141,14 @@ async fn whose_fault(admission: &Admission, failure: Failure) -> Refusal {
     };
     match admission.check_started().await {
         Ok(()) => Refusal::new(StatusCode::BAD_GATEWAY, message),
+        Err(error) => error.into(),
+    }
+}
+
+/// Why what was asked of the sandbox ended without an answer: it is no longer what was entered.
+async fn no_longer_started(admission: &Admission) -> Refusal {
+    match admission.check_started().await {
+        Ok(()) => Refusal::bad_request("the sandbox was stopped and started again before it answered"),
         Err(error) => error.into(),
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use harbor_control::Admission;
 use harbor_model::ids::SandboxId;
-use harbor_model::sandboxes::{Boot, Generation, Sandbox, Seen};
+use harbor_model::sandboxes::{Boot, Generation, Sandbox};
 use harbor_model::secrets::Secret;
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
@@ -66,14 +66,14 @@ impl Shelf {
     fn of(sandbox: &Sandbox) -> Self {
         Self {
             token: sandbox.toolbox_token.clone(),
-            boot: boot(sandbox).cloned(),
+            boot: sandbox.seen.boot().cloned(),
             generation: sandbox.generation,
             idle: Vec::new(),
         }
     }
 
     fn fits(&self, sandbox: &Sandbox) -> bool {
-        self.token == sandbox.toolbox_token && self.boot.as_ref() == boot(sandbox)
+        self.token == sandbox.toolbox_token && self.boot.as_ref() == sandbox.seen.boot()
     }
 
     /// The newest connection that is ready; those that turn out closed are dropped.
@@ -81,13 +81,6 @@ impl Shelf {
         self.idle.retain(|idle| !idle.connection.sender.is_closed() && now - idle.since < IDLE);
         let ready = self.idle.iter().rposition(|idle| idle.connection.sender.is_ready())?;
         Some(self.idle.remove(ready).connection)
-    }
-}
-
-fn boot(sandbox: &Sandbox) -> Option<&Boot> {
-    match &sandbox.seen {
-        Seen::Running { boot, .. } => Some(boot),
-        Seen::Absent | Seen::Made { .. } | Seen::Exited { .. } | Seen::Lost | Seen::Removed => None,
     }
 }
 

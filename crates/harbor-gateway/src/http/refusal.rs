@@ -8,8 +8,6 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use super::activity::KeyEnded;
-
 /// Whose error bodies a door speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -79,12 +77,6 @@ impl From<harbor_control::Error> for Refusal {
             Kind::Internal => return internal(&error),
         };
         Self::new(status, error.to_string())
-    }
-}
-
-impl From<KeyEnded> for Refusal {
-    fn from(ended: KeyEnded) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, ended.to_string())
     }
 }
 

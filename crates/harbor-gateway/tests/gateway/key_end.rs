@@ -1,37 +1,15 @@
 //! What a key opened ends with it, long answers and tunnels too.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use harbor_control::{Caller, NewKey};
 use harbor_model::identity::Permission;
 use harbor_model::{Timestamp, to_millisecond};
 use http_body_util::BodyExt as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt as _;
 
+use crate::endless::{SOON, endless, ends, tunnel};
 use crate::fixture::{KEY, Started, ask, bearer, connect, request};
-use crate::scripted;
-
-/// What ends is to end within this time.
-const SOON: Duration = Duration::from_secs(3);
-
-const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: raw/1\r\n\r\n";
-
-/// A toolbox that begins an answer and goes on for ever: `/upgrade` is a tunnel, `/silent` no answer at all.
-async fn endless() -> SocketAddr {
-    scripted::toolbox(|_, mut stream| async move {
-        let (head, _) = scripted::read(&mut stream).await.unwrap();
-        let beginning = match head.split_whitespace().nth(1).unwrap() {
-            "/upgrade" => [SWITCHING, b"hello"].concat(),
-            "/silent" => Vec::new(),
-            _ => b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n".to_vec(),
-        };
-        stream.write_all(&beginning).await.unwrap();
-        let _ = stream.read_to_end(&mut Vec::new()).await; // until harbor lets go
-    })
-    .await
-}
 
 async fn owner(started: &Started) -> Caller {
     started.control.authenticate(KEY).await.unwrap()
@@ -46,28 +24,6 @@ async fn make_key(started: &Started, name: &str, expires_at: Option<Timestamp>) 
 
 async fn delete_key(started: &Started, name: &str) {
     started.control.delete_key(&owner(started).await, None, name).await.unwrap();
-}
-
-/// A tunnel with its first bytes read.
-async fn tunnel(started: &Started, key: &str) -> TcpStream {
-    let mut client = TcpStream::connect(started.proxy).await.unwrap();
-    let head = format!(
-        "GET {} HTTP/1.1\r\nhost: localhost\r\nauthorization: {}\r\nconnection: Upgrade\r\nupgrade: raw/1\r\n\r\n",
-        started.path("/upgrade"),
-        bearer(key)
-    );
-    client.write_all(head.as_bytes()).await.unwrap();
-    let mut read = Vec::new();
-    while !read.ends_with(b"hello") {
-        read.push(tokio::time::timeout(SOON, client.read_u8()).await.expect("the tunnel opens").unwrap());
-    }
-    client
-}
-
-async fn ends(tunnel: &mut TcpStream) -> bool {
-    let mut rest = Vec::new();
-    let reading = tokio::time::timeout(SOON, tunnel.read_to_end(&mut rest)).await;
-    reading.is_ok() && rest.is_empty()
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@ mod access;
 mod confinement;
 mod connections;
 mod cross_origin;
+mod departure;
+mod endless;
 mod key_end;
 mod passing;
 mod real_toolbox;

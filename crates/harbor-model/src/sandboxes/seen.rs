@@ -46,6 +46,16 @@ pub enum Seen {
     Removed,
 }
 
+impl Seen {
+    /// The run of its container, while it runs.
+    pub const fn boot(&self) -> Option<&Boot> {
+        match self {
+            Self::Running { boot, .. } => Some(boot),
+            Self::Absent | Self::Made { .. } | Self::Exited { .. } | Self::Lost | Self::Removed => None,
+        }
+    }
+}
+
 /// What the engine holds of a sandbox at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {

@@ -52,6 +52,20 @@ impl SandboxState {
 }
 
 impl Sandbox {
+    /// Whether what was begun in it when it was `started`, as in `entered`, can go on. While it is being stopped its
+    /// toolbox ends that, in words; after any other departure from `started` nobody in it does.
+    pub fn goes_on_since(&self, entered: &Self) -> bool {
+        match self.state() {
+            SandboxState::Started | SandboxState::Stopping => self.seen.boot() == entered.seen.boot(),
+            SandboxState::Creating
+            | SandboxState::Starting
+            | SandboxState::Stopped
+            | SandboxState::Destroying
+            | SandboxState::Destroyed
+            | SandboxState::Error => false,
+        }
+    }
+
     /// Where it stands.
     pub fn state(&self) -> SandboxState {
         let starting = if self.started_once { SandboxState::Starting } else { SandboxState::Creating };
