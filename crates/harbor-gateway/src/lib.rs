@@ -41,6 +41,8 @@ pub struct Config {
     pub toolbox_follow_header: HeaderName,
     /// Connections into sandboxes that may be kept idle for later requests.
     pub most_idle_connections: usize,
+    /// Terminals and other tunnels that may be open at a time.
+    pub most_tunnels: usize,
     /// harbor's version, as `GET /health` answers it.
     pub version: String,
 }
@@ -60,11 +62,17 @@ struct Inner {
 impl Gateway {
     /// Doors to the sandboxes that `control` admits to.
     pub fn new(control: Control, config: Config) -> Self {
-        let Config { toolbox_port, toolbox_token_header, toolbox_follow_header, most_idle_connections, version } =
-            config;
+        let Config {
+            toolbox_port,
+            toolbox_token_header,
+            toolbox_follow_header,
+            most_idle_connections,
+            most_tunnels,
+            version,
+        } = config;
         let toolbox = ToolboxRoad {
             control,
-            forwarder: Forwarder::new(most_idle_connections),
+            forwarder: Forwarder::new(most_idle_connections, most_tunnels),
             port: toolbox_port,
             token_header: toolbox_token_header,
             follow_header: toolbox_follow_header,

@@ -74,6 +74,12 @@ impl Budget {
         self.connections / 4
     }
 
+    /// Tunnels at a time. They last as long as their clients like and never make room, so that half of the connections
+    /// are left for requests.
+    pub fn tunnels(&self) -> usize {
+        self.connections / 2
+    }
+
     /// The bytes that collected bodies may hold.
     pub fn bodies(&self) -> &BodyBudget {
         &self.bodies
@@ -91,6 +97,7 @@ mod tests {
             let most = 2 * budget.connections() + budget.idle_connections();
             assert!(most as u64 <= limit - RESERVED, "{limit}: {most}");
             assert!(budget.connections() >= 100, "{limit}");
+            assert!(budget.tunnels() >= 50 && budget.tunnels() <= budget.connections() / 2, "{limit}");
         }
         assert!(Budget::of_open_files(511).is_err());
     }

@@ -17,6 +17,7 @@ use super::download::Download;
 use super::pool::Pool;
 use super::refusal::Refusal;
 use super::tasks::Tasks;
+use super::tunnel::Tunnels;
 use super::upstream::{self, Failure};
 use super::{headers, host, tunnel};
 
@@ -37,13 +38,15 @@ pub(crate) struct Passage {
 pub(crate) struct Forwarder {
     pool: Arc<Pool>,
     tasks: Arc<Tasks>,
+    tunnels: Tunnels,
 }
 
 impl Forwarder {
-    /// Keeps at most `most_idle` connections into sandboxes for later requests.
-    pub(crate) fn new(most_idle: usize) -> Self {
+    /// Keeps at most `most_idle` connections into sandboxes for later requests, and lets in `most_tunnels`.
+    pub(crate) fn new(most_idle: usize, most_tunnels: usize) -> Self {
         let tasks = Arc::new(Tasks::default());
-        Self { pool: Arc::new(Pool::new(Arc::clone(&tasks), most_idle)), tasks }
+        let pool = Arc::new(Pool::new(Arc::clone(&tasks), most_idle));
+        Self { pool, tasks, tunnels: Tunnels::new(most_tunnels) }
     }
 
     /// Passes the request on, and its answer back, each body as it comes. Refused when no answer begins (contract, edges
@@ -52,6 +55,7 @@ impl Forwarder {
         let Passage { admission, uri, prefix, host, own } = passage;
         let mut activity = Activity::of(&admission, headers::take_skip_activity(request.headers_mut()));
         let upgrade = headers::upgrade(request.headers());
+        let place = upgrade.as_ref().map(|_| self.tunnels.take()).transpose()?;
         let client_side = upgrade.as_ref().map(|_| hyper::upgrade::on(&mut request));
         let headless = request.method() == Method::HEAD;
         let (mut head, body) = outgoing(request, uri, upgrade);
@@ -81,10 +85,10 @@ impl Forwarder {
         if response.status().is_redirection() && response.status() != StatusCode::NOT_MODIFIED {
             headers::rewrite_location(response.headers_mut(), &prefix);
         }
-        match (switched, client_side, protocol) {
-            (true, Some(client_side), Some(protocol)) => {
+        match (switched, client_side.zip(place), protocol) {
+            (true, Some((client_side, place)), Some(protocol)) => {
                 headers::insert_upgrade(response.headers_mut(), protocol);
-                tunnel::dig(&self.tasks, client_side, &mut response, activity);
+                tunnel::dig(&self.tasks, client_side, &mut response, activity, place);
                 Ok(response.map(|_| Body::empty()))
             }
             (true, _, _) => {

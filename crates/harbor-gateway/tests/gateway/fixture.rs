@@ -44,6 +44,9 @@ pub(crate) const FOLLOW_HEADER: &str = "x-harbor-follow";
 /// The one port that leads somewhere inside the sandbox.
 const PORT: u16 = 2280;
 
+/// Tunnels that may be open at a time.
+pub(crate) const MOST_TUNNELS: usize = 8;
+
 /// A started sandbox behind its doors.
 pub(crate) struct Started {
     /// The proxy's listener.
@@ -97,6 +100,7 @@ impl Started {
             toolbox_token_header: TOKEN_HEADER.parse().unwrap(),
             toolbox_follow_header: FOLLOW_HEADER.parse().unwrap(),
             most_idle_connections: 100,
+            most_tunnels: MOST_TUNNELS,
             version: "1.2.3".into(),
         };
         let gateway = Gateway::new(control.clone(), config);

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::fixture::{KEY, PREVIEW_TOKEN, Started, bearer};
+use crate::fixture::{KEY, MOST_TUNNELS, PREVIEW_TOKEN, Started, ask, bearer};
 use crate::scripted;
 
 /// A toolbox that accepts web sockets, picks the last protocol offered, and sends back what it gets.
@@ -111,6 +111,38 @@ async fn raw_upgrade(started: &Started) -> TcpStream {
 }
 
 const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: raw/1\r\n\r\n";
+
+#[tokio::test]
+async fn tunnels_beyond_their_share_are_refused_until_one_ends() {
+    let toolbox = scripted::toolbox(|_, mut stream| async move {
+        let (head, _) = scripted::read(&mut stream).await.unwrap();
+        if head.contains("upgrade: raw/1") {
+            stream.write_all(SWITCHING).await.unwrap();
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        } else {
+            scripted::answer(&mut stream, b"plain").await;
+        }
+    });
+    let started = Started::with_toolbox_at(toolbox.await).await;
+    let mut open = Vec::new();
+    for _ in 0..MOST_TUNNELS {
+        open.push(raw_upgrade(&started).await);
+    }
+    let headers = [("authorization", &*bearer(KEY)), ("connection", "upgrade"), ("upgrade", "raw/1")];
+    let refused = ask(started.proxy, "GET", &started.path("/x"), &headers, "").await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    let message = refused.json()["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("all 8 terminals") && message.contains("close some, or raise the limit"), "{message}");
+    assert_eq!(started.get("/x").await.text(), "plain", "requests have the rest");
+    drop(open.pop());
+    let again = async || ask(started.proxy, "GET", &started.path("/x"), &headers, "").await.status;
+    let given_back = async {
+        while again().await != StatusCode::SWITCHING_PROTOCOLS {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), given_back).await.expect("a tunnel that ended leaves its place");
+}
 
 #[tokio::test]
 async fn each_direction_ends_by_itself() {

@@ -206,6 +206,7 @@ fn gateway_config(budget: &Budget) -> harbor_gateway::Config {
         toolbox_token_header: http::HeaderName::from_static(harbor_protocol::toolbox::TOKEN_HEADER),
         toolbox_follow_header: http::HeaderName::from_static(harbor_protocol::toolbox::FOLLOW_HEADER),
         most_idle_connections: budget.idle_connections(),
+        most_tunnels: budget.tunnels(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
