@@ -51,6 +51,11 @@ impl Budget {
         Self::of_open_files(limit.maximum.unwrap_or(u64::MAX))
     }
 
+    /// What a process started like this one could afford. Changes nothing.
+    pub fn at_start() -> Result<Self, TooFewOpenFiles> {
+        Self::of_open_files(getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX))
+    }
+
     /// What a process can afford that may have `limit` files open.
     ///
     /// A client's connection may need another one into a sandbox, and for every four of them one into a sandbox may be
@@ -62,6 +67,11 @@ impl Budget {
         let connections = ((limit - RESERVED) / 9).saturating_mul(4).min(MOST_CONNECTIONS);
         let connections = usize::try_from(connections).unwrap_or(usize::MAX);
         Ok(Self { slots: Arc::new(ConnectionSlots::new(connections)), bodies: BodyBudget::default(), connections })
+    }
+
+    /// Whether more open files would let it hold more connections.
+    pub fn is_short(&self) -> bool {
+        (self.connections as u64) < MOST_CONNECTIONS
     }
 
     /// Connections of clients at a time.
@@ -97,6 +107,7 @@ mod tests {
             let most = 2 * budget.connections() + budget.idle_connections();
             assert!(most as u64 <= limit - RESERVED, "{limit}: {most}");
             assert!(budget.connections() >= 100, "{limit}");
+            assert_eq!(budget.is_short(), limit <= 4096, "{limit}");
             assert!(budget.tunnels() >= 50 && budget.tunnels() <= budget.connections() / 2, "{limit}");
         }
         assert!(Budget::of_open_files(511).is_err());

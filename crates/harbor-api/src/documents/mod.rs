@@ -39,7 +39,8 @@ pub(crate) fn pages(config: &Config, document: OpenApi) -> Router<Api> {
         .route("/api-json", json)
         .route("/api", get(async || ([POLICY], Html(API_PAGE))))
         .route("/api/docs", get(async || ([POLICY], Html(API_PAGE))))
-        .route("/", get(async || (StatusCode::FOUND, [(LOCATION, "/dashboard/")])))
+        // the page that works; the dashboard's, once there is one
+        .route("/", get(async || (StatusCode::FOUND, [(LOCATION, "/api")])))
         .route("/dashboard", get(dashboard))
         .route("/dashboard/{*page}", get(dashboard))
 }

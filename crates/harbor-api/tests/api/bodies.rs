@@ -110,7 +110,7 @@ async fn the_documents_are_there() {
     assert_eq!(page.status, 200);
     assert!(page.text.contains("/api-json") && !page.text.contains("https://"), "self-contained");
     let root = installation.call_as(None, "GET", "/", None).await;
-    assert_eq!((root.status.as_u16(), root.headers["location"].to_str().unwrap()), (302, "/dashboard/"));
+    assert_eq!((root.status.as_u16(), root.headers["location"].to_str().unwrap()), (302, "/api"));
     for path in ["/dashboard", "/dashboard/", "/dashboard/sandboxes"] {
         let answer = installation.call_as(None, "GET", path, None).await;
         assert_eq!(answer.status, 501, "{path}");

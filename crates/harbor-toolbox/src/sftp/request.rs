@@ -245,6 +245,8 @@ impl<'a> Fields<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn id_and_request(packet: &[u8]) -> (u32, Result<Request<'_>, Malformed>) {
@@ -280,22 +282,24 @@ mod tests {
         }
     }
 
-    /// Any bytes at all are a packet or none, and end neither the process nor the memory.
-    #[test]
-    fn any_bytes_are_read_or_refused() {
-        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
-        for _ in 0..200_000 {
-            let mut bytes = [0; 48];
-            for byte in &mut bytes {
-                seed ^= seed << 13;
-                seed ^= seed >> 7;
-                seed ^= seed << 17;
-                // Small numbers, as lengths and flags have them, and any others.
-                *byte = u8::try_from(seed >> 56).unwrap() & if seed.is_multiple_of(8) { 0xff } else { 0x05 };
-            }
+    /// A byte: often a small one, as lengths and flags have them.
+    fn byte() -> impl Strategy<Value = u8> {
+        prop_oneof![7 => 0_u8..6, 1 => any::<u8>()]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        /// Any bytes at all are a packet or none, and end neither the process nor the memory.
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(byte(), 0..64)) {
             let _ = parse(&bytes);
             let _ = length(&bytes);
         }
+    }
+
+    #[test]
+    fn too_few_bytes_are_refused() {
         assert_eq!(parse(b""), Err(Malformed));
         assert_eq!(parse(b"\x03\0\0"), Err(Malformed));
     }

@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use harbor_serve::Budget;
+
 use super::{Finding, gibibytes};
 use crate::components::Service;
 use crate::config::directories::Directories;
@@ -67,6 +69,20 @@ pub(super) fn disk(check: &'static str, path: &Path) -> Finding {
         Finding::failed(check, text, "make room on that disk, or move the data: `harbor config set data_dir PATH`")
     } else {
         Finding::fine(check, text)
+    }
+}
+
+/// What a harbor started from here can hold open.
+pub(super) fn open_files() -> Finding {
+    let check = "open files";
+    match Budget::at_start() {
+        Ok(budget) if budget.is_short() => Finding::warning(
+            check,
+            format!("enough for {} connections at a time", budget.connections()),
+            "`ulimit -Hn 65536` before `harbor up`, or LimitNOFILE in a systemd unit, allows more",
+        ),
+        Ok(budget) => Finding::fine(check, format!("enough for {} connections at a time", budget.connections())),
+        Err(error) => Finding::failed(check, error.to_string(), "raise the limit, then start harbor again"),
     }
 }
 

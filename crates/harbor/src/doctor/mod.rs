@@ -69,6 +69,7 @@ pub(crate) async fn examine(config: &Config) -> Vec<Finding> {
     findings.extend(engine::orphans(config).await);
     findings.push(host::data_directory(&directories));
     findings.push(host::disk("data disk", directories.root()));
+    findings.push(host::open_files());
     findings.extend(host::ports(config, &presence).await);
     findings.push(host::exposure(config));
     findings

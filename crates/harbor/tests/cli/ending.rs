@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -107,5 +107,21 @@ fn an_engine_that_is_not_there_is_told_without_the_layers_of_a_client() {
     for said in [up.err, doctor.out] {
         assert!(said.contains("Connection refused") && said.contains("tcp://127.0.0.1:9"), "{said}");
         assert!(!said.contains("hyper") && !said.contains("client error"), "{said}");
+    }
+}
+
+#[test]
+fn a_low_limit_of_open_files_is_told() {
+    let case = Case::new().with("HARBOR_DOCKER_HOST", "tcp://127.0.0.1:9");
+    let doctor = case.command(&["doctor"]);
+    for (limit, said) in
+        [("400", "may have 400 files open and harbor needs 512"), ("1000", "LimitNOFILE in a systemd unit")]
+    {
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -n \"$1\" && exec \"$0\" doctor"]).arg(doctor.get_program()).arg(limit).env_clear();
+        limited.envs(doctor.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = String::from_utf8(limited.output().unwrap().stdout).unwrap();
+        let line = output.lines().find(|line| line.contains("open files")).unwrap_or_else(|| panic!("{output}"));
+        assert!(output.contains(said), "{line}");
     }
 }
