@@ -17,7 +17,7 @@ use harbor_model::ids::{ContainerId, OrganizationId, RegionId, SandboxId, Snapsh
 use harbor_model::organizations::{MemberRole, Organization, User};
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{
-    Boot, Desired, Failure, Generation, Network, Origin, Sandbox, SandboxState, Seen, Settings,
+    Boot, Desired, Failure, Generation, Network, Origin, Outcome, Sandbox, SandboxState, Seen, Settings,
 };
 use harbor_model::secrets::Secret;
 use harbor_model::snapshots::{Snapshot, SnapshotState};
@@ -357,7 +357,12 @@ async fn what_goes_on_during_a_stop_is_no_use() {
     let row = insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
     let (asked, later) = (row.last_activity_at + Duration::from_mins(1), row.last_activity_at + Duration::from_mins(2));
     let writer = fixture.store.by(Actor::Harbor);
-    writer.change_sandbox(row.id, asked, move |row| row.want_stopped(false, asked)).await.unwrap();
+    let stops = move |row: &mut Sandbox| {
+        row.record(Outcome::Started(ContainerId::new("c"), Boot("1".to_owned())));
+        row.settings.auto_delete_minutes = None;
+        row.want_stopped(false, asked);
+    };
+    writer.change_sandbox(row.id, asked, stops).await.unwrap();
     writer.touch_sandbox(row.id, later).await.unwrap();
     assert_eq!(fixture.store.sandbox(row.id).await.unwrap().unwrap().last_activity_at, asked);
 }

@@ -10,6 +10,9 @@ use http_body_util::BodyExt as _;
 use crate::endless::{SOON, endless, ends, tunnel};
 use crate::fixture::{KEY, Started, bearer, connect, request, running};
 
+/// What becomes of a sandbox's row.
+type Change = fn(&mut Sandbox);
+
 /// The container was looked at, and found ended or paused.
 fn ended(row: &mut Sandbox) {
     let found = FoundSandbox::Exited { container: ContainerId::new("c"), code: 137, connected: true };
@@ -17,7 +20,7 @@ fn ended(row: &mut Sandbox) {
 }
 
 /// A call that the toolbox never answers, while `change` comes over the sandbox.
-async fn unanswered(change: fn(&mut Sandbox)) -> (StatusCode, String) {
+async fn unanswered(change: Change) -> (StatusCode, String) {
     let started = Started::with_toolbox_at(endless().await).await;
     let changing = async {
         while started.dialled() == 0 {
@@ -33,7 +36,7 @@ async fn unanswered(change: fn(&mut Sandbox)) -> (StatusCode, String) {
 
 #[tokio::test]
 async fn a_call_is_told_why_it_ends() {
-    let changes: [(fn(&mut Sandbox), &str); 4] = [
+    let changes: [(Change, &str); 4] = [
         (ended, "is stopped, not started. Is the Sandbox started?"),
         (|row| row.record(Outcome::Found(Found { sandbox: None })), "is error, not started"),
         (|row| row.desired = Desired::Destroyed, "is destroying, not started"),

@@ -43,10 +43,13 @@ impl Toolbox {
     }
 }
 
-/// Beside this test in the target directory.
+/// The newer one of those that `scripts/test` and that plain cargo put near this test.
 fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    test.parent().and_then(|deps| deps.parent()).unwrap().join("harbor-toolbox")
+    let debug = test.parent().and_then(|deps| deps.parent()).unwrap();
+    let candidates = [debug.join("../tests/debug/harbor-toolbox"), debug.join("harbor-toolbox")];
+    let written = |file: &PathBuf| file.metadata().and_then(|metadata| metadata.modified()).ok();
+    candidates.into_iter().max_by_key(written).unwrap()
 }
 
 #[tokio::test]

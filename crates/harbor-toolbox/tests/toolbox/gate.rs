@@ -170,10 +170,11 @@ fn an_answer_before_the_end_of_a_body_costs_neither_itself_nor_the_connection() 
     let head = |path: &str, length: usize| {
         format!("POST {path} HTTP/1.1\r\nhost: t\r\nx-harbor-token: {TOKEN}\r\ncontent-length: {length}\r\n\r\n")
     };
+    let piece = vec![b'x'; 100_000];
     for path in ["/nowhere", "/version", "/files/upload"] {
         stream.write_all(head(path, 1_000_000).as_bytes()).unwrap();
         for _ in 0..10 {
-            stream.write_all(&[b'x'; 100_000]).unwrap();
+            stream.write_all(&piece).unwrap();
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         let mut answer = [0; 4096];
