@@ -151,6 +151,30 @@ class TestCharts:
         assert (chart.type, chart.title) == ("composite_chart", "Both")
         assert [(part.type, part.title) for part in chart.elements] == [("line", "Left"), ("bar", "Right")]
 
+    @pytest.mark.parametrize(
+        "program",
+        [
+            "import numpy as np, matplotlib.pyplot as plt\nplt.plot(np.array([1, 2]), [3, 4])\nplt.show()",
+            "import importlib\nplt = importlib.import_module('matplotlib.pyplot')\nplt.plot([1, 2], [3, 4])\nplt.show()",
+            "import pandas, sys\npandas.DataFrame({'a': [3, 4]}, index=[1, 2]).plot()\n"
+            "sys.modules['matplotlib.pyplot'].show()",
+        ],
+    )
+    def test_however_the_library_is_loaded(self, sandbox, program):
+        answer = sandbox.process.code_run(program)
+        assert answer.exit_code == 0, answer.result
+        (chart,) = answer.artifacts.charts
+        assert [line.points for line in chart.elements] == [[[1, 3], [2, 4]]]
+
+    def test_a_figure_that_is_no_number_costs_no_chart(self, sandbox):
+        (chart,) = self.draw(sandbox, "plt.plot([1, 2, 3], [1, float('nan'), 3])")
+        assert [line.points for line in chart.elements] == [[[1, 1], [3, 3]]]
+        groups = "[[1, float('nan')], [], [1, 2, 3, 4, 5]]"
+        (chart,) = self.draw(sandbox, f"plt.boxplot({groups}, patch_artist=True)")
+        assert chart.type == "box_and_whisker"
+        box = chart.elements[-1]
+        assert (box.min, box.first_quartile, box.median, box.third_quartile, box.max) == (1, 2, 3, 4, 5)
+
     def test_several_figures_are_several_charts(self, sandbox):
         charts = self.draw(sandbox, "plt.plot([1, 2], [1, 3])\nplt.figure()\nplt.scatter([1], [1])")
         assert [chart.type for chart in charts] == ["line", "scatter"]
