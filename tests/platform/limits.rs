@@ -144,3 +144,24 @@ print(made)'";
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_alive(&sandbox).await;
 }
+
+#[tokio::test]
+async fn whoever_reaches_the_memory_limit_is_told_so() {
+    let harbor = Harbor::shared().await;
+    let sandbox = harbor.client().started_as(&json!({"memory": 1})).await;
+    let program = "held = []\nwhile True: held.append(bytearray(1 << 24))";
+    let command = format!("exec python3 -c '{program}'");
+    let post = async |path: &str, body| sandbox.toolbox(Method::POST, path, Some(&body)).await;
+    assert_eq!(post("/process/session", json!({"sessionId": "hungry"})).await.status, 201);
+    let said = [
+        post("/process/execute", json!({"command": command})).await.expect(200),
+        post("/process/code-run", json!({"code": program, "language": "python"})).await.expect(200),
+        post("/process/session/hungry/exec", json!({"command": format!("({command})")})).await.expect(200),
+    ];
+    for answer in said {
+        assert_ne!(answer.body["exitCode"], 0, "{answer}");
+        assert!(answer.body.to_string().contains("reached its memory limit of 1024 MiB"), "{answer}");
+    }
+    let done = sandbox.run("python3 -c 'raise SystemExit(137)'").await;
+    assert_eq!((done.code, done.output.as_str()), (137, ""), "what did not reach it");
+}
