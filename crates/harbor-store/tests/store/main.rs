@@ -1,0 +1,11 @@
+//! The store on a real SQLite file: what a caller may rely on.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test's fixtures fail loudly and speak to their parent"
+)]
+
+mod file;
+mod fixture;
+mod keys;
+mod sandboxes;

@@ -1,0 +1,267 @@
+//! Sandboxes, their events, names and stock.
+
+use std::time::Duration;
+
+use harbor_model::actors::Actor;
+use harbor_model::ids::{ContainerId, SandboxId};
+use harbor_model::sandboxes::{Boot, Desired, Generation, Outcome, Sandbox, SandboxState, Seen};
+use harbor_model::secrets::Secret;
+use harbor_store::{Change, StoreError};
+
+use crate::fixture::{fixture, insert, now, sandbox, tenant};
+
+#[tokio::test]
+async fn every_field_comes_back_in_every_way_of_being_seen() {
+    let fixture = fixture().await;
+    let container = ContainerId::new("c1");
+    let seen = [
+        Seen::Absent,
+        Seen::Made { container: container.clone() },
+        Seen::Running { container: container.clone(), boot: Boot("b".into()), configured: true, connected: false },
+        Seen::Running { container: container.clone(), boot: Boot("b".into()), configured: false, connected: true },
+        Seen::Exited { container: container.clone(), code: -1, asked: true, connected: false },
+        Seen::Exited { container, code: 137, asked: false, connected: true },
+        Seen::Lost,
+    ];
+    for (index, seen) in seen.into_iter().enumerate() {
+        let row = Sandbox { seen, ..sandbox(fixture.organization, &format!("s{index}")) };
+        insert(&fixture.store, row.clone()).await.unwrap();
+        assert_eq!(fixture.store.sandbox(row.id).await.unwrap(), Some(row));
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_taken_only_within_its_organization() {
+    let fixture = fixture().await;
+    let (other, _) = tenant(&fixture.store, "two").await;
+    insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
+    let again = insert(&fixture.store, sandbox(fixture.organization, "box")).await;
+    assert!(matches!(again, Err(StoreError::NameTaken)), "{again:?}");
+    insert(&fixture.store, sandbox(other, "box")).await.unwrap();
+    assert_eq!(fixture.store.sandboxes_of(fixture.organization).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn another_tenants_sandbox_is_not_found_by_id_or_name() {
+    let fixture = fixture().await;
+    let (other, _) = tenant(&fixture.store, "two").await;
+    let theirs = insert(&fixture.store, sandbox(other, "theirs")).await.unwrap();
+    for text in [theirs.id.to_string(), "theirs".to_owned()] {
+        let reference = harbor_model::names::SandboxRef::new(text);
+        assert_eq!(fixture.store.find_sandbox(fixture.organization, &reference).await.unwrap(), None);
+        assert!(fixture.store.find_sandbox(other, &reference).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_name_in_the_shape_of_an_id_is_found() {
+    let fixture = fixture().await;
+    let name = SandboxId::random().to_string();
+    let row = insert(&fixture.store, sandbox(fixture.organization, &name)).await.unwrap();
+    let found = fixture.store.find_sandbox(fixture.organization, &harbor_model::names::SandboxRef::new(name)).await;
+    assert_eq!(found.unwrap().map(|found| found.id), Some(row.id));
+}
+
+#[tokio::test]
+async fn a_name_is_free_as_soon_as_its_sandbox_is_wanted_gone() {
+    let fixture = fixture().await;
+    let store = &fixture.store;
+    let named = async || insert(store, sandbox(fixture.organization, "box")).await;
+    let found = async || {
+        let reference = harbor_model::names::SandboxRef::new("box");
+        store.find_sandbox(fixture.organization, &reference).await.unwrap().map(|found| found.id)
+    };
+    let ways: [fn(&mut Sandbox); 3] = [
+        |row| row.desired = Desired::Destroyed,
+        |row| row.seen = Seen::Removed,
+        |row| (row.desired, row.seen) = (Desired::Destroyed, Seen::Removed),
+    ];
+    for (index, way) in ways.into_iter().enumerate() {
+        let going = named().await.unwrap();
+        assert!(matches!(named().await, Err(StoreError::NameTaken)), "way {index}");
+        let (going, ()) = store.by(Actor::Harbor).change_sandbox(going.id, now(), way).await.unwrap();
+        assert_eq!(found().await, None, "way {index}");
+        let next = named().await.unwrap();
+        assert_eq!(found().await, Some(next.id), "way {index}");
+        store.by(Actor::Harbor).change_sandbox(next.id, now(), |row| row.seen = Seen::Removed).await.unwrap();
+        store.by(Actor::Harbor).change_sandbox(going.id, now(), |row| row.seen = Seen::Removed).await.unwrap();
+    }
+    let other = insert(store, sandbox(fixture.organization, "other")).await.unwrap();
+    named().await.unwrap();
+    let renamed =
+        store.by(Actor::Harbor).change_sandbox(other.id, now(), |row| row.name = "box".parse().unwrap()).await;
+    assert!(matches!(renamed, Err(StoreError::NameTaken)), "{renamed:?}");
+}
+
+#[tokio::test]
+async fn changes_are_announced_in_order_and_after_the_commit() {
+    let fixture = fixture().await;
+    let mut changes = fixture.store.changes();
+    let row = Sandbox { failure: None, ..sandbox(fixture.organization, "box") };
+    let id = row.id;
+    insert(&fixture.store, row).await.unwrap();
+    fixture.store.by(Actor::Harbor).change_sandbox(id, now(), |_| {}).await.unwrap(); // nothing altered: nothing announced
+    let (stopped, ()) =
+        fixture.store.by(Actor::Harbor).change_sandbox(id, now(), |row| row.desired = Desired::Stopped).await.unwrap();
+    assert_eq!(stopped.generation, Generation(8));
+
+    let Change::Sandbox { before: None, after } = changes.recv().await.unwrap() else { panic!("not the insert") };
+    assert_eq!(after.generation, Generation(7));
+    let Change::Sandbox { before: Some(before), after } = changes.recv().await.unwrap() else { panic!("no change") };
+    assert_eq!((before.generation, after.generation), (Generation(7), Generation(8)));
+    assert!(changes.try_recv().is_err());
+
+    let outbox = fixture.store.outbox_after(0, 10).await.unwrap();
+    let told: Vec<_> = outbox.iter().map(|entry| (entry.kind.as_str(), entry.after.as_deref())).collect();
+    let expected = [
+        ("sandbox.created", Some("creating")),
+        ("sandbox.desired-state.updated", Some("stopped")),
+        ("sandbox.state.updated", Some("stopped")),
+    ];
+    assert_eq!(SandboxState::Starting.word(), "starting");
+    assert_eq!(told[1..], expected[1..]);
+    assert_eq!(told[0].0, expected[0].0);
+}
+
+#[tokio::test]
+async fn concurrent_changes_lose_nothing() {
+    let fixture = fixture().await;
+    let row = insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for index in 0..50 {
+        let store = fixture.store.clone();
+        tasks.spawn(async move {
+            let add = move |row: &mut Sandbox| row.settings.labels.insert(index.to_string(), String::new());
+            store.by(Actor::Harbor).change_sandbox(row.id, now(), add).await.unwrap();
+        });
+    }
+    tasks.join_all().await;
+    let row = fixture.store.sandbox(row.id).await.unwrap().unwrap();
+    assert_eq!((row.settings.labels.len(), row.generation), (51, Generation(57)));
+}
+
+#[tokio::test]
+async fn stock_is_claimed_once_and_its_id_becomes_the_sandboxs() {
+    let fixture = fixture().await;
+    let (ready, unready) = (SandboxId::random(), SandboxId::random());
+    fixture.store.by(Actor::Harbor).add_infra(unready, now()).await.unwrap();
+    fixture.store.by(Actor::Harbor).add_infra(ready, now()).await.unwrap();
+    fixture.store.by(Actor::Harbor).infra_ready(ready).await.unwrap();
+    let name_by_id = |row: &mut Sandbox| row.name = row.id.to_string().parse().unwrap();
+    let first = fixture
+        .store
+        .by(Actor::Harbor)
+        .insert_sandbox(sandbox(fixture.organization, "x"), true, name_by_id)
+        .await
+        .unwrap();
+    assert_eq!((first.id, first.name.as_str()), (ready, ready.to_string().as_str()));
+    let second = sandbox(fixture.organization, "second");
+    let own = second.id;
+    let second = fixture.store.by(Actor::Harbor).insert_sandbox(second, true, |_| {}).await.unwrap();
+    assert_eq!(second.id, own, "an unready one was claimed");
+    assert!(!fixture.store.by(Actor::Harbor).drop_infra(ready).await.unwrap(), "still in stock after its claim");
+}
+
+#[tokio::test]
+async fn retired_stock_is_not_claimed_and_stays_until_it_is_dropped() {
+    let fixture = fixture().await;
+    let id = SandboxId::random();
+    fixture.store.by(Actor::Harbor).add_infra(id, now()).await.unwrap();
+    fixture.store.by(Actor::Harbor).infra_ready(id).await.unwrap();
+    assert!(fixture.store.by(Actor::Harbor).retire_infra(id).await.unwrap());
+    let made =
+        fixture.store.by(Actor::Harbor).insert_sandbox(sandbox(fixture.organization, "x"), true, |_| {}).await.unwrap();
+    assert_ne!(made.id, id, "claimed although it is about to be removed");
+    assert_eq!(fixture.store.infra_stock().await.unwrap(), [(id, false)]);
+    assert!(fixture.store.by(Actor::Harbor).drop_infra(id).await.unwrap());
+    assert!(!fixture.store.by(Actor::Harbor).retire_infra(id).await.unwrap(), "nothing is there to retire");
+}
+
+#[tokio::test]
+async fn a_refused_insert_claims_nothing() {
+    let fixture = fixture().await;
+    let id = SandboxId::random();
+    fixture.store.by(Actor::Harbor).add_infra(id, now()).await.unwrap();
+    fixture.store.by(Actor::Harbor).infra_ready(id).await.unwrap();
+    insert(&fixture.store, sandbox(fixture.organization, "taken")).await.unwrap();
+    let refused =
+        fixture.store.by(Actor::Harbor).insert_sandbox(sandbox(fixture.organization, "taken"), true, |_| {}).await;
+    assert!(matches!(refused, Err(StoreError::NameTaken)));
+    assert_eq!(fixture.store.infra_stock().await.unwrap(), [(id, true)]);
+}
+
+#[tokio::test]
+async fn removed_sandboxes_are_not_live_and_go_after_their_time() {
+    let fixture = fixture().await;
+    let row = insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
+    fixture.store.by(Actor::Harbor).change_sandbox(row.id, now(), |row| row.seen = Seen::Removed).await.unwrap();
+    assert!(fixture.store.sandboxes_of(fixture.organization).await.unwrap().is_empty());
+    assert_eq!(
+        fixture.store.by(Actor::Harbor).purge_removed_sandboxes(now() - Duration::from_mins(1)).await.unwrap(),
+        0
+    );
+    assert_eq!(
+        fixture.store.by(Actor::Harbor).purge_removed_sandboxes(now() + Duration::from_mins(1)).await.unwrap(),
+        1
+    );
+    assert_eq!(fixture.store.sandbox(row.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_signing_key_is_made_once_replaced_at_once_and_goes_with_its_sandbox() {
+    let fixture = fixture().await;
+    let store = &fixture.store;
+    let id = insert(store, Sandbox { failure: None, ..sandbox(fixture.organization, "box") }).await.unwrap().id;
+    let other = insert(store, sandbox(fixture.organization, "other")).await.unwrap().id;
+    assert_eq!(store.signing_key(id).await.unwrap(), None);
+    let writer = store.by(Actor::Harbor);
+    let offers = ["a", "b", "c", "d"].map(|offer| writer.ensure_signing_key(id, Secret::new(offer)));
+    let [first, second, third, fourth] = offers;
+    let answers = tokio::join!(first, second, third, fourth);
+    let kept = store.signing_key(id).await.unwrap().unwrap();
+    for answer in [answers.0, answers.1, answers.2, answers.3] {
+        assert_eq!(answer.unwrap(), kept);
+    }
+    store.by(Actor::Harbor).replace_signing_key(id, Secret::new("new")).await.unwrap();
+    store.by(Actor::Harbor).replace_signing_key(other, Secret::new("others")).await.unwrap();
+    let stopped =
+        store.by(Actor::Harbor).change_sandbox(id, now(), |row| row.desired = Desired::Stopped).await.unwrap().0;
+    assert_eq!(stopped.state(), SandboxState::Stopped);
+    assert_eq!(store.by(Actor::Harbor).ensure_signing_key(id, Secret::new("late")).await.unwrap(), Secret::new("new"));
+
+    store.by(Actor::Harbor).change_sandbox(id, now(), |row| row.desired = Desired::Destroyed).await.unwrap();
+    assert_eq!(store.signing_key(id).await.unwrap(), None);
+    for gone in [id, SandboxId::random()] {
+        let refused = store.by(Actor::Harbor).ensure_signing_key(gone, Secret::new("x")).await;
+        assert!(matches!(refused, Err(StoreError::NoSandbox(_))), "{refused:?}");
+        let refused = store.by(Actor::Harbor).replace_signing_key(gone, Secret::new("x")).await;
+        assert!(matches!(refused, Err(StoreError::NoSandbox(_))), "{refused:?}");
+    }
+    assert_eq!(store.signing_key(other).await.unwrap(), Some(Secret::new("others")));
+}
+
+#[tokio::test]
+async fn use_never_moves_back() {
+    let fixture = fixture().await;
+    let row = insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
+    let later = row.last_activity_at + Duration::from_mins(1);
+    fixture.store.by(Actor::Harbor).touch_sandbox(row.id, later).await.unwrap();
+    fixture.store.by(Actor::Harbor).touch_sandbox(row.id, row.last_activity_at).await.unwrap();
+    assert_eq!(fixture.store.sandbox(row.id).await.unwrap().unwrap().last_activity_at, later);
+}
+
+#[tokio::test]
+async fn what_goes_on_during_a_stop_is_no_use() {
+    let fixture = fixture().await;
+    let row = insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
+    let (asked, later) = (row.last_activity_at + Duration::from_mins(1), row.last_activity_at + Duration::from_mins(2));
+    let writer = fixture.store.by(Actor::Harbor);
+    let stops = move |row: &mut Sandbox| {
+        row.record(Outcome::Started(ContainerId::new("c"), Boot("1".to_owned())));
+        row.settings.auto_delete_minutes = None;
+        row.want_stopped(false, asked);
+    };
+    writer.change_sandbox(row.id, asked, stops).await.unwrap();
+    writer.touch_sandbox(row.id, later).await.unwrap();
+    assert_eq!(fixture.store.sandbox(row.id).await.unwrap().unwrap().last_activity_at, asked);
+}
