@@ -18,7 +18,7 @@ use bollard::query_parameters::{
 use harbor_model::ids::{InstanceId, SandboxId};
 use harbor_model::resources::Resources;
 use harbor_model::secrets::Secret;
-use harbor_runner::{Config, Configuration, Runner, SandboxSpec};
+use harbor_runner::{Config, Configuration, DockerEngine, SandboxSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -28,7 +28,7 @@ async fn main() {
     let image = arguments.next().expect("usage: cold_start IMAGE [ROUNDS]");
     let rounds: usize = arguments.next().map_or(20, |rounds| rounds.parse().unwrap());
     let directory = std::env::temp_dir().join(format!("harbor-cold-start-{}", std::process::id()));
-    let runner = Runner::connect(Config::new(InstanceId::random(), directory.clone())).await.unwrap();
+    let runner = DockerEngine::connect(Config::new(InstanceId::random(), directory.clone())).await.unwrap();
     let docker = Docker::connect_with_defaults().unwrap().negotiate_version().await.unwrap();
 
     let first = Instant::now();
@@ -79,7 +79,7 @@ fn milliseconds(duration: Duration) -> f64 {
 }
 
 /// Create, start and configure of one sandbox.
-async fn cold(runner: &Runner, image: &str, reserved: bool) -> [Duration; 3] {
+async fn cold(runner: &DockerEngine, image: &str, reserved: bool) -> [Duration; 3] {
     let id = SandboxId::random();
     let spec = SandboxSpec {
         id,

@@ -1,6 +1,6 @@
 //! Makes, inspects, stops and dials sandboxes: one [`Engine`] trait, and the engines behind it (design D13).
 //!
-//! [`Runner`] is the Docker engine. With the feature `pretend` there is a `pretend::Pretend` besides, in memory, for tests of
+//! [`DockerEngine`] is the Docker engine. With the feature `pretend` there is a `pretend::Pretend` besides, in memory, for tests of
 //! what stands on an engine; one suite (`tests/suite`) holds both to the same behaviour.
 //!
 //! Guarantees: every verb is idempotent and has a deadline; errors and ids name no product.
@@ -21,7 +21,7 @@ mod sandbox;
 pub use about::About;
 pub use config::{Config, Transport};
 pub use dial::{DialError, Stream};
-pub use docker::Runner;
+pub use docker::DockerEngine;
 pub use engine::Engine;
 pub use error::{EngineError, EngineSaid};
 pub use harbor_protocol::toolbox::Configured;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harbor_reconcile::{Config as ReconcileConfig, Orphan, Reconciler};
-use harbor_runner::{Config as RunnerConfig, Runner};
+use harbor_runner::{Config as EngineConfig, DockerEngine};
 use harbor_store::Store;
 
 use crate::config::Config;
@@ -23,11 +23,11 @@ impl Orphans {
         let (Some(instance), true) = (secrets::existing_instance(&directories), directories.database().exists()) else {
             return Ok(None);
         };
-        let runner = RunnerConfig {
+        let runner = EngineConfig {
             docker_host: config.docker_host.clone(),
-            ..RunnerConfig::new(instance, directories.run().join("infra"))
+            ..EngineConfig::new(instance, directories.run().join("infra"))
         };
-        let runner = Runner::connect(runner).await?;
+        let runner = DockerEngine::connect(runner).await?;
         let store = Store::open_read_only(&directories.database())?;
         let idle =
             ReconcileConfig { starts: 0, infra_stock: 0, start_deadline: Duration::ZERO, stop_grace: Duration::ZERO };

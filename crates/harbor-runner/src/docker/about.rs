@@ -4,10 +4,10 @@ use std::path::Path;
 
 use crate::about::About;
 use crate::docker::client::QUICK;
-use crate::docker::runner::Runner;
+use crate::docker::handle::DockerEngine;
 use crate::error::EngineError;
 
-impl Runner {
+impl DockerEngine {
     /// Asks the engine about itself.
     pub async fn about(&self) -> Result<About, EngineError> {
         let docker = self.client().docker();

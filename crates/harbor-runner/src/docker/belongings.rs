@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
 
 use crate::docker::client::{QUICK, SLOW};
+use crate::docker::handle::DockerEngine;
 use crate::docker::naming;
-use crate::docker::runner::Runner;
 use crate::error::EngineError;
 
 /// Label of an image that was built from harbor's Dockerfile.
@@ -15,7 +15,7 @@ const BUILT_HERE: &str = "harbor.dockerfile";
 /// Repositories that only harbor makes images for.
 const REPOSITORIES: [&str; 3] = ["harbor/infra:", "harbor/debian:", "harbor/kept:"];
 
-impl Runner {
+impl DockerEngine {
     /// Names of the images on this engine that a harbor made: imported or built here, not pulled.
     pub async fn own_images(&self) -> Result<BTreeSet<String>, EngineError> {
         let options = ListImagesOptionsBuilder::new().build();

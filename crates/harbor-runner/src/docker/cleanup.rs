@@ -14,14 +14,14 @@ use harbor_model::ids::SandboxId;
 
 use crate::docker::client::{QUICK, SLOW};
 use crate::docker::find::sandbox_of;
+use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
-use crate::docker::runner::Runner;
 use crate::error::EngineError;
 
 /// How long a removal that somebody else began may take.
 const REMOVAL: Duration = Duration::from_mins(1);
 
-impl Runner {
+impl DockerEngine {
     /// Removes a sandbox's containers, running or not, their anonymous volumes and the socket directory. Idempotent.
     pub async fn remove(&self, id: &SandboxId) -> Result<(), EngineError> {
         let labels = [(naming::INSTANCE, self.instance().to_string()), (naming::SANDBOX, id.to_string())];

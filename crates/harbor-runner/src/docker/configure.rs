@@ -14,9 +14,9 @@ use hyper_util::rt::TokioIo;
 
 use crate::dial::{DialError, Stream};
 use crate::docker::client::QUICK;
+use crate::docker::handle::DockerEngine;
 use crate::docker::known::Facts;
 use crate::docker::naming;
-use crate::docker::runner::Runner;
 use crate::error::EngineError;
 use crate::sandbox::Configuration;
 
@@ -37,7 +37,7 @@ enum Attempt {
     NotYet(Box<dyn Error + Send + Sync>),
 }
 
-impl Runner {
+impl DockerEngine {
     /// Tells the sandbox's toolbox its token and environment; waits until it listens. Idempotent.
     pub async fn configure(
         &self,

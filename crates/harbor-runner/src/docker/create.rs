@@ -10,15 +10,15 @@ use bollard::query_parameters::{
 use harbor_model::ids::{ContainerId, SandboxId};
 
 use crate::docker::client::{QUICK, SLOW};
+use crate::docker::handle::DockerEngine;
 use crate::docker::known::Facts;
 use crate::docker::naming::{self, Role};
-use crate::docker::runner::Runner;
 use crate::docker::spec;
 use crate::error::{EngineError, EngineSaid};
 use crate::image::Image;
 use crate::sandbox::SandboxSpec;
 
-impl Runner {
+impl DockerEngine {
     /// Makes the sandbox container and, unless reserved, its infra container, which runs afterwards. Idempotent: one of
     /// ours under the same name is adopted, one of somebody else is an error.
     pub async fn create(&self, spec: &SandboxSpec) -> Result<ContainerId, EngineError> {

@@ -29,8 +29,8 @@ use time::OffsetDateTime;
 
 use crate::docker::client::{LEFT_BEHIND, QUICK, SLOW};
 use crate::docker::embedded::{DIRECTORY, EMBEDDED, Embedded, hex};
+use crate::docker::handle::DockerEngine;
 use crate::docker::naming;
-use crate::docker::runner::Runner;
 use crate::docker::spec;
 use crate::error::EngineError;
 
@@ -50,7 +50,7 @@ const DIRECTORIES: u32 = 3;
 /// Between two attempts to make a container whose name is taken.
 const PAUSE: Duration = Duration::from_millis(50);
 
-impl Runner {
+impl DockerEngine {
     /// Makes sure that the volume holds this build's binaries, every byte, and that they are the current ones.
     pub(crate) async fn deliver(&self) -> Result<(), EngineError> {
         let embedded = EMBEDDED.as_ref().ok_or(EngineError::Incomplete)?;

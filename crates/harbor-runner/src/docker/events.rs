@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::docker::client::QUICK;
+use crate::docker::handle::DockerEngine;
 use crate::docker::naming;
-use crate::docker::runner::Runner;
 use crate::error::EngineError;
 use crate::sandbox::Event;
 
@@ -33,7 +33,7 @@ enum Subscription {
     Open { events: BoxStream<'static, Result<EventMessage, ClientError>>, since: String },
 }
 
-impl Runner {
+impl DockerEngine {
     /// What happens to this instance's containers from now on. Never ends; reconnects on its own.
     ///
     /// Dropping the stream ends the subscription. Nothing is buffered here beyond one event.

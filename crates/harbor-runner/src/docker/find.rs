@@ -13,9 +13,9 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::docker::client::QUICK;
 use crate::docker::create::{bound_infra, worthless};
+use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
 use crate::docker::outline::Outline;
-use crate::docker::runner::Runner;
 use crate::error::EngineError;
 use crate::sandbox::{Held, HeldInfra, Inventory};
 
@@ -25,7 +25,7 @@ const AT_A_TIME: usize = 16;
 /// How long one sandbox may take in a listing: milliseconds, unless the engine hangs over one of its containers.
 const LOOK: Duration = Duration::from_secs(5);
 
-impl Runner {
+impl DockerEngine {
     /// What the engine holds of this sandbox.
     pub async fn find(&self, id: &SandboxId) -> Result<Found, EngineError> {
         Ok(self.held(id).await?.found)

@@ -9,14 +9,14 @@ use bollard::{body_full, body_try_stream};
 use futures_util::{Stream, StreamExt};
 
 use crate::docker::client::{BULK, error_of};
-use crate::docker::runner::Runner;
+use crate::docker::handle::DockerEngine;
 use crate::error::EngineError;
 use crate::image::{Build, Context, Image, Progress};
 
 /// How long a pull or build may go without a word. A build step may be silent for long.
 const SILENCE: Duration = Duration::from_mins(20);
 
-impl Runner {
+impl DockerEngine {
     /// The image of this reference or id; `None` when it is not on the engine.
     pub async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
         let call = self.client().docker().inspect_image(reference);

@@ -21,9 +21,9 @@ use crate::config::Transport;
 use crate::dial::{DialError, InfraDialer, Stream};
 use crate::docker::client::{QUICK, SLOW};
 use crate::docker::embedded::hex;
+use crate::docker::handle::DockerEngine;
 use crate::docker::lifecycle::FROZEN;
 use crate::docker::naming::{self, Role};
-use crate::docker::runner::Runner;
 use crate::docker::spec;
 use crate::error::EngineError;
 
@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// What the engine says of a container whose binary is not in the toolbox volume.
 const BINARY_MISSING: &str = "no such file or directory";
 
-impl Runner {
+impl DockerEngine {
     /// Makes and starts the infra container of a sandbox, whose other container may follow much later. Idempotent.
     pub async fn reserve(&self, id: &SandboxId) -> Result<(), EngineError> {
         self.doubt_infra(id);

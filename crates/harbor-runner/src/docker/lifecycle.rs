@@ -9,17 +9,17 @@ use harbor_model::ids::{ContainerId, SandboxId};
 use harbor_model::sandboxes::Boot;
 
 use crate::docker::client::{QUICK, SLOW};
+use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
-use crate::docker::runner::Runner;
 use crate::error::EngineError;
 
 /// What the engine says when it is to start a container that somebody paused.
 pub(crate) const FROZEN: &str = "cannot start a paused container";
 
-impl Runner {
+impl DockerEngine {
     /// Starts the infra container if it does not run, then the sandbox container. Idempotent.
     ///
-    /// A sandbox whose infra container is gone is [`EngineError::InfraGone`]: see [`Runner::remake`].
+    /// A sandbox whose infra container is gone is [`EngineError::InfraGone`]: see [`DockerEngine::remake`].
     pub async fn start(&self, id: &SandboxId, container: &ContainerId) -> Result<Boot, EngineError> {
         self.known().outdate(id);
         if !self.known().get(id).infra_runs {

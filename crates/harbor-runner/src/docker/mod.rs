@@ -2,7 +2,7 @@
 //!
 //! A sandbox is two containers (design D4): *infra* owns the network namespace and dials into it, the *sandbox*
 //! container joins it and runs the toolbox as process 1. Infra containers can be made ahead of time with
-//! [`Runner::reserve`], which takes most of a cold start off the caller's path.
+//! [`DockerEngine::reserve`], which takes most of a cold start off the caller's path.
 //!
 //! Guarantees: every call has a deadline, and touches only what carries this instance's label. Nothing secret is in a
 //! container's arguments, environment or inspect output. Nothing outside this folder names the engine's client.
@@ -17,6 +17,7 @@ mod delivery;
 mod embedded;
 mod events;
 mod find;
+mod handle;
 mod images;
 mod infra;
 mod known;
@@ -27,7 +28,6 @@ mod outline;
 mod prepare;
 mod probe;
 mod remake;
-mod runner;
 mod seccomp;
 mod spec;
 
@@ -47,10 +47,10 @@ use crate::error::EngineError;
 use crate::image::{Build, Context, Image, Progress};
 use crate::sandbox::{Configuration, Event, Inventory, SandboxSpec};
 
-pub use runner::Runner;
+pub use handle::DockerEngine;
 
 #[async_trait]
-impl Engine for Runner {
+impl Engine for DockerEngine {
     async fn about(&self) -> Result<About, EngineError> {
         self.about().await
     }

@@ -7,15 +7,15 @@ use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
 use bollard::query_parameters::InspectNetworkOptions;
 
 use crate::docker::client::{LEFT_BEHIND, SLOW};
+use crate::docker::handle::DockerEngine;
 use crate::docker::infra::make_private;
 use crate::docker::naming;
-use crate::docker::runner::Runner;
 use crate::error::EngineError;
 
 /// Between two attempts to make a network whose name is taken.
 const PAUSE: Duration = Duration::from_millis(50);
 
-impl Runner {
+impl DockerEngine {
     /// Makes what sandboxes need: the network, the empty image and the toolbox volume, and tries what this engine can.
     /// Idempotent, and quick when all is there.
     pub async fn prepare(&self) -> Result<(), EngineError> {

@@ -9,12 +9,12 @@ use harbor_model::ids::SandboxId;
 use crate::about::About;
 use crate::config::Transport;
 use crate::docker::client::SLOW;
+use crate::docker::handle::DockerEngine;
 use crate::docker::naming;
-use crate::docker::runner::Runner;
 use crate::docker::spec::{self, FILES, Host};
 use crate::error::EngineError;
 
-impl Runner {
+impl DockerEngine {
     /// Puts in force what this engine can, trying it out unless that is remembered.
     pub(crate) async fn apply(&self, about: &About) -> Result<(), EngineError> {
         let path = self.config().run_directory.join("engine");

@@ -11,16 +11,16 @@ use bollard::models::{ContainerConfig, ContainerInspectResponse};
 use bollard::query_parameters::CommitContainerOptionsBuilder;
 use harbor_model::ids::{ContainerId, SandboxId};
 
+use crate::docker::handle::DockerEngine;
 use crate::docker::layer;
 use crate::docker::naming::{self, Role};
-use crate::docker::runner::Runner;
 use crate::error::{EngineError, EngineSaid};
 use crate::sandbox::SandboxSpec;
 
 /// How long the files of one sandbox may take to copy: a hundred gigabytes on a slow disk.
 const LONGEST_COPY: Duration = Duration::from_mins(15);
 
-impl Runner {
+impl DockerEngine {
     /// Makes the sandbox's containers anew with the files of `container`, which is then removed. Idempotent: after a
     /// crash the same call goes on, or `find` shows the new container.
     pub async fn remake(&self, spec: &SandboxSpec, container: &ContainerId) -> Result<ContainerId, EngineError> {

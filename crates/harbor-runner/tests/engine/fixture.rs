@@ -10,7 +10,7 @@ use bytes::Bytes;
 use harbor_model::ids::{ContainerId, InstanceId, SandboxId};
 use harbor_model::resources::Resources;
 use harbor_model::secrets::Secret;
-use harbor_runner::{Build, Config, Configuration, Runner, SandboxSpec, Transport};
+use harbor_runner::{Build, Config, Configuration, DockerEngine, SandboxSpec, Transport};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixStream};
@@ -24,7 +24,7 @@ const DOCKERFILE: &str = "ARG path\nENV PATH=$path\nCOPY busybox /bin/busybox\nC
 
 /// One instance.
 pub(crate) struct Fixture {
-    pub(crate) runner: Runner,
+    pub(crate) runner: DockerEngine,
     pub(crate) instance: InstanceId,
     pub(crate) image: String,
     directory: TempDir,
@@ -68,7 +68,7 @@ impl Fixture {
         let instance = InstanceId::random();
         let directory = tempfile::tempdir().unwrap();
         let config = Config { transport, docker_host, ..Config::new(instance, directory.path().join("run")) };
-        let runner = Runner::connect(config).await.unwrap();
+        let runner = DockerEngine::connect(config).await.unwrap();
         let image = format!("harbor-test/{instance}:1");
         let wanted = Build {
             tag: image.clone(),
@@ -85,8 +85,8 @@ impl Fixture {
     }
 
     /// Another runner of the same instance, as after a restart of harbor: it remembers nothing.
-    pub(crate) async fn again(&self) -> Runner {
-        Runner::connect(Config::new(self.instance, self.run_directory())).await.unwrap()
+    pub(crate) async fn again(&self) -> DockerEngine {
+        DockerEngine::connect(Config::new(self.instance, self.run_directory())).await.unwrap()
     }
 
     pub(crate) fn run_directory(&self) -> std::path::PathBuf {
@@ -116,7 +116,7 @@ impl Fixture {
     }
 
     /// Starts a web server on a loopback port and reads a file from it through the runner.
-    pub(crate) async fn serves(runner: &Runner, id: &SandboxId, port: u16) -> String {
+    pub(crate) async fn serves(runner: &DockerEngine, id: &SandboxId, port: u16) -> String {
         Self::shell(id, &format!("echo hello > /greeting; busybox httpd -p 127.0.0.1:{port} -h /"));
         get(runner, id, port, "/greeting").await
     }
@@ -168,7 +168,7 @@ fn engine_socket() -> String {
 }
 
 /// `GET` of a path over a dialled connection: the body.
-pub(crate) async fn get(runner: &Runner, id: &SandboxId, port: u16, path: &str) -> String {
+pub(crate) async fn get(runner: &DockerEngine, id: &SandboxId, port: u16, path: &str) -> String {
     let mut stream = runner.dial(id, port).await.unwrap();
     stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
     let mut answer = String::new();

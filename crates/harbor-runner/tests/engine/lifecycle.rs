@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use harbor_model::sandboxes::FoundSandbox;
-use harbor_runner::{DialError, Runner, Transport};
+use harbor_runner::{DialError, DockerEngine, Transport};
 
 use crate::fixture::{Fixture, configuration, docker};
 
@@ -40,7 +40,7 @@ async fn an_infra_that_somebody_started_again_is_another_network() {
     fixture.finish().await;
 }
 
-async fn connected(runner: &Runner, id: &harbor_model::ids::SandboxId) -> bool {
+async fn connected(runner: &DockerEngine, id: &harbor_model::ids::SandboxId) -> bool {
     match runner.find(id).await.unwrap().sandbox {
         Some(FoundSandbox::Running { connected, .. }) => connected,
         other => panic!("{other:?}"),

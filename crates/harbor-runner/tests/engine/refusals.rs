@@ -1,7 +1,7 @@
 //! What the runner refuses, and in which words.
 
 use harbor_model::ids::InstanceId;
-use harbor_runner::{Config, EngineError, Runner};
+use harbor_runner::{Config, DockerEngine, EngineError};
 
 use crate::fixture::{Fixture, docker};
 
@@ -29,14 +29,14 @@ async fn somebody_elses_network_and_volume_are_refused() {
     let name = format!("harbor-test-{}", fixture.instance);
     docker(&["network", "create", "--label", "harbor.test=1", &name]);
     let config = Config { network: Some(name.clone()), ..Config::new(fixture.instance, fixture.run_directory()) };
-    let refused = Runner::connect(config).await.unwrap().prepare().await;
+    let refused = DockerEngine::connect(config).await.unwrap().prepare().await;
     docker(&["network", "rm", &name]);
     assert!(matches!(&refused, Err(EngineError::Foreign { what: "a network", .. })), "{refused:?}");
 
     let other = InstanceId::random();
     let volume = format!("harbor-toolbox-{other}");
     docker(&["volume", "create", "--label", "harbor.test=1", &volume]);
-    let runner = Runner::connect(Config::new(other, fixture.run_directory())).await.unwrap();
+    let runner = DockerEngine::connect(Config::new(other, fixture.run_directory())).await.unwrap();
     let refused = runner.prepare().await;
     docker(&["volume", "rm", &volume]);
     runner.dismantle().await.unwrap();
@@ -60,12 +60,12 @@ async fn an_engine_that_is_not_there_is_unreachable() {
     let directory = tempfile::tempdir().unwrap();
     let mut config = Config::new(InstanceId::random(), directory.path().join("run"));
     config.docker_host = Some(format!("unix://{}/none.sock", directory.path().display()));
-    let refused = Runner::connect(config.clone()).await.unwrap_err();
+    let refused = DockerEngine::connect(config.clone()).await.unwrap_err();
     assert!(matches!(&refused, EngineError::Unreachable { .. }) && refused.transient(), "{refused:?}");
     config.docker_host = Some("tcp://127.0.0.1:1".to_owned());
-    let refused = Runner::connect(config.clone()).await.unwrap_err();
+    let refused = DockerEngine::connect(config.clone()).await.unwrap_err();
     assert!(matches!(&refused, EngineError::Unreachable { .. }), "{refused:?}");
     config.docker_host = Some("ftp://x".to_owned());
-    let refused = Runner::connect(config).await.unwrap_err();
+    let refused = DockerEngine::connect(config).await.unwrap_err();
     assert!(matches!(&refused, EngineError::Setting { .. }), "{refused:?}");
 }

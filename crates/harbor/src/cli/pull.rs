@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use harbor_model::ids::InstanceId;
-use harbor_runner::{Config, Runner};
+use harbor_runner::{Config, DockerEngine};
 use serde_json::json;
 
 use super::note_foreign;
@@ -23,7 +23,7 @@ pub(super) fn run(loaded: &Loaded, as_json: bool, handles: &[String]) -> anyhow:
         // nothing is made that would carry this id
         let mut runner = Config::new(InstanceId::random(), config.directories().run());
         runner.docker_host.clone_from(&config.docker_host);
-        let runner = Runner::connect(runner).await?;
+        let runner = DockerEngine::connect(runner).await?;
         let (progress, mut doing) = Progress::new();
         let show = async {
             let mut waiting = ProgressDisplay::new();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use harbor_runner::{Config as RunnerConfig, Runner};
+use harbor_runner::{Config as EngineConfig, DockerEngine};
 use serde_json::json;
 
 use super::arguments::{Down, Uninstall};
@@ -53,7 +53,7 @@ fn confirmed() -> anyhow::Result<bool> {
 /// What there is to remove.
 struct Belongings {
     /// The engine, where this installation has ever used one.
-    runner: Option<Runner>,
+    runner: Option<DockerEngine>,
     /// Sandboxes, each with its files.
     sandboxes: usize,
     /// Images that a harbor made, where no other installation uses this engine.
@@ -75,11 +75,11 @@ impl Belongings {
             files: links().into_iter().chain(service::installed(directories.root())).collect(),
         };
         let Some(instance) = secrets::existing_instance(&directories) else { return Ok(found) };
-        let runner = RunnerConfig {
+        let runner = EngineConfig {
             docker_host: loaded.config.docker_host.clone(),
-            ..RunnerConfig::new(instance, directories.run().join("infra"))
+            ..EngineConfig::new(instance, directories.run().join("infra"))
         };
-        let runner = Runner::connect(runner).await?;
+        let runner = DockerEngine::connect(runner).await?;
         let listed = runner.list().await?;
         let sandboxes = listed.held.iter().filter(|held| held.found.sandbox.is_some()).count();
         found.sandboxes = sandboxes + listed.unclear.len();

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use harbor_runner::{Build, Runner};
+use harbor_runner::{Build, DockerEngine};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
@@ -22,7 +22,7 @@ const SUITE: &str = "bookworm";
 const PATIENCE: Duration = Duration::from_mins(20);
 
 /// A base that is on the engine: local, pulled, or made by debootstrap.
-pub(super) async fn find(runner: &Runner, progress: &Progress) -> anyhow::Result<String> {
+pub(super) async fn find(runner: &DockerEngine, progress: &Progress) -> anyhow::Result<String> {
     for candidate in [PUBLIC, LOCAL] {
         if runner.image(candidate).await?.is_some() {
             return Ok(candidate.to_owned());

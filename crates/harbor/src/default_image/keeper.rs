@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use harbor_control::Control;
 use harbor_model::snapshots::SnapshotState;
-use harbor_runner::{Image, Runner};
+use harbor_runner::{DockerEngine, Image};
 use tokio::time::Instant;
 
 use crate::process::Progress;
@@ -25,7 +25,7 @@ const CHECK_EVERY: Duration = Duration::from_mins(1);
 /// Gets the image of the control's default snapshot and keeps offering it; `settled` is called once, when it is there or
 /// when the first attempt has failed. Never ends by itself.
 pub(crate) async fn keep(
-    runner: &Runner,
+    runner: &DockerEngine,
     control: &Control,
     reference: &str,
     progress: &Progress,
@@ -50,7 +50,7 @@ pub(crate) async fn keep(
 
 /// Looks whether the image is there, gets it when that is due, and offers what came out.
 async fn look(
-    runner: &Runner,
+    runner: &DockerEngine,
     control: &Control,
     reference: &str,
     progress: &Progress,

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use harbor_runner::{Build, Image, Runner};
+use harbor_runner::{Build, DockerEngine, Image};
 
 use crate::config::keys;
 use crate::process::Progress;
@@ -36,7 +36,7 @@ const OWN: &str = "harbor/sandbox:slim";
 const TARGET: &str = "slim";
 
 /// Makes sure that the engine has the image `reference`, and says how far that is.
-pub(crate) async fn ensure(runner: &Runner, reference: &str, progress: &Progress) -> anyhow::Result<Image> {
+pub(crate) async fn ensure(runner: &DockerEngine, reference: &str, progress: &Progress) -> anyhow::Result<Image> {
     if let Some(image) = runner.image(reference).await? {
         return Ok(image);
     }
@@ -59,7 +59,7 @@ fn is_own(reference: &str) -> bool {
     reference == OWN || matches!(default, Some(keys::DefaultValue::Is(name)) if name == reference)
 }
 
-async fn check_room(runner: &Runner) -> anyhow::Result<()> {
+async fn check_room(runner: &DockerEngine) -> anyhow::Result<()> {
     let about = runner.about().await?;
     match about.free {
         Some(free) if free < ROOM => bail!(
@@ -73,7 +73,7 @@ async fn check_room(runner: &Runner) -> anyhow::Result<()> {
 }
 
 /// Pulls `reference`, giving up on a registry that does not say a word.
-async fn pull(runner: &Runner, reference: &str, progress: &Progress) -> anyhow::Result<Image> {
+async fn pull(runner: &DockerEngine, reference: &str, progress: &Progress) -> anyhow::Result<Image> {
     progress.say(format!("asking the registry for {reference}"));
     let spoke = AtomicBool::new(false);
     let mut layers: HashMap<String, (u64, u64)> = HashMap::new();
@@ -99,7 +99,7 @@ async fn pull(runner: &Runner, reference: &str, progress: &Progress) -> anyhow::
 }
 
 /// Builds `reference` from the embedded Dockerfile.
-async fn build(runner: &Runner, reference: &str, progress: &Progress) -> anyhow::Result<Image> {
+async fn build(runner: &DockerEngine, reference: &str, progress: &Progress) -> anyhow::Result<Image> {
     let base = base::find(runner, progress).await?;
     progress.say(format!("building {reference} on {base} (2 to 5 minutes)"));
     let mut arguments = HashMap::from([("BASE".to_owned(), base)]);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use harbor_model::ids::InstanceId;
-use harbor_runner::{About, Config as RunnerConfig, Runner};
+use harbor_runner::{About, Config as EngineConfig, DockerEngine};
 use harbor_store::StoreError;
 
 use super::{Finding, gibibytes};
@@ -24,10 +24,10 @@ const OLDEST: (u32, u32) = (1, 41);
 
 pub(super) async fn examine(config: &Config, presence: &Presence) -> Vec<Finding> {
     let instance = secrets::existing_instance(&config.directories()).unwrap_or_else(InstanceId::random);
-    let mut runner = RunnerConfig::new(instance, config.directories().run());
+    let mut runner = EngineConfig::new(instance, config.directories().run());
     runner.docker_host.clone_from(&config.docker_host);
     let asked = async {
-        let runner = Runner::connect(runner).await?;
+        let runner = DockerEngine::connect(runner).await?;
         let about = runner.about().await?;
         Ok::<_, harbor_runner::EngineError>((runner, about))
     };
@@ -141,7 +141,7 @@ fn transport(config: &Config, about: &About) -> Finding {
     Finding::fine("transport", found)
 }
 
-async fn image(runner: &Runner, reference: &str, presence: &Presence) -> Finding {
+async fn image(runner: &DockerEngine, reference: &str, presence: &Presence) -> Finding {
     match runner.image(reference).await {
         Ok(Some(image)) => Finding::fine("image", format!("{reference}, {} MB", image.size / 1_000_000)),
         Ok(None) if presence.ready().is_some() => {

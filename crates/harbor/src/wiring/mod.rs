@@ -16,7 +16,7 @@ use harbor_gateway::Gateway;
 use harbor_model::ids::{RegionId, UserId};
 use harbor_model::resources::Resources;
 use harbor_reconcile::Reconciler;
-use harbor_runner::{About, Engine, Runner};
+use harbor_runner::{About, DockerEngine, Engine};
 use harbor_serve::Budget;
 use harbor_store::{EncryptionKey, Store};
 use tokio::net::TcpListener;
@@ -69,7 +69,7 @@ pub(crate) async fn serve(
         &EncryptionKey::derive(&secrets.encryption_key, &secrets.encryption_salt),
     )?;
     progress.say("asking the engine");
-    let runner = Runner::connect(runner_config(config, secrets)).await?;
+    let runner = DockerEngine::connect(runner_config(config, secrets)).await?;
     let (about, prepared) = tokio::join!(runner.about(), runner.prepare());
     let about = about?;
     prepared?;

@@ -8,13 +8,13 @@ use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, InspectCont
 use futures_util::StreamExt;
 
 use crate::docker::client::{QUICK, SLOW};
-use crate::docker::runner::Runner;
+use crate::docker::handle::DockerEngine;
 use crate::error::EngineError;
 
 /// How long the engine may take to unmount a layer that it mounted for us.
 const UNMOUNT: Duration = Duration::from_secs(10);
 
-impl Runner {
+impl DockerEngine {
     /// The directory of a stopped container's writable layer; `None` when it is not on this machine or not for us.
     pub(crate) async fn layer_directory(&self, container: &str) -> Result<Option<PathBuf>, EngineError> {
         if !self.client().address().starts_with("unix://") {

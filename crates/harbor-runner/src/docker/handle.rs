@@ -16,7 +16,7 @@ use crate::error::EngineError;
 
 /// Makes, inspects, stops and dials sandboxes on one engine. Cheap to clone.
 #[derive(Clone)]
-pub struct Runner(Arc<Inner>);
+pub struct DockerEngine(Arc<Inner>);
 
 struct Inner {
     client: Client,
@@ -29,8 +29,8 @@ struct Inner {
     images: Images,
 }
 
-impl Runner {
-    /// Finds the engine and agrees on an API version with it. Makes nothing; see [`Runner::prepare`].
+impl DockerEngine {
+    /// Finds the engine and agrees on an API version with it. Makes nothing; see [`DockerEngine::prepare`].
     pub async fn connect(config: Config) -> Result<Self, EngineError> {
         let client = Client::connect(config.docker_host.as_deref()).await?;
         let network = config.network.clone().unwrap_or_else(|| naming::network(&config.instance));
@@ -77,7 +77,7 @@ impl Runner {
         self.0.delivering.lock().await
     }
 
-    /// What the engine's machine can give; without [`Runner::prepare`] with a limit of files that most engines allow.
+    /// What the engine's machine can give; without [`DockerEngine::prepare`] with a limit of files that most engines allow.
     pub(crate) async fn host(&self) -> Result<Host, EngineError> {
         let ask = || async { Ok(Host { processors: self.about().await?.processors, files: 16_000 }) };
         self.0.host.get_or_try_init(ask).await.copied()
@@ -88,7 +88,7 @@ impl Runner {
         let _known_already = self.0.host.set(host);
     }
 
-    /// How infra is reached; until [`Runner::prepare`] has found out, what the engine's address suggests.
+    /// How infra is reached; until [`DockerEngine::prepare`] has found out, what the engine's address suggests.
     pub(crate) fn transport(&self) -> Transport {
         self.decided_transport().unwrap_or_else(|| {
             if self.client().address().starts_with("unix://") { Transport::Passing } else { Transport::Streaming }
@@ -111,8 +111,8 @@ impl Runner {
     }
 }
 
-impl fmt::Debug for Runner {
+impl fmt::Debug for DockerEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runner").field("engine", &self.client().address()).field("config", self.config()).finish()
+        f.debug_struct("DockerEngine").field("engine", &self.client().address()).field("config", self.config()).finish()
     }
 }
