@@ -122,7 +122,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut connection = database::connect(&directory.path().join("fresh.db")).unwrap();
         migrate(&mut connection, &key()).unwrap();
-        expect_file!["schema.sql"].assert_eq(&schema(&connection));
+        expect_file!["../schema.sql"].assert_eq(&schema(&connection));
     }
 
     #[tokio::test]
