@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::about::About;
-use crate::docker::client::QUICK;
 use crate::docker::handle::DockerEngine;
+use crate::docker::objects::client::QUICK;
 use crate::error::EngineError;
 
 impl DockerEngine {

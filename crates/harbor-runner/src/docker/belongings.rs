@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
 
-use crate::docker::client::{QUICK, SLOW};
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming;
+use crate::docker::objects::client::{QUICK, SLOW};
 use crate::error::EngineError;
 
 /// Label of an image that was built from harbor's Dockerfile.

@@ -6,16 +6,14 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use bollard::models::ContainerSummary;
-use bollard::query_parameters::{
-    InspectContainerOptions, ListContainersOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptionsBuilder,
-};
+use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder, RemoveImageOptionsBuilder};
 use futures_util::future::try_join_all;
 use harbor_model::ids::SandboxId;
 
-use crate::docker::client::{QUICK, SLOW};
 use crate::docker::find::sandbox_of;
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
+use crate::docker::objects::client::{QUICK, SLOW};
 use crate::error::EngineError;
 
 /// How long a removal that somebody else began may take.
@@ -55,12 +53,9 @@ impl DockerEngine {
         }
         let others = held.iter().filter(|found| sandbox_of(found).is_none()).filter_map(|found| found.id.as_deref());
         try_join_all(others.map(|container| self.remove_container(container))).await?;
-        let docker = self.client().docker();
-        let volume = naming::volume(self.instance());
-        let options = RemoveVolumeOptionsBuilder::new().force(true).build();
-        self.client().look("remove the toolbox volume", docker.remove_volume(&volume, Some(options))).await?;
+        self.client().remove_volume(&naming::volume(self.instance())).await?;
         if self.own_network().await? {
-            self.client().look("remove the network", docker.remove_network(self.network())).await?;
+            self.client().remove_network(self.network()).await?;
         }
         Ok(())
     }

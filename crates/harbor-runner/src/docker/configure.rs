@@ -13,10 +13,10 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 
 use crate::dial::{DialError, Stream};
-use crate::docker::client::QUICK;
 use crate::docker::handle::DockerEngine;
 use crate::docker::known::Facts;
 use crate::docker::naming;
+use crate::docker::objects::client::QUICK;
 use crate::error::EngineError;
 use crate::sandbox::Configuration;
 

@@ -9,10 +9,10 @@ use bollard::query_parameters::{
 };
 use harbor_model::ids::{ContainerId, SandboxId};
 
-use crate::docker::client::{QUICK, SLOW};
 use crate::docker::handle::DockerEngine;
 use crate::docker::known::Facts;
 use crate::docker::naming::{self, Role};
+use crate::docker::objects::client::{QUICK, SLOW};
 use crate::docker::spec;
 use crate::error::{EngineError, EngineSaid};
 use crate::image::Image;
@@ -135,7 +135,8 @@ impl DockerEngine {
         let call = self.client().docker().inspect_container(name, None::<InspectContainerOptions>);
         let found = self.client().call(&format!("inspect container {name}"), QUICK, call).await?;
         let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
-        if naming::carries(labels, &naming::sandbox_labels(self.instance(), id, role)) {
+        let expected = naming::sandbox_labels(self.instance(), id, role);
+        if labels.is_some_and(|labels| naming::carries(labels, &expected)) {
             Ok(found)
         } else {
             Err(EngineError::Foreign { what: "a container", name: name.to_owned() })

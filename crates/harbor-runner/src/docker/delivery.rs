@@ -17,7 +17,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bollard::body_full;
-use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, LogsOptionsBuilder, StartContainerOptions,
     UploadToContainerOptionsBuilder, WaitContainerOptions,
@@ -27,10 +26,10 @@ use harbor_protocol::toolbox;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use crate::docker::client::{LEFT_BEHIND, QUICK, SLOW};
 use crate::docker::embedded::{DIRECTORY, EMBEDDED, Embedded, hex};
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming;
+use crate::docker::objects::client::{LEFT_BEHIND, QUICK, SLOW};
 use crate::docker::spec;
 use crate::error::EngineError;
 
@@ -75,15 +74,8 @@ impl DockerEngine {
     async fn make_volume(&self) -> Result<(), EngineError> {
         let name = naming::volume(self.instance());
         let labels = naming::instance_labels(self.instance());
-        let request =
-            VolumeCreateRequest { name: Some(name.clone()), labels: Some(labels.clone()), ..Default::default() };
-        let call = self.client().docker().create_volume(request);
-        let made = self.client().call(&format!("make volume {name}"), QUICK, call).await?;
-        if naming::carries(Some(&made.labels), &labels) {
-            Ok(())
-        } else {
-            Err(EngineError::Foreign { what: "a volume", name })
-        }
+        let made = self.client().create_volume(&name, labels.clone()).await?;
+        if naming::carries(&made, &labels) { Ok(()) } else { Err(EngineError::Foreign { what: "a volume", name }) }
     }
 
     /// A container that has the volume and, started, makes `directory` of it the current one; not started.

@@ -12,9 +12,9 @@ use harbor_model::ids::SandboxId;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::docker::client::QUICK;
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming;
+use crate::docker::objects::client::QUICK;
 use crate::error::EngineError;
 use crate::sandbox::Event;
 

@@ -11,10 +11,10 @@ use harbor_model::sandboxes::{Boot, Found, FoundSandbox};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::docker::client::QUICK;
 use crate::docker::create::{bound_infra, worthless};
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
+use crate::docker::objects::client::QUICK;
 use crate::docker::outline::Outline;
 use crate::error::EngineError;
 use crate::sandbox::{Held, HeldInfra, Inventory};
@@ -106,7 +106,7 @@ impl DockerEngine {
         let expected = naming::sandbox_labels(self.instance(), id, role);
         Ok(found.filter(|found| {
             let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
-            naming::carries(labels, &expected)
+            labels.is_some_and(|labels| naming::carries(labels, &expected))
         }))
     }
 

@@ -8,9 +8,9 @@ use harbor_model::ids::{InstanceId, SandboxId};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use crate::config::{Config, Transport};
-use crate::docker::client::Client;
 use crate::docker::known::{Images, Known};
 use crate::docker::naming;
+use crate::docker::objects::client::Client;
 use crate::docker::spec::Host;
 use crate::error::EngineError;
 

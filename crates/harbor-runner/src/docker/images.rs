@@ -8,8 +8,8 @@ use bollard::query_parameters::{BuildImageOptionsBuilder, CreateImageOptionsBuil
 use bollard::{body_full, body_try_stream};
 use futures_util::{Stream, StreamExt};
 
-use crate::docker::client::{BULK, error_of};
 use crate::docker::handle::DockerEngine;
+use crate::docker::objects::client::{BULK, error_of};
 use crate::error::EngineError;
 use crate::image::{Build, Context, Image, Progress};
 

@@ -19,11 +19,11 @@ use harbor_protocol::infra::{STREAM_PORT, TOKEN_FILE};
 
 use crate::config::Transport;
 use crate::dial::{DialError, InfraDialer, Stream};
-use crate::docker::client::{QUICK, SLOW};
 use crate::docker::embedded::hex;
 use crate::docker::handle::DockerEngine;
 use crate::docker::lifecycle::FROZEN;
 use crate::docker::naming::{self, Role};
+use crate::docker::objects::client::{QUICK, SLOW};
 use crate::docker::spec;
 use crate::error::EngineError;
 

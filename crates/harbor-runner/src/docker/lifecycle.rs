@@ -8,9 +8,9 @@ use bollard::query_parameters::{
 use harbor_model::ids::{ContainerId, SandboxId};
 use harbor_model::sandboxes::Boot;
 
-use crate::docker::client::{QUICK, SLOW};
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
+use crate::docker::objects::client::{QUICK, SLOW};
 use crate::error::EngineError;
 
 /// What the engine says when it is to start a container that somebody paused.

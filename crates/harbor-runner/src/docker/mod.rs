@@ -10,7 +10,6 @@
 mod about;
 mod belongings;
 mod cleanup;
-mod client;
 mod configure;
 mod create;
 mod delivery;
@@ -24,6 +23,7 @@ mod known;
 mod layer;
 mod lifecycle;
 mod naming;
+mod objects;
 mod outline;
 mod prepare;
 mod probe;

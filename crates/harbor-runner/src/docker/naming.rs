@@ -105,6 +105,6 @@ pub(crate) fn sandbox_labels(instance: &InstanceId, id: &SandboxId, role: Role) 
 }
 
 /// Whether `labels` hold every pair of `expected`.
-pub(crate) fn carries(labels: Option<&HashMap<String, String>>, expected: &HashMap<String, String>) -> bool {
-    labels.is_some_and(|labels| expected.iter().all(|(name, value)| labels.get(name) == Some(value)))
+pub(crate) fn carries(labels: &HashMap<String, String>, expected: &HashMap<String, String>) -> bool {
+    expected.iter().all(|(name, value)| labels.get(name) == Some(value))
 }

@@ -3,13 +3,11 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
-use bollard::query_parameters::InspectNetworkOptions;
-
-use crate::docker::client::{LEFT_BEHIND, SLOW};
 use crate::docker::handle::DockerEngine;
 use crate::docker::infra::make_private;
 use crate::docker::naming;
+use crate::docker::objects::client::LEFT_BEHIND;
+use crate::docker::objects::networks::NewNetwork;
 use crate::error::EngineError;
 
 /// Between two attempts to make a network whose name is taken.
@@ -49,30 +47,19 @@ impl DockerEngine {
         if self.own_network().await? {
             return Ok(());
         }
-        let name = self.network().to_owned();
         let options = [
             ("com.docker.network.bridge.enable_icc", "false".to_owned()),
             ("com.docker.network.bridge.name", naming::bridge(self.instance())),
         ];
-        let subnet = self.config().subnet.clone();
-        let ipam = subnet.map(|subnet| Ipam {
-            config: Some(vec![IpamConfig { subnet: Some(subnet), ..IpamConfig::default() }]),
-            ..Ipam::default()
-        });
-        let request = NetworkCreateRequest {
-            name: name.clone(),
-            driver: Some("bridge".to_owned()),
-            ipam,
-            options: Some(HashMap::from(options.map(|(option, value)| (option.to_owned(), value)))),
-            labels: Some(naming::instance_labels(self.instance())),
-            ..NetworkCreateRequest::default()
+        let new = NewNetwork {
+            name: self.network().to_owned(),
+            subnet: self.config().subnet.clone(),
+            options: HashMap::from(options.map(|(option, value)| (option.to_owned(), value))),
+            labels: naming::instance_labels(self.instance()),
         };
         let started = Instant::now();
         loop {
-            let call = self.client().docker().create_network(request.clone());
-            let Err(refused) = self.client().call(&format!("make network {name}"), SLOW, call).await else {
-                return Ok(());
-            };
+            let Err(refused) = self.client().create_network(&new).await else { return Ok(()) };
             if self.own_network().await? {
                 return Ok(()); // made in the meantime
             }
@@ -86,9 +73,8 @@ impl DockerEngine {
     /// Whether the network is there; somebody else's of that name is an error.
     pub(crate) async fn own_network(&self) -> Result<bool, EngineError> {
         let name = self.network();
-        let call = self.client().docker().inspect_network(name, None::<InspectNetworkOptions>);
-        let Some(found) = self.client().look(&format!("inspect network {name}"), call).await? else { return Ok(false) };
-        if naming::carries(found.labels.as_ref(), &naming::instance_labels(self.instance())) {
+        let Some(labels) = self.client().network_labels(name).await? else { return Ok(false) };
+        if naming::carries(&labels, &naming::instance_labels(self.instance())) {
             Ok(true)
         } else {
             Err(EngineError::Foreign { what: "a network", name: name.to_owned() })

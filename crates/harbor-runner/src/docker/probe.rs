@@ -8,9 +8,9 @@ use harbor_model::ids::SandboxId;
 
 use crate::about::About;
 use crate::config::Transport;
-use crate::docker::client::SLOW;
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming;
+use crate::docker::objects::client::SLOW;
 use crate::docker::spec::{self, FILES, Host};
 use crate::error::EngineError;
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, InspectContainerOptions};
 use futures_util::StreamExt;
 
-use crate::docker::client::{QUICK, SLOW};
 use crate::docker::handle::DockerEngine;
+use crate::docker::objects::client::{QUICK, SLOW};
 use crate::error::EngineError;
 
 /// How long the engine may take to unmount a layer that it mounted for us.

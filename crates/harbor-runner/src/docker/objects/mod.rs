@@ -1,0 +1,8 @@
+//! What harbor asks of an engine, one file per kind of object: exactly the calls that it makes, with the parameters that
+//! it uses, and of the answers what it reads.
+//!
+//! Guarantees: every call has a deadline, and an [`EngineError`](crate::error::EngineError) that says what was to be done.
+
+pub(crate) mod client;
+pub(crate) mod networks;
+mod volumes;
