@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
+use bollard::query_parameters::ListContainersOptionsBuilder;
 
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming;
-use crate::docker::objects::client::{QUICK, SLOW};
+use crate::docker::objects::client::QUICK;
 use crate::error::EngineError;
 
 /// Label of an image that was built from harbor's Dockerfile.
@@ -18,23 +18,19 @@ const REPOSITORIES: [&str; 3] = ["harbor/infra:", "harbor/debian:", "harbor/kept
 impl DockerEngine {
     /// Names of the images on this engine that a harbor made: imported or built here, not pulled.
     pub async fn own_images(&self) -> Result<BTreeSet<String>, EngineError> {
-        let options = ListImagesOptionsBuilder::new().build();
-        let listed =
-            self.client().call("list images", QUICK, self.client().docker().list_images(Some(options))).await?;
+        let listed = self.client().list_images().await?;
         let names = listed.into_iter().flat_map(|image| {
             let built_here = image.labels.contains_key(BUILT_HERE);
             let is_own = move |name: &String| built_here || REPOSITORIES.iter().any(|own| name.starts_with(own));
-            image.repo_tags.into_iter().filter(is_own)
+            image.names.into_iter().filter(is_own)
         });
         Ok(names.collect())
     }
 
     /// Removes an image by name. `false`: a container still needs it. Idempotent.
     pub async fn remove_image(&self, name: &str) -> Result<bool, EngineError> {
-        let options = RemoveImageOptionsBuilder::new().build();
-        let call = self.client().docker().remove_image(name, Some(options), None);
-        match self.client().call(&format!("remove image {name}"), SLOW, call).await {
-            Ok(_) | Err(EngineError::NotFound { .. }) => Ok(true),
+        match self.client().remove_image(name, false).await {
+            Ok(()) | Err(EngineError::NotFound { .. }) => Ok(true),
             Err(EngineError::Conflict { .. }) => Ok(false),
             Err(error) => Err(error),
         }

@@ -6,14 +6,14 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use bollard::models::ContainerSummary;
-use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder, RemoveImageOptionsBuilder};
+use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 use futures_util::future::try_join_all;
 use harbor_model::ids::SandboxId;
 
 use crate::docker::find::sandbox_of;
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
-use crate::docker::objects::client::{QUICK, SLOW};
+use crate::docker::objects::client::QUICK;
 use crate::error::EngineError;
 
 /// How long a removal that somebody else began may take.
@@ -71,10 +71,8 @@ impl DockerEngine {
     /// Removes the image that kept a remade sandbox's files, if there is one.
     pub(crate) async fn remove_kept_image(&self, id: &SandboxId) -> Result<(), EngineError> {
         let name = naming::kept_image(id);
-        let options = RemoveImageOptionsBuilder::new().force(true).build();
-        let call = self.client().docker().remove_image(&name, Some(options), None);
-        match self.client().call(&format!("remove image {name}"), SLOW, call).await {
-            Ok(_) | Err(EngineError::NotFound { .. }) => Ok(()),
+        match self.client().remove_image(&name, true).await {
+            Ok(()) | Err(EngineError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -39,7 +39,7 @@ impl DockerEngine {
         let empty = tar::Builder::new(Vec::new()).into_inner();
         let empty = empty.map_err(|source| EngineError::Files { doing: "pack an empty image".to_owned(), source })?;
         let (repository, tag) = naming::INFRA_IMAGE.split_once(':').unwrap_or((naming::INFRA_IMAGE, "latest"));
-        self.import(empty, repository, tag).await
+        self.client().import_image(empty, repository, tag).await
     }
 
     /// The bridge network: its own interface, no traffic between containers.

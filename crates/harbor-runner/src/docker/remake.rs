@@ -7,8 +7,7 @@
 use std::io;
 use std::time::Duration;
 
-use bollard::models::{ContainerConfig, ContainerInspectResponse};
-use bollard::query_parameters::CommitContainerOptionsBuilder;
+use bollard::models::ContainerInspectResponse;
 use harbor_model::ids::{ContainerId, SandboxId};
 
 use crate::docker::handle::DockerEngine;
@@ -77,14 +76,8 @@ impl DockerEngine {
     async fn keep(&self, id: &SandboxId, container: &ContainerId) -> Result<String, EngineError> {
         let image = naming::kept_image(id);
         let (repository, tag) = image.split_once(':').unwrap_or((&image, "latest"));
-        let options = CommitContainerOptionsBuilder::new()
-            .container(container.as_str())
-            .repo(repository)
-            .tag(tag)
-            .pause(false)
-            .build();
-        let call = self.client().docker().commit_container(options, ContainerConfig::default());
-        self.client().call(&format!("keep the files of sandbox {id}"), LONGEST_COPY, call).await?;
+        let doing = format!("keep the files of sandbox {id}");
+        self.client().commit_container(container.as_str(), (repository, tag), &doing, LONGEST_COPY).await?;
         Ok(image)
     }
 

@@ -4,5 +4,6 @@
 //! Guarantees: every call has a deadline, and an [`EngineError`](crate::error::EngineError) that says what was to be done.
 
 pub(crate) mod client;
+mod images;
 pub(crate) mod networks;
 mod volumes;

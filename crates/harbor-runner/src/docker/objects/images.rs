@@ -1,0 +1,149 @@
+//! Images: looked at, listed, pulled, built, imported, kept, removed.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::errors::Error as ClientError;
+use bollard::models::{BuildInfo, ContainerConfig, CreateImageInfo};
+use bollard::query_parameters::{
+    BuildImageOptionsBuilder, CommitContainerOptionsBuilder, CreateImageOptionsBuilder, ListImagesOptionsBuilder,
+    RemoveImageOptionsBuilder,
+};
+use bollard::{body_full, body_try_stream};
+use futures_util::{Stream, StreamExt};
+
+use crate::docker::objects::client::{BULK, Client, QUICK, SLOW, error_of};
+use crate::error::EngineError;
+use crate::image::{Build, Context, Image, Progress};
+
+/// How long a pull or build may go without a word. A build step may be silent for long.
+const SILENCE: Duration = Duration::from_mins(20);
+
+/// What a listing tells of an image.
+#[derive(Clone, Debug)]
+pub(crate) struct ListedImage {
+    /// Its names.
+    pub(crate) names: Vec<String>,
+    /// Its labels.
+    pub(crate) labels: HashMap<String, String>,
+}
+
+impl Client {
+    /// Looks at the image of this reference or id; `None` when it is not on the engine.
+    pub(crate) async fn inspect_image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
+        let call = self.docker().inspect_image(reference);
+        let Some(found) = self.look(&format!("inspect image {reference}"), call).await? else { return Ok(None) };
+        let config = found.config.unwrap_or_default();
+        Ok(Some(Image {
+            id: found.id.unwrap_or_default(),
+            size: found.size.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
+            entrypoint: config.entrypoint.unwrap_or_default(),
+            working_dir: config.working_dir.unwrap_or_default(),
+            user: config.user.unwrap_or_default(),
+            architecture: found.architecture.unwrap_or_default(),
+        }))
+    }
+
+    /// Lists the images that have a name or are in use.
+    pub(crate) async fn list_images(&self) -> Result<Vec<ListedImage>, EngineError> {
+        let options = ListImagesOptionsBuilder::new().build();
+        let listed = self.call("list images", QUICK, self.docker().list_images(Some(options))).await?;
+        Ok(listed.into_iter().map(|image| ListedImage { names: image.repo_tags, labels: image.labels }).collect())
+    }
+
+    /// Removes an image by name; with `force` also from containers that do not run.
+    pub(crate) async fn remove_image(&self, name: &str, force: bool) -> Result<(), EngineError> {
+        let options = RemoveImageOptionsBuilder::new().force(force).build();
+        let call = self.docker().remove_image(name, Some(options), None);
+        self.call(&format!("remove image {name}"), SLOW, call).await.map(drop)
+    }
+
+    /// Pulls the image of this reference and reports each step.
+    pub(crate) async fn pull_image(
+        &self,
+        reference: &str,
+        mut progress: impl FnMut(Progress) + Send,
+    ) -> Result<(), EngineError> {
+        let options = CreateImageOptionsBuilder::new().from_image(reference).build();
+        let mut steps = self.docker().create_image(Some(options), None, None).boxed();
+        self.follow(&format!("pull image {reference}"), &mut steps, |step| progress(step.into())).await
+    }
+
+    /// Builds an image with the engine's classic builder. `log` gets the build's output as it comes.
+    pub(crate) async fn build_image(
+        &self,
+        build: &Build,
+        context: Context,
+        mut log: impl FnMut(&str) + Send,
+    ) -> Result<(), EngineError> {
+        let options = BuildImageOptionsBuilder::new()
+            .dockerfile(build.dockerfile.as_deref().unwrap_or("Dockerfile"))
+            .target(build.target.as_deref().unwrap_or_default())
+            .t(&build.tag)
+            .buildargs(&build.arguments)
+            .labels(&build.labels)
+            .rm(true)
+            .forcerm(true)
+            .build();
+        let mut steps = self.docker().build_image(options, None, Some(body_try_stream(context)));
+        let each = |step: BuildInfo| {
+            if let Some(text) = step.stream.as_deref().or(step.status.as_deref()) {
+                log(text);
+            }
+        };
+        self.follow(&format!("build image {}", build.tag), &mut steps, each).await
+    }
+
+    /// Imports a tar archive as the only layer of an image.
+    pub(crate) async fn import_image(&self, archive: Vec<u8>, repository: &str, tag: &str) -> Result<(), EngineError> {
+        let options = CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(tag).build();
+        let body = Some(body_full(archive.into()));
+        let mut steps = self.docker().create_image(Some(options), body, None).boxed();
+        self.follow(&format!("import image {repository}:{tag}"), &mut steps, |_: CreateImageInfo| {}).await
+    }
+
+    /// Keeps the files of a container as an image, without pausing the container.
+    pub(crate) async fn commit_container(
+        &self,
+        container: &str,
+        (repository, tag): (&str, &str),
+        doing: &str,
+        limit: Duration,
+    ) -> Result<(), EngineError> {
+        let options =
+            CommitContainerOptionsBuilder::new().container(container).repo(repository).tag(tag).pause(false).build();
+        let call = self.docker().commit_container(options, ContainerConfig::default());
+        self.call(doing, limit, call).await.map(drop)
+    }
+
+    /// Reads a stream of steps to its end, within [`BULK`] and never silent for [`SILENCE`].
+    async fn follow<T>(
+        &self,
+        doing: &str,
+        steps: &mut (impl Stream<Item = Result<T, ClientError>> + Unpin + Send),
+        mut each: impl FnMut(T) + Send,
+    ) -> Result<(), EngineError> {
+        let too_slow = |limit| EngineError::TooSlow { doing: doing.to_owned(), limit };
+        let read = async {
+            loop {
+                match tokio::time::timeout(SILENCE, steps.next()).await {
+                    Err(_) => return Err(too_slow(SILENCE)),
+                    Ok(None) => return Ok(()),
+                    Ok(Some(Ok(step))) => each(step),
+                    Ok(Some(Err(error))) => return Err(error_of(doing.to_owned(), self.address(), &error)),
+                }
+            }
+        };
+        tokio::time::timeout(BULK, read).await.unwrap_or_else(|_| Err(too_slow(BULK)))
+    }
+}
+
+impl From<CreateImageInfo> for Progress {
+    fn from(step: CreateImageInfo) -> Self {
+        let bytes = step.progress_detail.and_then(|detail| {
+            let of = |bytes: Option<i64>| bytes.and_then(|bytes| u64::try_from(bytes).ok());
+            of(detail.current).zip(of(detail.total))
+        });
+        Self { layer: step.id, status: step.status.unwrap_or_default(), bytes }
+    }
+}
