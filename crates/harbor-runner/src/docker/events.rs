@@ -1,11 +1,7 @@
 //! What happens on the engine to containers of this instance.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use bollard::errors::Error as ClientError;
-use bollard::models::EventMessage;
-use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::stream::{BoxStream, Stream};
 use futures_util::{StreamExt, stream};
 use harbor_model::ids::SandboxId;
@@ -14,8 +10,8 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming;
-use crate::docker::objects::client::QUICK;
-use crate::error::EngineError;
+use crate::docker::objects::events::ContainerEvent;
+use crate::error::{EngineError, EngineSaid};
 use crate::sandbox::Event;
 
 /// After this long without an event the subscription is made anew: a connection that is dead at the other end says
@@ -30,7 +26,7 @@ enum Subscription {
     /// To be made, after a pause; `since` is where the one before it ended, in the engine's time.
     Waiting { pause: Duration, since: Option<String> },
     /// Delivers events; `since` is the newest so far.
-    Open { events: BoxStream<'static, Result<EventMessage, ClientError>>, since: String },
+    Open { events: BoxStream<'static, Result<ContainerEvent, EngineSaid>>, since: String },
 }
 
 impl DockerEngine {
@@ -67,10 +63,10 @@ impl DockerEngine {
                     }
                 }
                 Subscription::Open { mut events, since } => match tokio::time::timeout(SILENCE, events.next()).await {
-                    Ok(Some(Ok(message))) => {
-                        let since = moment(&message).unwrap_or(since);
+                    Ok(Some(Ok(event))) => {
+                        let since = moment(&event).unwrap_or(since);
                         let state = Subscription::Open { events, since };
-                        match sandbox(&message) {
+                        match sandbox(&event) {
                             Some(id) => {
                                 self.known().outdate(&id);
                                 return (Event::Changed(id), state);
@@ -96,28 +92,23 @@ impl DockerEngine {
             Some(since) => since,
             None => self.engine_time().await?,
         };
-        let filters = HashMap::from([
-            ("type", vec!["container".to_owned()]),
-            ("label", vec![format!("{}={}", naming::INSTANCE, self.instance())]),
-            ("event", ["create", "start", "die", "destroy", "pause", "unpause", "rename"].map(str::to_owned).to_vec()),
-        ]);
-        let options = EventsOptionsBuilder::new().since(&since).filters(&filters).build();
-        let events = self.client().docker().events(Some(options)).boxed();
+        let label = format!("{}={}", naming::INSTANCE, self.instance());
+        let actions = ["create", "start", "die", "destroy", "pause", "unpause", "rename"];
+        let events = self.client().container_events(&since, label, &actions);
         Ok((Subscription::Open { events, since }, beginning))
     }
 
     /// The engine's clock, as `since` wants it: what happens after this call is not missed.
     async fn engine_time(&self) -> Result<String, EngineError> {
-        let info = self.client().call("ask the engine for its time", QUICK, self.client().docker().info()).await?;
-        let now = info.system_time.and_then(|text| OffsetDateTime::parse(&text, &Rfc3339).ok());
+        let now = self.client().system_time().await?.and_then(|text| OffsetDateTime::parse(&text, &Rfc3339).ok());
         // without a clock of the engine ours has to do
         Ok(since(now.unwrap_or_else(OffsetDateTime::now_utc).unix_timestamp_nanos()))
     }
 }
 
 /// When it happened, in nanoseconds, as `since` wants it.
-fn moment(message: &EventMessage) -> Option<String> {
-    message.time_nano.map(|nanoseconds| since(nanoseconds.into()))
+fn moment(event: &ContainerEvent) -> Option<String> {
+    event.nanoseconds.map(|nanoseconds| since(nanoseconds.into()))
 }
 
 /// Nanoseconds since 1970 in the engine's words.
@@ -125,6 +116,6 @@ fn since(nanoseconds: i128) -> String {
     format!("{}.{:09}", nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000)
 }
 
-fn sandbox(message: &EventMessage) -> Option<SandboxId> {
-    message.actor.as_ref()?.attributes.as_ref()?.get(naming::SANDBOX)?.parse().ok()
+fn sandbox(event: &ContainerEvent) -> Option<SandboxId> {
+    event.attributes.get(naming::SANDBOX)?.parse().ok()
 }

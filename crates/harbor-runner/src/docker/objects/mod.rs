@@ -4,6 +4,8 @@
 //! Guarantees: every call has a deadline, and an [`EngineError`](crate::error::EngineError) that says what was to be done.
 
 pub(crate) mod client;
+pub(crate) mod events;
 mod images;
 pub(crate) mod networks;
+mod system;
 mod volumes;
