@@ -16,10 +16,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bollard::body_full;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, LogsOptionsBuilder, StartContainerOptions,
-    UploadToContainerOptionsBuilder, WaitContainerOptions,
+    CreateContainerOptionsBuilder, LogsOptionsBuilder, StartContainerOptions, WaitContainerOptions,
 };
 use futures_util::{StreamExt, TryStreamExt};
 use harbor_protocol::toolbox;
@@ -117,9 +115,7 @@ impl DockerEngine {
         }
         let directory = fresh.unwrap_or(embedded.directory);
         let archive = pack(embedded, directory).map_err(|error| failed(&format!("cannot unpack them: {error}")))?;
-        let options = UploadToContainerOptionsBuilder::new().path(DIRECTORY).build();
-        let call = self.client().docker().upload_to_container(container, Some(options), body_full(archive.into()));
-        self.client().call("copy toolbox and infra to the engine", SLOW, call).await?;
+        self.client().upload(container, DIRECTORY, archive, "copy toolbox and infra to the engine").await?;
         self.install(container).await?;
         if self.holds(container, embedded).await? { Ok(()) } else { Err(failed("what was written reads differently")) }
     }
@@ -157,16 +153,8 @@ impl DockerEngine {
 
     /// What lies at `path` in the volume, as an archive; `None` when nothing does.
     async fn read(&self, container: &str, path: &str) -> Result<Option<Vec<u8>>, EngineError> {
-        let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
-        let parts = self.client().docker().download_from_container(container, Some(options));
-        let whole = parts.try_fold(Vec::new(), |mut whole, part| async move {
-            // more than there should be is not read on, and so taken for something else
-            if whole.len() + part.len() <= MOST {
-                whole.extend_from_slice(&part);
-            }
-            Ok(whole)
-        });
-        match self.client().call("read toolbox and infra back", HELD, whole).await {
+        // more than there should be is not read on, and so taken for something else
+        match self.client().download(container, path, MOST, "read toolbox and infra back", HELD).await {
             Ok(whole) => Ok(Some(whole)),
             Err(EngineError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),

@@ -7,12 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bollard::body_full;
-use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, InspectContainerOptions, StartContainerOptions,
-    UploadToContainerOptionsBuilder,
-};
-use futures_util::TryStreamExt;
+use bollard::query_parameters::{CreateContainerOptionsBuilder, InspectContainerOptions, StartContainerOptions};
 use harbor_model::ids::SandboxId;
 use harbor_model::secrets::Secret;
 use harbor_protocol::infra::{STREAM_PORT, TOKEN_FILE};
@@ -204,20 +199,13 @@ impl DockerEngine {
         let token = make_token(&self.socket_directory(id)).map_err(|source| EngineError::Files { doing, source })?;
         let archive = token_archive(&token)
             .map_err(|source| EngineError::Files { doing: "pack a stream token".to_owned(), source })?;
-        let options = UploadToContainerOptionsBuilder::new().path("/").build();
-        let call = self.client().docker().upload_to_container(infra, Some(options), body_full(archive.into()));
-        self.client().call(&format!("copy a file into {}", naming::infra(id)), SLOW, call).await
+        self.client().upload(infra, "/", archive, &format!("copy a file into {}", naming::infra(id))).await
     }
 
     /// Reads the stream token back from the container that holds it.
     async fn fetch_token(&self, name: &str) -> Result<Secret, EngineError> {
-        let options = DownloadFromContainerOptionsBuilder::new().path(TOKEN_FILE).build();
-        let stream = self.client().docker().download_from_container(name, Some(options));
-        let call = stream.try_fold(Vec::new(), |mut whole, part| async move {
-            whole.extend_from_slice(&part);
-            Ok(whole)
-        });
-        let archive = self.client().call(&format!("copy a file out of {name}"), QUICK, call).await?;
+        let doing = format!("copy a file out of {name}");
+        let archive = self.client().download(name, TOKEN_FILE, usize::MAX, &doing, QUICK).await?;
         let unpack = || -> io::Result<String> {
             let mut archive = tar::Archive::new(archive.as_slice());
             let entry = archive.entries()?.next().ok_or(io::ErrorKind::NotFound)??;

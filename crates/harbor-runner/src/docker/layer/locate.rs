@@ -4,11 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, InspectContainerOptions};
-use futures_util::StreamExt;
+use bollard::query_parameters::InspectContainerOptions;
 
 use crate::docker::handle::DockerEngine;
-use crate::docker::objects::client::{QUICK, SLOW};
+use crate::docker::objects::client::QUICK;
 use crate::error::EngineError;
 
 /// How long the engine may take to unmount a layer that it mounted for us.
@@ -33,12 +32,9 @@ impl DockerEngine {
     /// With containerd's image store only the mount table tells, while the container is mounted: reading from it makes
     /// the engine mount it.
     async fn mounted_layer(&self, container: &str, id: &str) -> Result<Option<PathBuf>, EngineError> {
-        let options = DownloadFromContainerOptionsBuilder::new().path("/").build();
-        let mut archive = self.client().docker().download_from_container(container, Some(options)).boxed();
-        let first = async { archive.next().await.transpose() };
-        self.client().call(&format!("read from container {container}"), SLOW, first).await?;
+        let read = self.client().open_read(container).await?;
         let table = mount_table();
-        drop(archive);
+        drop(read);
         let directory = upper_directory(&table, id);
         let started = Instant::now();
         // nobody may write to a layer that is mounted

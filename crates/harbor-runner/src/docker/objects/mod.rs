@@ -3,6 +3,7 @@
 //!
 //! Guarantees: every call has a deadline, and an [`EngineError`](crate::error::EngineError) that says what was to be done.
 
+mod archives;
 pub(crate) mod client;
 pub(crate) mod events;
 mod images;
