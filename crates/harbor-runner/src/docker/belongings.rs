@@ -2,11 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use bollard::query_parameters::ListContainersOptionsBuilder;
-
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming;
-use crate::docker::objects::client::QUICK;
 use crate::error::EngineError;
 
 /// Label of an image that was built from harbor's Dockerfile.
@@ -38,12 +35,9 @@ impl DockerEngine {
 
     /// Whether another installation of harbor has containers on this engine.
     pub async fn is_shared(&self) -> Result<bool, EngineError> {
-        let filters = std::collections::HashMap::from([("label", vec![naming::INSTANCE])]);
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        let call = self.client().docker().list_containers(Some(options));
-        let held = self.client().call("list containers", QUICK, call).await?;
+        let held = self.client().list_containers(vec![naming::INSTANCE.to_owned()]).await?;
         let ours = self.instance().to_string();
-        let mut instances = held.iter().filter_map(|found| found.labels.as_ref()?.get(naming::INSTANCE));
+        let mut instances = held.iter().filter_map(|found| found.labels.get(naming::INSTANCE));
         Ok(instances.any(|instance| *instance != ours))
     }
 }

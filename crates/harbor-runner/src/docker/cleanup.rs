@@ -5,15 +5,13 @@ use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
 
-use bollard::models::ContainerSummary;
-use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 use futures_util::future::try_join_all;
 use harbor_model::ids::SandboxId;
 
 use crate::docker::find::sandbox_of;
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
-use crate::docker::objects::client::QUICK;
+use crate::docker::objects::containers::ListedContainer;
 use crate::error::EngineError;
 
 /// How long a removal that somebody else began may take.
@@ -26,7 +24,7 @@ impl DockerEngine {
         let held = self.containers(&labels).await?;
         let of_role =
             |labels: &&HashMap<_, _>| labels.get(naming::ROLE).is_some_and(|role| role == Role::Sandbox.word());
-        let sandboxes: Vec<_> = held.iter().filter_map(|found| found.labels.as_ref()).filter(of_role).collect();
+        let sandboxes: Vec<_> = held.iter().map(|found| &found.labels).filter(of_role).collect();
         // without a sandbox container nobody knows: a removal before this one may have died behind it
         let kept = sandboxes.is_empty() || sandboxes.iter().any(|labels| labels.contains_key(naming::REMADE));
         let ids = held.iter().filter_map(|found| found.id.as_deref());
@@ -61,11 +59,8 @@ impl DockerEngine {
     }
 
     /// Containers that carry all of these labels, in any state.
-    pub(crate) async fn containers(&self, labels: &[(&str, String)]) -> Result<Vec<ContainerSummary>, EngineError> {
-        let labels = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let filters = HashMap::from([("label", labels)]);
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        self.client().call("list containers", QUICK, self.client().docker().list_containers(Some(options))).await
+    pub(crate) async fn containers(&self, labels: &[(&str, String)]) -> Result<Vec<ListedContainer>, EngineError> {
+        self.client().list_containers(labels.iter().map(|(name, value)| format!("{name}={value}")).collect()).await
     }
 
     /// Removes the image that kept a remade sandbox's files, if there is one.
@@ -82,8 +77,7 @@ impl DockerEngine {
         let started = Instant::now();
         let doing = format!("remove container {name}");
         while started.elapsed() < REMOVAL {
-            let call = self.client().docker().inspect_container(name, None::<InspectContainerOptions>);
-            if self.client().look(&doing, call).await?.is_none() {
+            if self.client().find_container(name, &doing).await?.is_none() {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

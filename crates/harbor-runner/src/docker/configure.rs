@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use bollard::query_parameters::InspectContainerOptions;
 use bytes::Bytes;
 use harbor_model::ids::{ContainerId, SandboxId};
 use harbor_model::secrets::Secret;
@@ -16,7 +15,6 @@ use crate::dial::{DialError, Stream};
 use crate::docker::handle::DockerEngine;
 use crate::docker::known::Facts;
 use crate::docker::naming;
-use crate::docker::objects::client::QUICK;
 use crate::error::EngineError;
 use crate::sandbox::Configuration;
 
@@ -101,13 +99,12 @@ impl DockerEngine {
         if let Some((_, facts)) = self.known().get(id).facts.filter(|(known, _)| known == container) {
             return Ok(facts);
         }
-        let call = self.client().docker().inspect_container(container.as_str(), None::<InspectContainerOptions>);
-        let found = self.client().call(&format!("inspect container {}", naming::sandbox(id)), QUICK, call).await?;
-        let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
-        let entrypoint = labels.get(naming::ENTRYPOINT).map_or("[]", String::as_str);
+        let doing = format!("inspect container {}", naming::sandbox(id));
+        let found = self.client().inspect_container(container.as_str(), &doing).await?;
+        let entrypoint = found.labels.get(naming::ENTRYPOINT).map_or("[]", String::as_str);
         let facts = Facts {
             entrypoint: serde_json::from_str(entrypoint).unwrap_or_default(),
-            home_as_work_dir: labels.get(naming::HOME_AS_WORK_DIR).is_some_and(|label| label == "true"),
+            home_as_work_dir: found.labels.get(naming::HOME_AS_WORK_DIR).is_some_and(|label| label == "true"),
         };
         self.known().note(id, |entry| entry.facts = Some((container.clone(), facts.clone())));
         Ok(facts)

@@ -3,16 +3,12 @@
 //! Engine calls one after another, with infra reserved: one, create; the image is looked at beside it. Without: infra's
 //! create, then infra's start beside the sandbox's create. An image that this process has not seen takes one more.
 
-use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
-use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder,
-};
 use harbor_model::ids::{ContainerId, SandboxId};
 
 use crate::docker::handle::DockerEngine;
 use crate::docker::known::Facts;
 use crate::docker::naming::{self, Role};
-use crate::docker::objects::client::{QUICK, SLOW};
+use crate::docker::objects::containers::{Container, Status};
 use crate::docker::spec;
 use crate::error::{EngineError, EngineSaid};
 use crate::image::Image;
@@ -112,31 +108,21 @@ impl DockerEngine {
         name: &str,
         remade: bool,
     ) -> Result<ContainerId, EngineError> {
-        let mut body = spec::sandbox(self.config(), spec, facts, infra, self.host().await?);
+        let mut new = spec::sandbox(self.config(), spec, facts, infra, self.host().await?);
         if remade {
-            body.labels.get_or_insert_default().insert(naming::REMADE.to_owned(), "true".to_owned());
+            new.labels.insert(naming::REMADE.to_owned(), "true".to_owned());
         }
-        let options = CreateContainerOptionsBuilder::new().name(name).build();
-        let call = self.client().docker().create_container(Some(options), body);
-        match self.client().call(&format!("make container {name}"), SLOW, call).await {
-            Ok(made) => Ok(ContainerId::new(made.id)),
+        match self.client().create_container(name, new).await {
+            Ok(made) => Ok(ContainerId::new(made)),
             Err(EngineError::NotFound { .. }) => Err(EngineError::ImageMissing { image: spec.image.clone() }),
             Err(error) => Err(error),
         }
     }
 
     /// Inspects a container by name or id; it must be ours.
-    pub(crate) async fn inspect_own(
-        &self,
-        name: &str,
-        id: &SandboxId,
-        role: Role,
-    ) -> Result<ContainerInspectResponse, EngineError> {
-        let call = self.client().docker().inspect_container(name, None::<InspectContainerOptions>);
-        let found = self.client().call(&format!("inspect container {name}"), QUICK, call).await?;
-        let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
-        let expected = naming::sandbox_labels(self.instance(), id, role);
-        if labels.is_some_and(|labels| naming::carries(labels, &expected)) {
+    pub(crate) async fn inspect_own(&self, name: &str, id: &SandboxId, role: Role) -> Result<Container, EngineError> {
+        let found = self.client().inspect_container(name, &format!("inspect container {name}")).await?;
+        if naming::carries(&found.labels, &naming::sandbox_labels(self.instance(), id, role)) {
             Ok(found)
         } else {
             Err(EngineError::Foreign { what: "a container", name: name.to_owned() })
@@ -145,9 +131,7 @@ impl DockerEngine {
 
     /// Removes a container by name or id, running or not, with its anonymous volumes. One that is gone is fine.
     pub(crate) async fn remove_container(&self, name: &str) -> Result<(), EngineError> {
-        let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        let call = self.client().docker().remove_container(name, Some(options));
-        match self.client().call(&format!("remove container {name}"), SLOW, call).await {
+        match self.client().remove_container(name).await {
             Err(EngineError::NotFound { .. }) => Ok(()),
             Err(error) if error.engine_says().is_some_and(|message| message.contains("already in progress")) => {
                 self.gone(name).await
@@ -158,14 +142,12 @@ impl DockerEngine {
 }
 
 /// The id of the infra container that a sandbox container is bound to.
-pub(crate) fn bound_infra(found: &ContainerInspectResponse) -> Option<&str> {
-    found.host_config.as_ref()?.network_mode.as_deref()?.strip_prefix("container:")
+pub(crate) fn bound_infra(found: &Container) -> Option<&str> {
+    found.network.as_deref()?.strip_prefix("container:")
 }
 
 /// Whether a sandbox container has never run and holds no files of an earlier one.
-pub(crate) fn worthless(found: &ContainerInspectResponse) -> bool {
-    let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
-    let remade = labels.is_some_and(|labels| labels.contains_key(naming::REMADE));
+pub(crate) fn worthless(found: &Container) -> bool {
     let status = found.state.as_ref().and_then(|state| state.status);
-    !remade && status == Some(ContainerStateStatusEnum::CREATED)
+    !found.labels.contains_key(naming::REMADE) && status == Some(Status::Created)
 }

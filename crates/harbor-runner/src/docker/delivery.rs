@@ -16,10 +16,6 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, LogsOptionsBuilder, StartContainerOptions, WaitContainerOptions,
-};
-use futures_util::{StreamExt, TryStreamExt};
 use harbor_protocol::toolbox;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -27,7 +23,7 @@ use time::OffsetDateTime;
 use crate::docker::embedded::{DIRECTORY, EMBEDDED, Embedded, hex};
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming;
-use crate::docker::objects::client::{LEFT_BEHIND, QUICK, SLOW};
+use crate::docker::objects::client::LEFT_BEHIND;
 use crate::docker::spec;
 use crate::error::EngineError;
 
@@ -82,10 +78,7 @@ impl DockerEngine {
         let started = Instant::now();
         let mut imported = false;
         loop {
-            let body = spec::delivery(self.config(), directory);
-            let options = CreateContainerOptionsBuilder::new().name(&name).build();
-            let call = self.client().docker().create_container(Some(options), body);
-            match self.client().call(&format!("make container {name}"), SLOW, call).await {
+            match self.client().create_container(&name, spec::delivery(self.config(), directory)).await {
                 // left by a harbor that died; one that the engine is still making has the name, and cannot be removed yet
                 Err(EngineError::Conflict { .. }) if started.elapsed() < LEFT_BEHIND => {
                     match tokio::time::timeout(LOCKED, self.remove_container(&name)).await {
@@ -98,7 +91,7 @@ impl DockerEngine {
                     self.import_infra_image().await?;
                     imported = true;
                 }
-                outcome => return Ok(outcome?.id),
+                outcome => return outcome,
             }
         }
     }
@@ -122,21 +115,14 @@ impl DockerEngine {
 
     /// Runs the container, which makes what was copied durable and current.
     async fn install(&self, container: &str) -> Result<(), EngineError> {
-        let docker = self.client().docker();
         let doing = "install toolbox and infra on the engine";
-        self.client().call(doing, SLOW, docker.start_container(container, None::<StartContainerOptions>)).await?;
-        let mut wait = docker.wait_container(container, None::<WaitContainerOptions>).boxed();
-        let ended = self.client().call(doing, HELD, async { wait.next().await.transpose() }).await;
-        match ended {
-            Ok(_) => Ok(()),
+        self.client().start_container(container, doing).await?;
+        match self.client().wait_container(container, doing, HELD).await {
             Err(EngineError::Refused { .. }) => {
-                let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail("5").build();
-                let lines =
-                    docker.logs(container, Some(options)).map_ok(|line| line.to_string()).try_collect::<Vec<_>>();
-                let said = self.client().call(doing, QUICK, lines).await?.concat();
+                let said = self.client().log_end(container, doing).await?;
                 Err(failed(said.trim()))
             }
-            Err(error) => Err(error),
+            outcome => outcome,
         }
     }
 

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary};
-use bollard::query_parameters::{InspectContainerOptions, RenameContainerOptionsBuilder};
 use futures_util::{StreamExt, stream};
 use harbor_model::ids::{ContainerId, SandboxId};
 use harbor_model::sandboxes::{Boot, Found, FoundSandbox};
@@ -14,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::docker::create::{bound_infra, worthless};
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
-use crate::docker::objects::client::QUICK;
+use crate::docker::objects::containers::{Container, ListedContainer, State, Status};
 use crate::docker::outline::Outline;
 use crate::error::EngineError;
 use crate::sandbox::{Held, HeldInfra, Inventory};
@@ -80,11 +78,11 @@ impl DockerEngine {
         Ok(Held { sandbox: *id, found, infra })
     }
 
-    async fn find_own_infra(&self, id: &SandboxId) -> Result<Option<ContainerInspectResponse>, EngineError> {
+    async fn find_own_infra(&self, id: &SandboxId) -> Result<Option<Container>, EngineError> {
         self.find_own(&naming::infra(id), id, Role::Infra).await
     }
 
-    async fn find_own_sandbox(&self, id: &SandboxId) -> Result<Option<ContainerInspectResponse>, EngineError> {
+    async fn find_own_sandbox(&self, id: &SandboxId) -> Result<Option<Container>, EngineError> {
         if let Some(found) = self.find_own(&naming::sandbox(id), id, Role::Sandbox).await? {
             return Ok(Some(found));
         }
@@ -100,59 +98,52 @@ impl DockerEngine {
         name: &str,
         id: &SandboxId,
         role: Role,
-    ) -> Result<Option<ContainerInspectResponse>, EngineError> {
-        let call = self.client().docker().inspect_container(name, None::<InspectContainerOptions>);
-        let found = self.client().look(&format!("inspect container {name}"), call).await?;
+    ) -> Result<Option<Container>, EngineError> {
+        let found = self.client().find_container(name, &format!("inspect container {name}")).await?;
         let expected = naming::sandbox_labels(self.instance(), id, role);
-        Ok(found.filter(|found| {
-            let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
-            labels.is_some_and(|labels| naming::carries(labels, &expected))
-        }))
+        Ok(found.filter(|found| naming::carries(&found.labels, &expected)))
     }
 
     /// Renames a container.
     pub(crate) async fn rename(&self, from: &str, to: &str) -> Result<(), EngineError> {
-        let options = RenameContainerOptionsBuilder::new().name(to).build();
-        let call = self.client().docker().rename_container(from, options);
-        self.client().call(&format!("rename container {from} to {to}"), QUICK, call).await
+        self.client().rename_container(from, to).await
     }
 }
 
 /// The sandbox that a listed container belongs to.
-pub(crate) fn sandbox_of(found: &ContainerSummary) -> Option<SandboxId> {
-    found.labels.as_ref()?.get(naming::SANDBOX)?.parse().ok()
+pub(crate) fn sandbox_of(found: &ListedContainer) -> Option<SandboxId> {
+    found.labels.get(naming::SANDBOX)?.parse().ok()
 }
 
 /// What a sandbox container and the infra container of its name mean together.
-fn judge(sandbox: &ContainerInspectResponse, infra: Option<&ContainerInspectResponse>) -> Option<FoundSandbox> {
-    use ContainerStateStatusEnum as Status;
+fn judge(sandbox: &Container, infra: Option<&Container>) -> Option<FoundSandbox> {
     let container = ContainerId::new(sandbox.id.clone()?);
     let state = sandbox.state.as_ref()?;
     // a sandbox container is bound to one infra container by its id: another of the same name is none
     let infra = infra.filter(|infra| infra.id.is_some() && infra.id.as_deref() == bound_infra(sandbox));
     match state.status? {
-        Status::CREATED if infra.is_some() => Some(FoundSandbox::Made(container)),
+        Status::Created if infra.is_some() => Some(FoundSandbox::Made(container)),
         // it can never start, and there is nothing in it
-        Status::CREATED if worthless(sandbox) => None,
-        Status::CREATED => Some(FoundSandbox::Exited { container, code: 0, connected: false }),
+        Status::Created if worthless(sandbox) => None,
+        Status::Created => Some(FoundSandbox::Exited { container, code: 0, connected: false }),
         // frozen by somebody: nothing of it answers (contract, edges §7.2)
-        Status::PAUSED => Some(FoundSandbox::Exited { container, code: 0, connected: infra.is_some() }),
-        Status::RUNNING | Status::RESTARTING | Status::STOPPING => {
+        Status::Paused => Some(FoundSandbox::Exited { container, code: 0, connected: infra.is_some() }),
+        Status::Running | Status::Restarting | Status::Stopping => {
             let boot = Boot(state.started_at.clone().unwrap_or_default());
             let connected = infra.and_then(|infra| infra.state.as_ref()).is_some_and(|infra| joined(infra, state));
             Some(FoundSandbox::Running { container, boot, connected })
         }
-        Status::EXITED | Status::DEAD => {
+        Status::Exited | Status::Dead => {
             let code = state.exit_code.unwrap_or_default();
             Some(FoundSandbox::Exited { container, code, connected: infra.is_some() })
         }
-        Status::REMOVING | Status::EMPTY => None,
+        Status::Removing => None,
     }
 }
 
 /// Whether an infra container runs and is not frozen.
-fn serves(infra: Option<&ContainerState>) -> bool {
-    infra.is_some_and(|infra| infra.running == Some(true) && infra.paused != Some(true))
+fn serves(infra: Option<&State>) -> bool {
+    infra.is_some_and(|infra| infra.running && !infra.paused)
 }
 
 /// Whether infra runs and has since before the sandbox: an infra started later has another network namespace.
@@ -160,7 +151,7 @@ fn serves(infra: Option<&ContainerState>) -> bool {
 /// The engine's times are those of a clock that may be set back, and infra may be in stock for long before its sandbox
 /// starts. So an infra in its first run is not asked for the time: no sandbox can have joined an earlier one. Later
 /// runs begin right before the sandbox's.
-fn joined(infra: &ContainerState, sandbox: &ContainerState) -> bool {
+fn joined(infra: &State, sandbox: &State) -> bool {
     let moment = |text: &Option<String>| OffsetDateTime::parse(text.as_deref()?, &Rfc3339).ok();
     // of a container that has never ended the engine says year 1
     let first_run = moment(&infra.finished_at).is_some_and(|finished| finished.year() == 1);
@@ -173,32 +164,31 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use bollard::models::{ContainerConfig, HostConfig};
 
-    fn at(status: ContainerStateStatusEnum, second: u8) -> ContainerState {
-        ContainerState {
+    fn at(status: Status, second: u8) -> State {
+        State {
             status: Some(status),
-            running: Some(status == ContainerStateStatusEnum::RUNNING),
+            running: status == Status::Running,
             started_at: Some(format!("2026-01-01T00:00:{second:02}.123456789Z")),
             finished_at: Some("2026-01-01T00:00:01.123456789Z".to_owned()),
             exit_code: Some(3),
-            ..ContainerState::default()
+            ..State::default()
         }
     }
 
-    fn sandbox(state: ContainerState, remade: bool) -> ContainerInspectResponse {
+    fn sandbox(state: State, remade: bool) -> Container {
         let labels = HashMap::from([(naming::REMADE.to_owned(), "true".to_owned())]);
-        ContainerInspectResponse {
+        Container {
             id: Some("s".to_owned()),
             state: Some(state),
-            host_config: Some(HostConfig { network_mode: Some("container:i".to_owned()), ..HostConfig::default() }),
-            config: Some(ContainerConfig { labels: remade.then_some(labels), ..ContainerConfig::default() }),
-            ..ContainerInspectResponse::default()
+            network: Some("container:i".to_owned()),
+            labels: if remade { labels } else { HashMap::new() },
+            ..Container::default()
         }
     }
 
-    fn infra(id: &str, state: ContainerState) -> ContainerInspectResponse {
-        ContainerInspectResponse { id: Some(id.to_owned()), state: Some(state), ..ContainerInspectResponse::default() }
+    fn infra(id: &str, state: State) -> Container {
+        Container { id: Some(id.to_owned()), state: Some(state), ..Container::default() }
     }
 
     fn running(second: u8, connected: bool) -> FoundSandbox {
@@ -207,63 +197,59 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(
-        sandbox: &ContainerInspectResponse,
-        infra: Option<&ContainerInspectResponse>,
-        expected: Option<&FoundSandbox>,
-    ) {
+    fn check(sandbox: &Container, infra: Option<&Container>, expected: Option<&FoundSandbox>) {
         assert_eq!(judge(sandbox, infra).as_ref(), expected);
     }
 
     #[test]
     fn connected_means_the_bound_infra_ran_first() {
-        use ContainerStateStatusEnum as S;
-        let found = sandbox(at(S::RUNNING, 10), false);
-        check(&found, Some(&infra("i", at(S::RUNNING, 9))), Some(&running(10, true)));
-        check(&found, Some(&infra("i", at(S::RUNNING, 11))), Some(&running(10, false)));
-        check(&found, Some(&infra("other", at(S::RUNNING, 9))), Some(&running(10, false)));
-        check(&found, Some(&infra("i", at(S::EXITED, 9))), Some(&running(10, false)));
+        use Status as S;
+        let found = sandbox(at(S::Running, 10), false);
+        check(&found, Some(&infra("i", at(S::Running, 9))), Some(&running(10, true)));
+        check(&found, Some(&infra("i", at(S::Running, 11))), Some(&running(10, false)));
+        check(&found, Some(&infra("other", at(S::Running, 9))), Some(&running(10, false)));
+        check(&found, Some(&infra("i", at(S::Exited, 9))), Some(&running(10, false)));
         check(&found, None, Some(&running(10, false)));
     }
 
     #[test]
     fn a_clock_set_back_disconnects_nobody_from_an_infra_that_never_ended() {
-        use ContainerStateStatusEnum as S;
-        let found = sandbox(at(S::RUNNING, 10), false);
+        use Status as S;
+        let found = sandbox(at(S::Running, 10), false);
         let never_ended = |status| {
             let finished_at = Some("0001-01-01T00:00:00Z".to_owned());
-            infra("i", ContainerState { finished_at, ..at(status, 50) })
+            infra("i", State { finished_at, ..at(status, 50) })
         };
-        check(&found, Some(&never_ended(S::RUNNING)), Some(&running(10, true)));
-        check(&found, Some(&never_ended(S::DEAD)), Some(&running(10, false)));
+        check(&found, Some(&never_ended(S::Running)), Some(&running(10, true)));
+        check(&found, Some(&never_ended(S::Dead)), Some(&running(10, false)));
     }
 
     #[test]
     fn an_ended_sandbox_can_start_while_its_infra_exists() {
-        use ContainerStateStatusEnum as S;
+        use Status as S;
         let ended = |connected| FoundSandbox::Exited { container: ContainerId::new("s"), code: 3, connected };
-        let found = sandbox(at(S::EXITED, 10), false);
-        check(&found, Some(&infra("i", at(S::EXITED, 9))), Some(&ended(true)));
-        check(&found, Some(&infra("other", at(S::RUNNING, 9))), Some(&ended(false)));
+        let found = sandbox(at(S::Exited, 10), false);
+        check(&found, Some(&infra("i", at(S::Exited, 9))), Some(&ended(true)));
+        check(&found, Some(&infra("other", at(S::Running, 9))), Some(&ended(false)));
         check(&found, None, Some(&ended(false)));
     }
 
     #[test]
     fn a_frozen_sandbox_counts_as_stopped_and_a_frozen_infra_as_ended() {
-        use ContainerStateStatusEnum as S;
-        let frozen = |second| ContainerState { running: Some(true), paused: Some(true), ..at(S::PAUSED, second) };
+        use Status as S;
+        let frozen = |second| State { running: true, paused: true, ..at(S::Paused, second) };
         let stopped = FoundSandbox::Exited { container: ContainerId::new("s"), code: 0, connected: true };
-        check(&sandbox(frozen(10), false), Some(&infra("i", at(S::RUNNING, 9))), Some(&stopped));
-        check(&sandbox(at(S::RUNNING, 10), false), Some(&infra("i", frozen(9))), Some(&running(10, false)));
+        check(&sandbox(frozen(10), false), Some(&infra("i", at(S::Running, 9))), Some(&stopped));
+        check(&sandbox(at(S::Running, 10), false), Some(&infra("i", frozen(9))), Some(&running(10, false)));
     }
 
     #[test]
     fn a_container_that_never_ran_counts_only_when_it_can_or_holds_files() {
-        use ContainerStateStatusEnum as S;
-        let (fresh, remade) = (sandbox(at(S::CREATED, 0), false), sandbox(at(S::CREATED, 0), true));
+        use Status as S;
+        let (fresh, remade) = (sandbox(at(S::Created, 0), false), sandbox(at(S::Created, 0), true));
         let made = FoundSandbox::Made(ContainerId::new("s"));
-        check(&fresh, Some(&infra("i", at(S::RUNNING, 9))), Some(&made));
-        check(&remade, Some(&infra("i", at(S::RUNNING, 9))), Some(&made));
+        check(&fresh, Some(&infra("i", at(S::Running, 9))), Some(&made));
+        check(&remade, Some(&infra("i", at(S::Running, 9))), Some(&made));
         check(&fresh, None, None);
         let keep = FoundSandbox::Exited { container: ContainerId::new("s"), code: 0, connected: false };
         check(&remade, None, Some(&keep));

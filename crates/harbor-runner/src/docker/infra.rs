@@ -7,7 +7,6 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bollard::query_parameters::{CreateContainerOptionsBuilder, InspectContainerOptions, StartContainerOptions};
 use harbor_model::ids::SandboxId;
 use harbor_model::secrets::Secret;
 use harbor_protocol::infra::{STREAM_PORT, TOKEN_FILE};
@@ -18,7 +17,7 @@ use crate::docker::embedded::hex;
 use crate::docker::handle::DockerEngine;
 use crate::docker::lifecycle::FROZEN;
 use crate::docker::naming::{self, Role};
-use crate::docker::objects::client::{QUICK, SLOW};
+use crate::docker::objects::client::QUICK;
 use crate::docker::spec;
 use crate::error::EngineError;
 
@@ -88,15 +87,13 @@ impl DockerEngine {
 
     async fn create_infra(&self, id: &SandboxId, directory: &Path) -> Result<String, EngineError> {
         let name = naming::infra(id);
-        let body = spec::infra(self.config(), id, self.network(), directory, self.transport(), self.ipv6());
-        let options = CreateContainerOptionsBuilder::new().name(&name).build();
-        let call = self.client().docker().create_container(Some(options), body);
-        match self.client().call(&format!("make container {name}"), SLOW, call).await {
+        let new = spec::infra(self.config(), id, self.network(), directory, self.transport(), self.ipv6());
+        match self.client().create_container(&name, new).await {
             Ok(made) => {
                 if self.transport() == Transport::Streaming {
-                    self.give_token(id, &made.id).await?;
+                    self.give_token(id, &made).await?;
                 }
-                Ok(made.id)
+                Ok(made)
             }
             Err(conflict @ EngineError::Conflict { .. }) => match self.adopt_infra(&name, id).await {
                 // the engine is still making it, for a harbor that has died since
@@ -112,7 +109,7 @@ impl DockerEngine {
         let found = self.inspect_own(name, id, Role::Infra).await?;
         let infra = found.id.unwrap_or_default();
         // harbor may have died before it gave the token; one that runs has read its own, which may be another
-        if self.transport() == Transport::Streaming && found.state.and_then(|state| state.running) != Some(true) {
+        if self.transport() == Transport::Streaming && !found.state.is_some_and(|state| state.running) {
             self.give_token(id, &infra).await?;
         }
         Ok(infra)
@@ -143,8 +140,7 @@ impl DockerEngine {
     }
 
     async fn start_infra(&self, id: &SandboxId, infra: &str) -> Result<(), EngineError> {
-        let call = self.client().docker().start_container(infra, None::<StartContainerOptions>);
-        self.client().call(&format!("start container {}", naming::infra(id)), SLOW, call).await
+        self.client().start_container(infra, &format!("start container {}", naming::infra(id))).await
     }
 
     /// Waits for infra's first answer.
@@ -177,11 +173,9 @@ impl DockerEngine {
 
     async fn streaming_dialer(&self, id: &SandboxId) -> Result<InfraDialer, EngineError> {
         let name = naming::infra(id);
-        let call = self.client().docker().inspect_container(&name, None::<InspectContainerOptions>);
-        let found = self.client().call(&format!("inspect container {name}"), QUICK, call).await?;
-        let mut ports = found.network_settings.and_then(|network| network.ports).unwrap_or_default();
-        let bindings = ports.remove(&format!("{STREAM_PORT}/tcp")).flatten().unwrap_or_default();
-        let port = bindings.into_iter().find_map(|binding| binding.host_port?.parse().ok());
+        let mut found = self.client().inspect_container(&name, &format!("inspect container {name}")).await?;
+        let published = found.published.remove(&format!("{STREAM_PORT}/tcp")).unwrap_or_default();
+        let port = published.into_iter().find_map(|port| port.parse().ok());
         let port = port.ok_or_else(|| EngineError::InfraSilent {
             sandbox: *id,
             source: DialError::Gone(io::Error::other("it has no published port: it does not run")),

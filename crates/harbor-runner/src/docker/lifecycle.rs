@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use bollard::query_parameters::{
-    InspectContainerOptions, KillContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
-};
 use harbor_model::ids::{ContainerId, SandboxId};
 use harbor_model::sandboxes::Boot;
 
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
-use crate::docker::objects::client::{QUICK, SLOW};
+use crate::docker::objects::client::SLOW;
 use crate::error::EngineError;
 
 /// What the engine says when it is to start a container that somebody paused.
@@ -43,8 +40,7 @@ impl DockerEngine {
 
     /// Lets a container that somebody froze run again.
     pub(crate) async fn thaw(&self, container: &str) -> Result<(), EngineError> {
-        let call = self.client().docker().unpause_container(container);
-        match self.client().call(&format!("unpause container {container}"), SLOW, call).await {
+        match self.client().unpause_container(container).await {
             // a conflict: it runs already
             Ok(()) | Err(EngineError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -62,17 +58,17 @@ impl DockerEngine {
     }
 
     async fn start_sandbox(&self, id: &SandboxId, container: &ContainerId) -> Result<(), Refusal> {
-        let call = self.client().docker().start_container(container.as_str(), None::<StartContainerOptions>);
-        let outcome = self.client().call(&format!("start container {}", naming::sandbox(id)), SLOW, call).await;
+        let doing = format!("start container {}", naming::sandbox(id));
+        let outcome = self.client().start_container(container.as_str(), &doing).await;
         outcome.map_err(|error| Refusal::of(error, id, container))
     }
 
     /// Which run of process 1 this is.
     async fn boot(&self, id: &SandboxId, container: &ContainerId) -> Result<Boot, EngineError> {
-        let call = self.client().docker().inspect_container(container.as_str(), None::<InspectContainerOptions>);
-        let found = self.client().call(&format!("inspect container {}", naming::sandbox(id)), QUICK, call).await?;
+        let doing = format!("inspect container {}", naming::sandbox(id));
+        let found = self.client().inspect_container(container.as_str(), &doing).await?;
         let state = found.state.unwrap_or_default();
-        if state.running != Some(true) {
+        if !state.running {
             return Err(EngineError::EndedAtOnce { sandbox: *id, code: state.exit_code.unwrap_or(-1) });
         }
         Ok(Boot(state.started_at.unwrap_or_default()))
@@ -83,10 +79,9 @@ impl DockerEngine {
     pub async fn stop(&self, id: &SandboxId, container: &ContainerId, grace: Duration) -> Result<(), EngineError> {
         self.known().outdate(id);
         let seconds = i32::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
-        let options = StopContainerOptionsBuilder::new().t(seconds).build();
-        let call = self.client().docker().stop_container(container.as_str(), Some(options));
         let doing = format!("stop container {}", naming::sandbox(id));
-        match self.client().call(&doing, grace.saturating_add(SLOW), call).await {
+        let limit = grace.saturating_add(SLOW);
+        match self.client().stop_container(container.as_str(), seconds, &doing, limit).await {
             Ok(()) | Err(EngineError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -101,9 +96,7 @@ impl DockerEngine {
             Err(EngineError::NotFound { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
-        let call = self.client().docker().kill_container(&infra, Some(options));
-        match self.client().call(&format!("stop container {}", naming::infra(id)), SLOW, call).await {
+        match self.client().kill_container(&infra, &format!("stop container {}", naming::infra(id))).await {
             // a conflict: it does not run
             Ok(()) | Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error),

@@ -5,7 +5,7 @@
 //! [`DockerEngine::reserve`], which takes most of a cold start off the caller's path.
 //!
 //! Guarantees: every call has a deadline, and touches only what carries this instance's label. Nothing secret is in a
-//! container's arguments, environment or inspect output. Nothing outside this folder names the engine's client.
+//! container's arguments, environment or inspect output. Only the folder `objects` names the engine's client.
 
 mod about;
 mod belongings;

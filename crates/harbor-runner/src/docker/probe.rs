@@ -3,14 +3,12 @@
 use std::fs;
 use std::path::PathBuf;
 
-use bollard::query_parameters::{CreateContainerOptionsBuilder, StartContainerOptions};
 use harbor_model::ids::SandboxId;
 
 use crate::about::About;
 use crate::config::Transport;
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming;
-use crate::docker::objects::client::SLOW;
 use crate::docker::spec::{self, FILES, Host};
 use crate::error::EngineError;
 
@@ -70,12 +68,8 @@ impl DockerEngine {
     }
 
     async fn start_with_files(&self, name: &str, most: u32) -> Result<(), EngineError> {
-        let docker = self.client().docker();
-        let options = CreateContainerOptionsBuilder::new().name(name).build();
-        let call = docker.create_container(Some(options), spec::probe(self.config(), most));
-        let made = self.client().call(&format!("make container {name}"), SLOW, call).await?;
-        let call = docker.start_container(&made.id, None::<StartContainerOptions>);
-        self.client().call(&format!("start container {name}"), SLOW, call).await
+        let made = self.client().create_container(name, spec::probe(self.config(), most)).await?;
+        self.client().start_container(&made, &format!("start container {name}")).await
     }
 }
 

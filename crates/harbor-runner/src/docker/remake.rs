@@ -7,12 +7,12 @@
 use std::io;
 use std::time::Duration;
 
-use bollard::models::ContainerInspectResponse;
 use harbor_model::ids::{ContainerId, SandboxId};
 
 use crate::docker::handle::DockerEngine;
 use crate::docker::layer;
 use crate::docker::naming::{self, Role};
+use crate::docker::objects::containers::Container;
 use crate::error::{EngineError, EngineSaid};
 use crate::sandbox::SandboxSpec;
 
@@ -92,8 +92,8 @@ impl DockerEngine {
     }
 }
 
-fn refuse_running(name: &str, old: &ContainerInspectResponse) -> Result<(), EngineError> {
-    if old.state.as_ref().and_then(|state| state.running) != Some(true) {
+fn refuse_running(name: &str, old: &Container) -> Result<(), EngineError> {
+    if !old.state.as_ref().is_some_and(|state| state.running) {
         return Ok(());
     }
     let source = EngineSaid::new("it runs; stop it first");

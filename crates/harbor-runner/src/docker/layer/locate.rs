@@ -4,10 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bollard::query_parameters::InspectContainerOptions;
-
 use crate::docker::handle::DockerEngine;
-use crate::docker::objects::client::QUICK;
 use crate::error::EngineError;
 
 /// How long the engine may take to unmount a layer that it mounted for us.
@@ -19,10 +16,8 @@ impl DockerEngine {
         if !self.client().address().starts_with("unix://") {
             return Ok(None);
         }
-        let call = self.client().docker().inspect_container(container, None::<InspectContainerOptions>);
-        let found = self.client().call(&format!("inspect container {container}"), QUICK, call).await?;
-        let driver = found.graph_driver.map(|driver| driver.data).unwrap_or_default();
-        let directory = match driver.get("UpperDir") {
+        let found = self.client().inspect_container(container, &format!("inspect container {container}")).await?;
+        let directory = match found.layer {
             Some(directory) => Some(PathBuf::from(directory)),
             None => self.mounted_layer(container, &found.id.unwrap_or_default()).await?,
         };

@@ -46,7 +46,7 @@ impl Client {
     }
 
     /// The client itself, for building calls.
-    pub(crate) fn docker(&self) -> &Docker {
+    pub(super) fn docker(&self) -> &Docker {
         &self.docker
     }
 
@@ -56,7 +56,7 @@ impl Client {
     }
 
     /// Awaits one call of the client. `doing` completes "could not …".
-    pub(crate) fn call<T>(
+    pub(super) fn call<T>(
         &self,
         doing: &str,
         limit: Duration,
@@ -67,7 +67,7 @@ impl Client {
     }
 
     /// [`Client::call`], with `None` for what does not exist.
-    pub(crate) fn look<T>(
+    pub(super) fn look<T>(
         &self,
         doing: &str,
         call: impl Future<Output = Result<T, ClientError>>,
@@ -109,7 +109,7 @@ fn discover() -> String {
 }
 
 /// What an error of the client means for `doing`.
-pub(crate) fn error_of(doing: String, engine: &str, error: &ClientError) -> EngineError {
+pub(super) fn error_of(doing: String, engine: &str, error: &ClientError) -> EngineError {
     let source = EngineSaid::new(words(error));
     match Kind::of(error) {
         Kind::Unreachable => EngineError::Unreachable { doing, engine: engine.to_owned(), source },

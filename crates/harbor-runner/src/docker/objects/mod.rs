@@ -5,6 +5,7 @@
 
 mod archives;
 pub(crate) mod client;
+pub(crate) mod containers;
 pub(crate) mod events;
 mod images;
 pub(crate) mod networks;
