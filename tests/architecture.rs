@@ -1,6 +1,8 @@
 //! The crate graph is the architecture: who may name whom, and who alone may name a heavy dependency.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
@@ -43,6 +45,12 @@ fn metadata() -> Metadata {
     MetadataCommand::new().no_deps().exec().expect("cargo metadata")
 }
 
+/// The files of a folder and of the folders in it.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
 /// What each package of ours depends on outside its tests.
 fn dependencies(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
     let shipped = |kind: DependencyKind| kind == DependencyKind::Normal || kind == DependencyKind::Build;
@@ -80,6 +88,19 @@ fn heavy_dependencies_stay_in_one_spot() {
         assert!(strangers.is_empty(), "{dependency} belongs to {home} alone, but {strangers:?} name it");
         assert!(found[*home].contains(*dependency), "{home} no longer names {dependency}; mend this table");
     }
+}
+
+/// The one folder that speaks to the engine's client; the rest calls that folder.
+#[test]
+fn the_engines_client_stays_in_one_folder() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+    let home = crates.join("harbor-runner/src/docker/objects");
+    let sources = fs::read_dir(&crates).expect("the crates").map(|entry| entry.expect("a crate").path().join("src"));
+    let names_it = |path: &PathBuf| fs::read_to_string(path).is_ok_and(|text| text.contains("bollard::"));
+    let named: Vec<PathBuf> = sources.flat_map(|source| files(&source)).filter(names_it).collect();
+    let strangers: Vec<_> = named.iter().filter(|path| !path.starts_with(&home)).collect();
+    assert!(strangers.is_empty(), "only {} may name bollard, but {strangers:?} do", home.display());
+    assert!(!named.is_empty(), "{} no longer names bollard; mend this test", home.display());
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! What harbor asks of an engine, one file per kind of object: exactly the calls that it makes, with the parameters that
-//! it uses, and of the answers what it reads.
+//! What harbor asks of an engine, one file per kind of object: exactly the calls that it makes, with the parameters
+//! that it uses, and of the answers what it reads.
 //!
-//! Guarantees: every call has a deadline, and an [`EngineError`](crate::error::EngineError) that says what was to be done.
+//! Guarantees: every call but the subscription to events has a deadline, and an error that says what was to be done.
+//! Nothing outside this folder names the engine's client.
 
 mod archives;
 pub(crate) mod client;
