@@ -1,7 +1,7 @@
 //! Makes, inspects, stops and dials sandboxes: one [`Engine`] trait, and the engines behind it (design D13).
 //!
-//! [`DockerEngine`] is the Docker engine. With the feature `pretend` there is a `pretend::Pretend` besides, in memory, for tests of
-//! what stands on an engine; one suite (`tests/suite`) holds both to the same behaviour.
+//! [`DockerEngine`] is the Docker engine. With the feature `pretend` there is a `pretend::Pretend` besides, in memory, for
+//! tests of what stands on an engine; one suite (`tests/suite`) holds both to the same behaviour.
 //!
 //! Guarantees: every verb is idempotent and has a deadline; errors and ids name no product.
 //! Leaves out: deciding which step comes next (`harbor-model`), bounding how many run at once (`harbor-reconcile`),

@@ -77,7 +77,8 @@ impl DockerEngine {
         self.0.delivering.lock().await
     }
 
-    /// What the engine's machine can give; without [`DockerEngine::prepare`] with a limit of files that most engines allow.
+    /// What the engine's machine can give; without [`DockerEngine::prepare`] with a limit of files that most engines
+    /// allow.
     pub(crate) async fn host(&self) -> Result<Host, EngineError> {
         let ask = || async { Ok(Host { processors: self.about().await?.processors, files: 16_000 }) };
         self.0.host.get_or_try_init(ask).await.copied()
