@@ -8,6 +8,8 @@ mod activity;
 mod admission;
 mod caller;
 mod error;
+#[cfg(feature = "fixture")]
+pub mod fixture;
 mod identity;
 mod key_watch;
 mod keys;

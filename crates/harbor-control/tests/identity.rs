@@ -4,44 +4,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use harbor_control::fixture::{self, KEY, NoEngine};
 use harbor_control::{
-    Administer, Allowed, Caller, Config, Control, DeleteSandboxes, Dial, DialFailure, Kind, NewKey, NewUser, Stream,
-    WriteSandboxes,
+    Administer, Allowed, Caller, Config, Control, DeleteSandboxes, Kind, NewKey, NewUser, WriteSandboxes,
 };
 use harbor_model::identity::Permission;
-use harbor_model::ids::{OrganizationId, RegionId, SandboxId, UserId};
-use harbor_model::resources::Resources;
+use harbor_model::ids::{OrganizationId, UserId};
 use harbor_model::secrets::Secret;
 use harbor_model::{Timestamp, to_millisecond};
 use harbor_store::{EncryptionKey, Store};
-
-const KEY: &str = "dtn_the-administrators-key";
-
-struct NoEngine;
-
-#[async_trait::async_trait]
-impl Dial for NoEngine {
-    async fn dial(&self, _: SandboxId, _: u16) -> Result<Box<dyn Stream>, DialFailure> {
-        Err(DialFailure::Unreachable("no engine".to_owned()))
-    }
-}
 
 fn encryption_key() -> EncryptionKey {
     EncryptionKey::derive(&Secret::new("key"), &Secret::new("salt"))
 }
 
 fn config() -> Config {
-    Config {
-        region: RegionId::new("us"),
-        default_snapshot: "default".to_owned(),
-        administrator: UserId::new("root"),
-        administrator_name: "Root".to_owned(),
-        administrator_email: "root@harbor.test".to_owned(),
-        administrator_key: Secret::new(KEY),
-        limits: Resources { cpu: 4, memory_gib: 8, disk_gib: 50, gpu: 0 },
-        strict: false,
-        start_budget: Duration::ZERO,
-    }
+    fixture::config(Duration::ZERO)
 }
 
 struct Installation {
@@ -188,7 +166,7 @@ async fn a_key_goes_with_the_key_that_made_it() {
     let left = place.control.keys(&administrator).await.unwrap();
     let mut left: Vec<&str> = left.iter().map(|key| key.name.as_str()).collect();
     left.sort_unstable();
-    assert_eq!(left, ["other", "root"]);
+    assert_eq!(left, ["first", "other"]);
     let orphan = NewKey { name: "orphan".parse().unwrap(), permissions: Vec::new(), expires_at: None };
     assert_eq!(refusal(place.control.create_key(&grandchild, orphan).await), Kind::Unauthenticated);
 }

@@ -5,31 +5,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use harbor_control::fixture::{self, KEY, NoEngine};
 use harbor_control::sandboxes::{Filter, NewSandbox, Order, Sort};
-use harbor_control::{Allowed, Config, Control, DeleteSandboxes, Dial, DialFailure, Kind, Stream, WriteSandboxes};
+use harbor_control::{Allowed, Control, DeleteSandboxes, Kind, WriteSandboxes};
 use harbor_model::actors::Actor;
-use harbor_model::ids::{ContainerId, RegionId, SandboxId, SnapshotId, UserId};
+use harbor_model::ids::{ContainerId, SandboxId};
 use harbor_model::names::SandboxRef;
-use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{Boot, Desired, Found, FoundSandbox, Outcome, Sandbox, SandboxState};
 use harbor_model::secrets::Secret;
-use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_model::{Timestamp, to_millisecond};
 use harbor_store::{Change, EncryptionKey, Store};
 
-const KEY: &str = "dtn_the-key";
-
 /// Longer than anything that happens at once, shorter than anybody wants to wait.
 const BUDGET: Duration = Duration::from_secs(2);
-
-struct NoEngine;
-
-#[async_trait::async_trait]
-impl Dial for NoEngine {
-    async fn dial(&self, _: SandboxId, _: u16) -> Result<Box<dyn Stream>, DialFailure> {
-        Err(DialFailure::Unreachable("no engine".to_owned()))
-    }
-}
 
 /// One installation whose sandboxes do what the test says.
 struct Installation {
@@ -45,36 +33,10 @@ impl Installation {
         let directory = tempfile::tempdir_in("/dev/shm").unwrap(); // one test commits thousands of changes
         let key = EncryptionKey::derive(&Secret::new("key"), &Secret::new("salt"));
         let store = Store::open(&directory.path().join("harbor.db"), &key).unwrap();
-        let config = Config {
-            region: RegionId::new("us"),
-            default_snapshot: "default".to_owned(),
-            administrator: UserId::new("first"),
-            administrator_name: "First".to_owned(),
-            administrator_email: "first@harbor.test".to_owned(),
-            administrator_key: Secret::new(KEY),
-            limits: Resources { cpu: 4, memory_gib: 8, disk_gib: 50, gpu: 0 },
-            strict: false,
-            start_budget,
-        };
-        let control = Control::new(store.clone(), config, Arc::new(NoEngine)).await.unwrap();
+        let control = Control::new(store.clone(), fixture::config(start_budget), Arc::new(NoEngine)).await.unwrap();
         let caller = control.authenticate(KEY).await.unwrap();
         let (writer, deleter) = (caller.clone().allow().unwrap(), caller.clone().allow().unwrap());
-        let at = now();
-        let snapshot = Snapshot {
-            id: SnapshotId::random(),
-            organization: caller.organization(),
-            name: "default".to_owned(),
-            general: true,
-            image: "image".to_owned(),
-            entrypoint: None,
-            resources: Resources::DEFAULT,
-            state: SnapshotState::Active,
-            error: None,
-            size_bytes: None,
-            last_used_at: None,
-            created_at: at,
-            updated_at: at,
-        };
+        let snapshot = fixture::default_snapshot(caller.organization(), "image");
         store.by(Actor::Harbor).put_snapshot(snapshot).await.unwrap();
         Self { store, control, writer, deleter, _directory: directory }
     }

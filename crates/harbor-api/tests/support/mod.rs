@@ -7,14 +7,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use harbor_api::{Component, Config, Events, Loop, LoopOutcome, PreviewUrls, Readiness, Urls};
-use harbor_control::{Administer, Allowed, Control, Dial, DialFailure, NewUser, Stream, hash_key};
+use harbor_control::fixture::{self, NoEngine};
+use harbor_control::{Administer, Allowed, Control, NewUser, hash_key};
 use harbor_model::actors::Actor;
 use harbor_model::identity::{ApiKey, KeyEnds, Permission};
-use harbor_model::ids::{ContainerId, InstanceId, OrganizationId, RegionId, SandboxId, SnapshotId, UserId};
-use harbor_model::resources::Resources;
+use harbor_model::ids::{ContainerId, InstanceId, OrganizationId, SandboxId, UserId};
 use harbor_model::sandboxes::{Boot, Desired, Sandbox, Seen};
 use harbor_model::secrets::Secret;
-use harbor_model::snapshots::{Snapshot, SnapshotState};
+use harbor_model::snapshots::Snapshot;
 use harbor_model::{Timestamp, to_millisecond};
 use harbor_store::{EncryptionKey, Store};
 use http::{Method, Request, StatusCode};
@@ -25,16 +25,6 @@ pub(crate) const KEY: &str = "dtn_the-first-tenants-key";
 pub(crate) const OTHER_KEY: &str = "dtn_the-other-tenants-key";
 pub(crate) const HEALTH_KEY: &str = "the-health-probes-key";
 pub(crate) const DEFAULT_SNAPSHOT: &str = "daytonaio/sandbox:v0.185.0-amd64";
-
-/// There is no engine here to dial into.
-struct NoEngine;
-
-#[async_trait::async_trait]
-impl Dial for NoEngine {
-    async fn dial(&self, _: SandboxId, _: u16) -> Result<Box<dyn Stream>, DialFailure> {
-        Err(DialFailure::Unreachable("no engine".to_owned()))
-    }
-}
 
 /// Ready when told so.
 struct Told(Option<String>);
@@ -92,15 +82,10 @@ impl Installation {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("harbor.db"), &encryption_key()).unwrap();
         let configuration = harbor_control::Config {
-            region: RegionId::new("us"),
             default_snapshot: DEFAULT_SNAPSHOT.to_owned(),
-            administrator: UserId::new("first"),
             administrator_name: "User first".to_owned(),
-            administrator_email: "first@harbor.test".to_owned(),
             administrator_key: Secret::new(key),
-            limits: Resources { cpu: 4, memory_gib: 8, disk_gib: 50, gpu: 0 },
-            strict: false,
-            start_budget,
+            ..fixture::config(start_budget)
         };
         let control = Control::new(store.clone(), configuration, Arc::new(NoEngine)).await.unwrap();
         let first = control.authenticate(key).await.unwrap();
@@ -223,21 +208,11 @@ fn snapshot_own(organization: OrganizationId) -> Snapshot {
 }
 
 fn snapshot(organization: OrganizationId, name: &str, general: bool) -> Snapshot {
-    let now = to_millisecond(Timestamp::now_utc());
     Snapshot {
-        id: SnapshotId::random(),
-        organization,
         name: name.to_owned(),
         general,
-        image: name.to_owned(),
-        entrypoint: None,
-        resources: Resources::DEFAULT,
-        state: SnapshotState::Active,
-        error: None,
         size_bytes: Some(645_922_816),
-        last_used_at: None,
-        created_at: now,
-        updated_at: now,
+        ..fixture::default_snapshot(organization, name)
     }
 }
 

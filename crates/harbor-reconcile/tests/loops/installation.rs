@@ -4,17 +4,14 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use harbor_control::fixture::{self, KEY, NoEngine};
 use harbor_control::sandboxes::NewSandbox;
-use harbor_control::{
-    Allowed, Caller, Config as ControlConfig, Control, Dial, DialFailure, Error, Requirement, Stream,
-};
+use harbor_control::{Allowed, Caller, Control, Error, Requirement};
 use harbor_model::actors::Actor;
-use harbor_model::ids::{RegionId, SandboxId, SnapshotId, UserId};
+use harbor_model::ids::SandboxId;
 use harbor_model::names::SandboxRef;
-use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{Sandbox, SandboxState};
 use harbor_model::secrets::Secret;
-use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_model::{Timestamp, to_millisecond};
 use harbor_reconcile::{Config, LoopReport, Reconciler};
 use harbor_runner::pretend::{Pretend, Verb};
@@ -23,7 +20,6 @@ use harbor_store::{EncryptionKey, Store};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-const KEY: &str = "dtn_the-key";
 pub(crate) const IMAGE: &str = "pretend/image:1";
 
 /// How long control waits for a start.
@@ -34,15 +30,6 @@ pub(crate) const START_DEADLINE: Duration = Duration::from_mins(2);
 
 /// How far the clock moves at a time, in the first two seconds of a wait and later.
 const TICK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(100));
-
-struct NoDial;
-
-#[async_trait::async_trait]
-impl Dial for NoDial {
-    async fn dial(&self, _: SandboxId, _: u16) -> Result<Box<dyn Stream>, DialFailure> {
-        Err(DialFailure::Unreachable("nothing here dials".to_owned()))
-    }
-}
 
 /// An installation whose reconciler runs until this is dropped.
 pub(crate) struct Installation {
@@ -71,9 +58,10 @@ impl Installation {
         let directory = tempfile::tempdir_in("/dev/shm").unwrap();
         let key = EncryptionKey::derive(&Secret::new("key"), &Secret::new("salt"));
         let store = Store::open(&directory.path().join("harbor.db"), &key).unwrap();
-        let control = Control::new(store.clone(), control_config(), Arc::new(NoDial)).await.unwrap();
+        let control = Control::new(store.clone(), fixture::config(BUDGET), Arc::new(NoEngine)).await.unwrap();
         let caller = control.authenticate(KEY).await.unwrap();
-        store.by(Actor::Harbor).put_snapshot(snapshot(&caller)).await.unwrap();
+        let snapshot = fixture::default_snapshot(caller.organization(), IMAGE);
+        store.by(Actor::Harbor).put_snapshot(snapshot).await.unwrap();
         let engine = Pretend::with_image(IMAGE);
         let config =
             Config { starts: 4, infra_stock, start_deadline: START_DEADLINE, stop_grace: Duration::from_secs(10) };
@@ -214,36 +202,4 @@ pub(crate) fn refused() -> EngineError {
 
 pub(crate) fn now() -> Timestamp {
     to_millisecond(Timestamp::now_utc())
-}
-
-fn control_config() -> ControlConfig {
-    ControlConfig {
-        region: RegionId::new("us"),
-        default_snapshot: "default".to_owned(),
-        administrator: UserId::new("first"),
-        administrator_name: "First".to_owned(),
-        administrator_email: "first@harbor.test".to_owned(),
-        administrator_key: Secret::new(KEY),
-        limits: Resources { cpu: 4, memory_gib: 8, disk_gib: 50, gpu: 0 },
-        strict: false,
-        start_budget: BUDGET,
-    }
-}
-
-fn snapshot(caller: &Caller) -> Snapshot {
-    Snapshot {
-        id: SnapshotId::random(),
-        organization: caller.organization(),
-        name: "default".to_owned(),
-        general: true,
-        image: IMAGE.to_owned(),
-        entrypoint: None,
-        resources: Resources::DEFAULT,
-        state: SnapshotState::Active,
-        error: None,
-        size_bytes: None,
-        last_used_at: None,
-        created_at: now(),
-        updated_at: now(),
-    }
 }
