@@ -51,11 +51,6 @@ impl Budget {
         Self::of_open_files(limit.maximum.unwrap_or(u64::MAX))
     }
 
-    /// What a process started like this one could afford. Changes nothing.
-    pub fn at_start() -> Result<Self, TooFewOpenFiles> {
-        Self::of_open_files(getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX))
-    }
-
     /// What a process can afford that may have `limit` files open.
     ///
     /// A client's connection may need another one into a sandbox, and for every four of them one into a sandbox may be

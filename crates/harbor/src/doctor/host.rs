@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use harbor_serve::Budget;
+use rustix::process::{Resource, getrlimit};
 
 use super::{Finding, gibibytes};
 use crate::components::Service;
@@ -75,13 +76,19 @@ pub(super) fn disk(check: &'static str, path: &Path) -> Finding {
 /// What a harbor started from here can hold open.
 pub(super) fn open_files() -> Finding {
     let check = "open files";
-    match Budget::at_start() {
+    let limit = getrlimit(Resource::Nofile);
+    let told = |limit: Option<u64>| limit.map_or_else(|| "any number".to_owned(), |limit| limit.to_string());
+    let (now, most) = (told(limit.current), told(limit.maximum));
+    let enough = |budget: &Budget| {
+        format!("{most} for harbor ({now} before it raises its limit): {} connections at a time", budget.connections())
+    };
+    match Budget::of_open_files(limit.maximum.unwrap_or(u64::MAX)) {
         Ok(budget) if budget.is_short() => Finding::warning(
             check,
-            format!("enough for {} connections at a time", budget.connections()),
+            enough(&budget),
             "`ulimit -Hn 65536` before `harbor up`, or LimitNOFILE in a systemd unit, allows more",
         ),
-        Ok(budget) => Finding::fine(check, format!("enough for {} connections at a time", budget.connections())),
+        Ok(budget) => Finding::fine(check, enough(&budget)),
         Err(error) => Finding::failed(check, error.to_string(), "raise the limit, then start harbor again"),
     }
 }

@@ -114,14 +114,20 @@ fn an_engine_that_is_not_there_is_told_without_the_layers_of_a_client() {
 fn a_low_limit_of_open_files_is_told() {
     let case = Case::new().with("HARBOR_DOCKER_HOST", "tcp://127.0.0.1:9");
     let doctor = case.command(&["doctor"]);
-    for (limit, said) in
-        [("400", "may have 400 files open and harbor needs 512"), ("1000", "LimitNOFILE in a systemd unit")]
-    {
+    for (limit, said) in [
+        ("400", "may have 400 files open and harbor needs 512"),
+        ("1000", "1000 for harbor (300 before it raises its limit): 328 connections at a time"),
+    ] {
         let mut limited = Command::new("sh");
-        limited.args(["-c", "ulimit -n \"$1\" && exec \"$0\" doctor"]).arg(doctor.get_program()).arg(limit).env_clear();
+        limited
+            .args(["-c", "ulimit -S -n 300 && ulimit -H -n \"$1\" && exec \"$0\" doctor"])
+            .arg(doctor.get_program())
+            .arg(limit)
+            .env_clear();
         limited.envs(doctor.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let output = String::from_utf8(limited.output().unwrap().stdout).unwrap();
         let line = output.lines().find(|line| line.contains("open files")).unwrap_or_else(|| panic!("{output}"));
-        assert!(output.contains(said), "{line}");
+        assert!(line.contains(said), "{line}");
+        assert!(output.contains("LimitNOFILE in a systemd unit"), "{output}");
     }
 }
