@@ -128,6 +128,14 @@ class TestErrors:
             run("import os\nos._exit(1)")
         assert run("print('new')").stdout == "new\n"
 
+    def test_a_worker_that_reached_the_memory_limit_says_so(self, create):
+        errors = []
+        with pytest.raises(DaytonaError, match="reached its memory limit of [0-9]+ MiB"):
+            create().code_interpreter.run_code(
+                "held = []\nwhile True: held.append(bytearray(1 << 24))", on_error=errors.append, timeout=PATIENCE
+            )
+        assert [error.name for error in errors] == ["MemoryError"]
+
 
 class TestContexts:
     def test_one_remembers(self, run):

@@ -134,6 +134,13 @@ def test_the_last_words_are_heard(terminal):
     assert "\r\n19999\r\n20000\r\nlast 2 words\r\n" in terminal.text
 
 
+def test_the_last_words_tell_of_the_memory_limit(create, word):
+    terminal = Terminal(create().process, "create_pty_session", word)
+    terminal.type("exec python3 -c 'held = []\nwhile True: held.append(bytearray(1 << 24))'")
+    assert terminal.result().exit_code == 137
+    assert re.search("harbor: the sandbox reached its memory limit of [0-9]+ MiB", terminal.text), terminal.text
+
+
 def test_size_directory_and_environment(sandbox, terminals, folder, word):
     environment = {"WORD": "wert ß $HOME", "TERM": "vt100"}
     terminal = terminals(word, cwd=folder, envs=environment, pty_size=PtySize(rows=31, cols=117))
