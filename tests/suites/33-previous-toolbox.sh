@@ -59,7 +59,7 @@ exchange "$previous"
 id=$(create)
 check_equal "a new sandbox has the previous one" "$old" "$(toolbox_of "$id")"
 # the asynchronous client sends the same
-count tests/sdk/python/run "$version" "${areas[@]}" -k 'not async' "$@"
+count tests/sdk/python/run "$version" "${areas[@]}" -k 'not async' -m 'not newer_toolbox' "$@"
 
 # harbor starts anew and brings its own; who runs keeps the old one
 "$harbor" down >/dev/null

@@ -151,6 +151,7 @@ class TestCharts:
         assert (chart.type, chart.title) == ("composite_chart", "Both")
         assert [(part.type, part.title) for part in chart.elements] == [("line", "Left"), ("bar", "Right")]
 
+    @pytest.mark.newer_toolbox
     @pytest.mark.parametrize(
         "program",
         [
@@ -166,6 +167,7 @@ class TestCharts:
         (chart,) = answer.artifacts.charts
         assert [line.points for line in chart.elements] == [[[1, 3], [2, 4]]]
 
+    @pytest.mark.newer_toolbox
     def test_a_figure_that_is_no_number_costs_no_chart(self, sandbox):
         (chart,) = self.draw(sandbox, "plt.plot([1, 2, 3], [1, float('nan'), 3])")
         assert [line.points for line in chart.elements] == [[[1, 1], [3, 3]]]

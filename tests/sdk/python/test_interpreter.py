@@ -128,6 +128,7 @@ class TestErrors:
             run("import os\nos._exit(1)")
         assert run("print('new')").stdout == "new\n"
 
+    @pytest.mark.newer_toolbox
     def test_a_worker_that_reached_the_memory_limit_says_so(self, create):
         errors = []
         with pytest.raises(DaytonaError, match="reached its memory limit of [0-9]+ MiB"):

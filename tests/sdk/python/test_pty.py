@@ -134,6 +134,7 @@ def test_the_last_words_are_heard(terminal):
     assert "\r\n19999\r\n20000\r\nlast 2 words\r\n" in terminal.text
 
 
+@pytest.mark.newer_toolbox
 def test_the_last_words_tell_of_the_memory_limit(create, word):
     terminal = Terminal(create().process, "create_pty_session", word)
     terminal.type("exec python3 -c 'held = []\nwhile True: held.append(bytearray(1 << 24))'")
