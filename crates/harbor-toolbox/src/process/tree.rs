@@ -69,7 +69,7 @@ impl Tree {
         let rows = living();
         self.forget_the_dead(&rows);
         let mut asked = Asked::default();
-        asked.ask(&self.members, &self.members, &rows);
+        asked.ask(&self.members, &rows);
         // A stopped process takes a signal only once it goes on.
         self.signal(Signal::CONT);
         while !self.members.is_empty() {
@@ -77,11 +77,8 @@ impl Tree {
                 return self.kill().await;
             }
             sleep(LOOK).await;
-            let rows = living();
-            // Children first: a member that has just died may have left some.
-            self.grow(&rows);
-            self.forget_the_dead(&rows);
-            asked.ask(&self.members, &self.left_behind(&rows), &rows);
+            let rows = self.look();
+            asked.ask(&self.left_behind(&rows), &rows);
         }
     }
 
@@ -135,12 +132,13 @@ impl Tree {
         }
     }
 
-    /// Forgets the dead and adds what the living have started.
-    fn look(&mut self) {
+    /// Forgets the dead and adds what the living have started. Every living process is in the answer.
+    fn look(&mut self) -> Vec<Row> {
         let rows = living();
         // Children first: a member that has just died may have left some.
         self.grow(&rows);
         self.forget_the_dead(&rows);
+        rows
     }
 
     /// Forgets the dead. To be done first when a tree has not been looked at for a while: their numbers may belong to
@@ -181,15 +179,15 @@ struct Asked {
 }
 
 impl Asked {
-    /// Asks those of `new` that have not been asked, and those of all members that have got a terminal since.
-    fn ask(&mut self, members: &HashSet<Process>, new: &HashSet<Process>, rows: &[Row]) {
-        for process in new {
+    /// Asks those of `processes` that have not been asked, and those of all who were that have got a terminal since.
+    fn ask(&mut self, processes: &HashSet<Process>, rows: &[Row]) {
+        for process in processes {
             if self.terminated.insert(*process) {
                 process.signal(Signal::TERM);
             }
         }
-        for row in rows.iter().filter(|row| row.on_terminal && members.contains(&row.process)) {
-            if self.terminated.contains(&row.process) && self.hung_up.insert(row.process) {
+        for row in rows.iter().filter(|row| row.on_terminal && self.terminated.contains(&row.process)) {
+            if self.hung_up.insert(row.process) {
                 row.process.signal(Signal::HUP);
             }
         }
