@@ -2,7 +2,8 @@
 //! configuration file where they are not the usual ones, so that it means this installation and no other.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::config::directories::default_root;
@@ -36,14 +37,18 @@ pub(crate) fn command(arguments: &str) -> String {
 pub(crate) fn pasted(arguments: &str) -> String {
     let own = std::env::current_exe().ok();
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found =
-        std::env::split_paths(&path).map(|folder| folder.join("harbor")).find_map(|file| file.canonicalize().ok());
+    let found = on_path(&path, "harbor").and_then(|file| file.canonicalize().ok());
     match own {
         Some(own) if found.as_ref() != Some(&own) => {
             command(arguments).replacen("harbor", &quoted(&own.to_string_lossy()), 1)
         }
         _ => command(arguments),
     }
+}
+
+/// What a shell with this search path runs as `name`.
+pub(crate) fn on_path(path: &OsStr, name: &str) -> Option<PathBuf> {
+    std::env::split_paths(path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 /// `text` with every `` `harbor …` `` in it for this installation.

@@ -3,6 +3,8 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use crate::invocation::on_path;
+
 /// What the first try is made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Client {
@@ -27,9 +29,8 @@ impl Client {
 
     /// The one of a shell with this search path. `active` says whether a virtual environment is.
     fn on(path: &OsStr, active: bool) -> Self {
-        let find = |name: &str| std::env::split_paths(path).map(|folder| folder.join(name)).find(|file| file.is_file());
-        let has = |name: &str| find(name).is_some();
-        let library = find("python3").as_deref().and_then(library);
+        let has = |name: &str| on_path(path, name).is_some();
+        let library = on_path(path, "python3").as_deref().and_then(library);
         let library_has = |name: &str| library.as_ref().is_some_and(|library| library.join(name).exists());
         let python = has("python3") && has("pip");
         if active && python {
