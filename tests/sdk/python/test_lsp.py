@@ -1,6 +1,10 @@
-"""Language servers of the default image (contract, toolbox §13 and §20.7)."""
+"""Language servers of the default image (contract, toolbox §13 and §20.7).
+
+A server costs seconds of processor time to start, so tests that leave it as it was share one for each language.
+"""
 
 import time
+import uuid
 
 import pytest
 from daytona import DaytonaError, LspCompletionPosition
@@ -28,22 +32,30 @@ def names(symbols):
     return [symbol.name for symbol in symbols]
 
 
-@pytest.fixture(params=SOURCES)
+@pytest.fixture(scope="module", params=SOURCES)
 def language(request):
     return request.param
 
 
-@pytest.fixture
-def project(sandbox, folder, language):
+def make_project(sandbox, language):
     """A directory below the work directory with one source; the path of that."""
     name, text = SOURCES[language]
+    folder = f"lsp-{uuid.uuid4().hex[:12]}"
+    sandbox.fs.create_folder(folder, "755")
     sandbox.fs.upload_file(text.encode(), f"{folder}/{name}")
     if language == "typescript":
         sandbox.fs.upload_file(b'{"compilerOptions": {}}', f"{folder}/tsconfig.json")
     return folder, f"{folder}/{name}"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def project(sandbox, language):
+    folder, file = make_project(sandbox, language)
+    yield folder, file
+    sandbox.fs.delete_file(folder, recursive=True)
+
+
+@pytest.fixture(scope="module")
 def server(sandbox, language, project):
     """A started server with the source open, and the path of that."""
     directory, file = project
@@ -85,17 +97,20 @@ def test_completions(server, language):
     server.completions(file, LspCompletionPosition(0, 0))  # zero is a place like any other
 
 
-def test_a_file_is_read_again_when_it_is_opened_again(sandbox, server, language):
-    server, file = server
-    text = "class Gadget:\n    pass\n" if language == "python" else "class Gadget {}\n"
-    sandbox.fs.upload_file(text.encode(), file)
-    server.did_open(file)
-    found = eventually(lambda: server.document_symbols(file), lambda found: "Gadget" in names(found))
-    assert "Widget" not in names(found)
+def test_a_file_is_read_again_when_it_is_opened_again(sandbox, server, language, project):
+    server, _ = server
+    file = f"{project[0]}/again{'.py' if language == 'python' else '.js'}"
+    for name in ("Gizmo", "Gadget"):
+        text = f"class {name}:\n    pass\n" if language == "python" else f"class {name} {{}}\n"
+        sandbox.fs.upload_file(text.encode(), file)
+        server.did_open(file)
+        found = eventually(lambda: server.document_symbols(file), lambda found, name=name: name in names(found))
+    assert "Gizmo" not in names(found)
+    server.did_close(file)
 
 
-def test_start_twice_and_stop(sandbox, language, project):
-    directory, file = project
+def test_start_twice_and_stop(sandbox, language):
+    directory, file = make_project(sandbox, language)
     server = sandbox.create_lsp_server(language, directory)
     with pytest.raises(DaytonaError):
         server.document_symbols(file)
@@ -128,8 +143,12 @@ def test_a_missing_program_is_explained(create):
         sandbox.create_lsp_server("python", ".").start()
 
 
-def test_a_server_that_was_killed_can_be_started_again(sandbox, server, language):
-    server, file = server
+def test_a_server_that_was_killed_can_be_started_again(create, language):
+    sandbox = create()
+    directory, file = make_project(sandbox, language)
+    server = sandbox.create_lsp_server(language, directory)
+    server.start()
+    server.did_open(file)
     program = {"python": "pylsp"}.get(language, "typescript-language-server")
     eventually(lambda: server.document_symbols(file), lambda found: "Widget" in names(found))
     assert sandbox.process.exec(f"pkill -KILL -f '[/]{program}( |$)'").exit_code == 0

@@ -39,8 +39,11 @@ impl Language {
     pub(super) fn options(self) -> Value {
         match self {
             Self::Python => Value::Null,
-            // Otherwise it would fetch type definitions from the network by itself.
-            Self::TypeScript | Self::JavaScript => json!({"disableAutomaticTypingAcquisition": true}),
+            // Otherwise it would fetch type definitions from the network by itself, and run a second compiler for answers
+            // about syntax alone, which takes as much memory and processor time again.
+            Self::TypeScript | Self::JavaScript => {
+                json!({"disableAutomaticTypingAcquisition": true, "tsserver": {"useSyntaxServer": "never"}})
+            }
         }
     }
 
