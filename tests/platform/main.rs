@@ -13,6 +13,7 @@ mod orphans;
 mod refusals;
 mod security;
 mod settings;
+mod timers;
 mod uninstall;
 
 /// A mebibyte, in bytes.

@@ -11,9 +11,9 @@ use harbor_store::Store;
 use crate::now;
 
 /// Uses of one sandbox closer together than this are one.
-const PRECISION: time::Duration = time::Duration::seconds(45);
+const PRECISION: time::Duration = time::Duration::seconds(5);
 
-/// Remembers when each sandbox's use was last written, so that a busy one costs a write per 45 s and not per request.
+/// Remembers when each sandbox's use was last written, so that a busy one costs a write per 5 s and not per request.
 pub(crate) struct Activity {
     store: Store,
     written: Mutex<HashMap<SandboxId, Timestamp>>,

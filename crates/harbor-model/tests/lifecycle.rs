@@ -58,6 +58,7 @@ fn sandbox(ephemeral: bool) -> Sandbox {
         created_at: now(),
         updated_at: now(),
         last_activity_at: now(),
+        destroy_at: None,
     }
 }
 
@@ -133,12 +134,16 @@ enum Foreign {
 #[derive(Clone, Copy, Debug)]
 enum Action {
     Start,
-    Stop { force: bool },
+    Stop {
+        force: bool,
+    },
     Delete,
     Step,
     Look,
     Foreign(Foreign),
     FailedForGood,
+    /// Nobody uses it for so many minutes.
+    Time(u32),
 }
 
 fn any_action() -> impl Strategy<Value = Action> {
@@ -155,21 +160,23 @@ fn any_action() -> impl Strategy<Value = Action> {
         2 => Just(Action::Look),
         2 => foreign.prop_map(Action::Foreign),
         1 => Just(Action::FailedForGood),
+        2 => (0u32..40).prop_map(Action::Time),
     ]
 }
 
-/// A sandbox, its engine, and what listeners were told.
+/// A sandbox, its engine, what listeners were told, and what time it is.
 struct Life {
     sandbox: Sandbox,
     engine: Engine,
     told: Vec<SandboxEvent>,
+    now: Timestamp,
 }
 
 impl Life {
     fn new(ephemeral: bool) -> Self {
         let sandbox = sandbox(ephemeral);
         let told = events(None, &sandbox);
-        Self { sandbox, engine: Engine::default(), told }
+        Self { sandbox, engine: Engine::default(), told, now: now() }
     }
 
     fn after(ephemeral: bool, actions: Vec<Action>) -> Self {
@@ -183,11 +190,14 @@ impl Life {
     fn change(&mut self, change: impl FnOnce(&mut Sandbox)) {
         let before = self.sandbox.clone();
         change(&mut self.sandbox);
+        if self.sandbox != before {
+            self.sandbox.note_change(&before, self.now);
+        }
         self.told.extend(events(Some(&before), &self.sandbox));
     }
 
     fn ask(&mut self, operation: Operation, change: impl FnOnce(&mut Sandbox)) {
-        if allowed(operation, &self.sandbox, now()) == Ok(Effect::Change) {
+        if allowed(operation, &self.sandbox, self.now) == Ok(Effect::Change) {
             self.change(change);
         }
     }
@@ -206,14 +216,20 @@ impl Life {
     }
 
     fn act(&mut self, action: Action) {
+        let now = self.now;
         match action {
-            Action::Start => self.ask(Operation::Start, |sandbox| sandbox.want_started(Secret::new("n"), now())),
-            Action::Stop { force } => self.ask(Operation::Stop, |sandbox| sandbox.want_stopped(force, now())),
-            Action::Delete => self.ask(Operation::Delete, |sandbox| sandbox.want_destroyed(now())),
+            Action::Start => self.ask(Operation::Start, |sandbox| sandbox.want_started(Secret::new("n"), now)),
+            Action::Stop { force } => self.ask(Operation::Stop, |sandbox| sandbox.want_stopped(force, now)),
+            Action::Delete => self.ask(Operation::Delete, |sandbox| sandbox.want_destroyed(now)),
             Action::Step => _ = self.step(),
             Action::Look => self.look(),
             Action::Foreign(event) => self.engine.suffer(event),
             Action::FailedForGood => self.change(|sandbox| _ = sandbox.give_up("no image".to_owned())),
+            Action::Time(minutes) => {
+                self.now += Duration::from_mins(u64::from(minutes));
+                let now = self.now;
+                self.change(|sandbox| while sandbox.let_time_pass(now).is_some() {});
+            }
         }
     }
 }
@@ -279,6 +295,40 @@ proptest! {
             life.act(action);
             prop_assert!(life.engine.boots == boots || wanted, "started although it was not wanted");
             prop_assert!(life.engine.boots == boots || !(died && configured), "started anew after it died");
+        }
+    }
+
+    #[test]
+    fn what_is_due_is_done_and_nothing_before_its_time(
+        ephemeral: bool,
+        lives: Option<u32>,
+        deletes: Option<u32>,
+        actions in prop::collection::vec(any_action(), 0..40),
+    ) {
+        let mut life = Life::new(ephemeral);
+        let minutes = |count: u32| Duration::from_mins(u64::from(count % 60));
+        life.sandbox.destroy_at = lives.map(|count| life.now + minutes(count));
+        if !ephemeral {
+            life.sandbox.settings.auto_delete_minutes = deletes.map(|count| count % 60);
+        }
+        for action in actions {
+            let (before, was) = (life.now, life.sandbox.clone());
+            life.act(action);
+            let Action::Time(_) = action else { continue };
+            prop_assert!(life.sandbox.due().is_none_or(|due| due.at > life.now), "{:?}", life.sandbox.due());
+            let idle = life.now - was.last_activity_at;
+            let over = was.destroy_at.is_some_and(|end| end <= life.now);
+            match (was.state(), life.sandbox.state()) {
+                (SandboxState::Started, SandboxState::Stopping) => prop_assert!(!over && idle >= time::Duration::minutes(15)),
+                (SandboxState::Started, SandboxState::Destroying) => {
+                    prop_assert!(over || (was.settings.ephemeral() && idle >= time::Duration::minutes(15)));
+                }
+                (SandboxState::Stopped, SandboxState::Destroying) => {
+                    let interval = was.settings.auto_delete_minutes.map(|count| time::Duration::minutes(count.into()));
+                    prop_assert!(over || interval.is_some_and(|interval| idle >= interval));
+                }
+                (earlier, later) => prop_assert!(earlier == later || over, "{earlier:?} {later:?} since {before}"),
+            }
         }
     }
 

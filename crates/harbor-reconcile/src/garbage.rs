@@ -8,9 +8,9 @@ use harbor_model::actors::Actor;
 use harbor_model::errors::chain;
 use harbor_model::ids::SandboxId;
 
+use crate::Inner;
 use crate::queue::{Lane, Mark, Queue, Stepped};
 use crate::work::Work;
-use crate::{Inner, now};
 
 /// How often old rows are looked for.
 const INTERVAL: Duration = Duration::from_hours(1);
@@ -61,7 +61,7 @@ impl Work for Garbage {
 
 impl Inner {
     async fn purge(&self) -> Result<String, String> {
-        let before = now() - KEPT;
+        let before = self.now() - KEPT;
         let sandboxes = self.store.by(Actor::Harbor).purge_removed_sandboxes(before).await;
         let events = self.store.by(Actor::Harbor).purge_outbox(before).await.map_err(|error| chain(&error))?;
         let sandboxes = sandboxes.map_err(|error| chain(&error))?;

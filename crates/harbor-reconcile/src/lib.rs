@@ -1,4 +1,4 @@
-//! What makes intent true: loops over sandboxes, the infra stock, listings and garbage; no caller waits in it.
+//! What makes intent true: loops over sandboxes, timers, the infra stock, listings and garbage; no caller waits in it.
 //!
 //! Every loop has one shape (`work`): a queue of keys to look at again, and a step that is told a key and nothing
 //! else. The step over sandboxes reads the row, looks at the engine where that is needed, takes the one step that
@@ -12,12 +12,14 @@
 //!
 //! [`next_step`]: harbor_model::sandboxes::Sandbox::next_step
 
+mod clock;
 mod garbage;
 mod listing;
 mod queue;
 mod report;
 mod sandboxes;
 mod stock;
+mod timers;
 mod watch;
 mod work;
 
@@ -30,17 +32,20 @@ use harbor_runner::Engine;
 use harbor_store::Store;
 use tokio::task::JoinSet;
 
+use clock::ClockWatch;
 use garbage::{Garbage, GarbageKey};
 use listing::{Listing, WholeEngine};
 use queue::{Bounds, Lane, Mark, Queue};
 use sandboxes::Sandboxes;
 use stock::{InfraStock, Stock};
+use timers::{TimerKey, Timers};
 
+pub use clock::{Clock, SystemClock};
 pub use listing::Orphan;
 pub use report::{LastStep, LoopReport, UnderWay};
 
 /// How hard the reconciler works.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// Sandboxes that are started at once; about twice the processors: queueing beats thrashing.
     pub starts: usize,
@@ -50,6 +55,8 @@ pub struct Config {
     pub start_deadline: Duration,
     /// What a stop gives processes to end by themselves.
     pub stop_grace: Duration,
+    /// What tells when a sandbox is to be stopped or deleted.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Config {
@@ -73,6 +80,8 @@ struct Inner {
     stock: Queue<InfraStock>,
     listing: Queue<WholeEngine>,
     garbage: Queue<GarbageKey>,
+    timers: Queue<TimerKey>,
+    clock_watch: ClockWatch,
 }
 
 impl Reconciler {
@@ -82,7 +91,11 @@ impl Reconciler {
         let stock = Queue::new("infra stock", Bounds::ONE);
         let listing = Queue::new("listing", Bounds::ONE);
         let garbage = Queue::new("garbage", Bounds::ONE);
-        Self { inner: Arc::new(Inner { store, engine, config, sandboxes, stock, listing, garbage }) }
+        // they are short, and wait for nothing but the database
+        let timers = Queue::new("timers", Bounds { look: 4, ..Bounds::ONE });
+        let clock_watch = ClockWatch::new(&*config.clock);
+        let inner = Inner { store, engine, config, sandboxes, stock, listing, garbage, timers, clock_watch };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Works until `stop` resolves; steps of sandboxes that are under way are then finished, none is begun.
@@ -93,12 +106,14 @@ impl Reconciler {
         inner.listing.mark(WholeEngine, Mark::now(Lane::Bulk));
         inner.stock.mark(InfraStock, Mark::now(Lane::Bulk));
         inner.garbage.mark(GarbageKey::Rows, Mark::now(Lane::Bulk));
+        inner.timers.mark(TimerKey::Clock, Mark::now(Lane::Look));
         let mut sandboxes = JoinSet::new();
         sandboxes.spawn(work::run(Arc::new(Sandboxes(Arc::clone(&inner)))));
         let mut others = JoinSet::new();
         others.spawn(work::run(Arc::new(Stock(Arc::clone(&inner)))));
         others.spawn(work::run(Arc::new(Listing(Arc::clone(&inner)))));
         others.spawn(work::run(Arc::new(Garbage(Arc::clone(&inner)))));
+        others.spawn(work::run(Arc::new(Timers(Arc::clone(&inner)))));
         let watched = Arc::clone(&inner);
         others.spawn(async move {
             watch::store(watched).await;
@@ -122,8 +137,15 @@ impl Reconciler {
 
     /// What each loop does, and did last.
     pub fn report(&self) -> Vec<LoopReport> {
-        let Inner { sandboxes, stock, listing, garbage, .. } = &*self.inner;
-        vec![sandboxes.report(), stock.report(), listing.report(), garbage.report()]
+        let Inner { sandboxes, stock, listing, garbage, timers, .. } = &*self.inner;
+        vec![sandboxes.report(), stock.report(), listing.report(), garbage.report(), timers.report()]
+    }
+}
+
+impl Inner {
+    /// The present, as rows tell it.
+    fn now(&self) -> Timestamp {
+        self.config.clock.wall()
     }
 }
 

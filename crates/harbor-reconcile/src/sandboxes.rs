@@ -12,10 +12,10 @@ use harbor_store::StoreError;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
+use crate::Inner;
 use crate::listing::WholeEngine;
 use crate::queue::{Failures, Lane, Mark, Queue, Stepped};
 use crate::work::Work;
-use crate::{Inner, now};
 
 /// More steps than any walk needs: a guard against a step that does not change what is seen.
 const LONGEST_WALK: usize = 12;
@@ -160,7 +160,7 @@ impl Inner {
             Step::Configure(container) => {
                 let configured = self.engine.configure(&id, container, &configuration(sandbox)).await;
                 let version = configured.map_err(failed)?.version;
-                Outcome::Configured { version, at: harbor_model::to_millisecond(now()) }
+                Outcome::Configured { version, at: harbor_model::to_millisecond(self.now()) }
             }
             Step::Stop(container) => {
                 let grace = if sandbox.force { Duration::ZERO } else { self.config.stop_grace };
@@ -192,7 +192,7 @@ impl Inner {
     }
 
     async fn record(&self, id: SandboxId, outcome: Outcome) -> Result<Sandbox, Trouble> {
-        Ok(self.store.by(Actor::Harbor).change_sandbox(id, now(), |row| row.record(outcome)).await?.0)
+        Ok(self.store.by(Actor::Harbor).change_sandbox(id, self.now(), |row| row.record(outcome)).await?.0)
     }
 
     /// Decides what a failed walk means: another attempt later, or the end of trying.
@@ -203,7 +203,8 @@ impl Inner {
         let pause = match trouble.kind().retry(count, since.elapsed(), self.config.start_deadline) {
             Retry::After(pause) => pause,
             Retry::GiveUp(pause) => {
-                let given_up = self.store.by(Actor::Harbor).change_sandbox(id, now(), |row| row.give_up(reason)).await;
+                let given_up =
+                    self.store.by(Actor::Harbor).change_sandbox(id, self.now(), |row| row.give_up(reason)).await;
                 if given_up.is_ok_and(|(_, in_error)| in_error) {
                     return None;
                 }

@@ -28,6 +28,7 @@ pub(crate) async fn store(inner: Arc<Inner>) {
                 if before.is_none() {
                     inner.stock.mark(InfraStock, Mark::now(Lane::Bulk));
                 }
+                inner.set_timer(&after);
                 // what a step records is not news to the loop, and must not cut short the pause after a failed attempt
                 let wanted = before.is_none_or(|before| before.desired != after.desired);
                 let step = after.next_step();
@@ -54,12 +55,15 @@ pub(crate) async fn engine(inner: Arc<Inner>) {
     std::future::pending::<()>().await;
 }
 
-/// Marks what the rows alone say is unfinished: the engine may take a while to answer.
+/// Marks what the rows alone say is unfinished, as the engine may take a while to answer, and sets all timers.
 async fn mark_unsettled(inner: &Inner) {
     match inner.store.all_sandboxes().await {
         Ok(rows) => {
-            for row in rows.iter().filter(|row| row.next_step() != Step::Settled) {
-                inner.sandboxes.mark(row.id, Mark::now(Lane::Look));
+            for row in &rows {
+                inner.set_timer(row);
+                if row.next_step() != Step::Settled {
+                    inner.sandboxes.mark(row.id, Mark::now(Lane::Look));
+                }
             }
         }
         Err(error) => tracing::error!(error = chain(&error), "sandboxes not read"),

@@ -119,8 +119,7 @@ impl Writer {
             if after.removed() {
                 after.forget_secrets();
             }
-            after.generation = before.generation.next();
-            after.updated_at = to_millisecond(now);
+            after.note_change(&before, to_millisecond(now));
             if put(transaction, &key, UPDATE, &after)? == 0 {
                 return Err(StoreError::Stale(id));
             }
@@ -144,6 +143,30 @@ impl Writer {
                 )?
                 .execute(params![id.to_string(), row::milliseconds(at)])?;
             Ok(())
+        })
+        .await
+    }
+
+    /// The clock was set by `by` after `since`, as it shows now: moves the times at which sandboxes were last used and are
+    /// to be deleted by as much, so that as much is left of every interval as before. Times that the new clock gave,
+    /// between `since` and `now`, stay. Answers how many sandboxes there are.
+    pub async fn move_times(&self, by: time::Duration, since: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
+        const LAST: i64 = 253_402_300_799_999; // of the year 9999, after which no row could be read
+        let by = by.whole_milliseconds().clamp(i128::from(-LAST), i128::from(LAST));
+        let by = i64::try_from(by).unwrap_or(0);
+        let window = (row::milliseconds(since), row::milliseconds(now));
+        self.write(move |transaction, _| {
+            let moved = transaction
+                .prepare_cached(
+                    "UPDATE sandbox SET
+                       last_activity_at = CASE WHEN last_activity_at BETWEEN :since AND :now THEN last_activity_at
+                         ELSE max(0, min(last_activity_at + :by, :last)) END,
+                       destroy_at = CASE WHEN updated_at BETWEEN :since AND :now THEN destroy_at
+                         ELSE max(0, min(destroy_at + :by, :last)) END
+                     WHERE removed = 0",
+                )?
+                .execute(named_params! { ":since": window.0, ":now": window.1, ":by": by, ":last": LAST })?;
+            Ok(moved)
         })
         .await
     }
@@ -215,6 +238,7 @@ fn read(row: &Row<'_>, key: &EncryptionKey) -> Result<Sandbox, StoreError> {
         created_at: row::moment(row, "created_at")?,
         updated_at: row::moment(row, "updated_at")?,
         last_activity_at: row::moment(row, "last_activity_at")?,
+        destroy_at: row::optional_moment(row, "destroy_at")?,
     })
 }
 
@@ -223,7 +247,8 @@ macro_rules! columns {
         "organization, name, live, removed, snapshot, image, entrypoint, user, target, cpu, memory_gib,
          disk_gib, gpu, labels, public, auto_stop_minutes, auto_archive_minutes, auto_delete_minutes,
          network_block_all, allow_networks, allow_domains, encrypted_env, encrypted_preview_token, encrypted_toolbox_token, desired, force, seen, failure,
-         recoverable, note, toolbox_version, started_once, generation, created_at, updated_at, last_activity_at"
+         recoverable, note, toolbox_version, started_once, generation, created_at, updated_at, last_activity_at,
+         destroy_at"
     };
 }
 
@@ -233,7 +258,7 @@ macro_rules! values {
          :memory_gib, :disk_gib, :gpu, :labels, :public, :auto_stop_minutes, :auto_archive_minutes,
          :auto_delete_minutes, :network_block_all, :allow_networks, :allow_domains, :encrypted_env, :encrypted_preview_token, :encrypted_toolbox_token,
          :desired, :force, :seen, :failure, :recoverable, :note, :toolbox_version, :started_once, :generation,
-         :created_at, :updated_at, :last_activity_at"
+         :created_at, :updated_at, :last_activity_at, :destroy_at"
     };
 }
 
@@ -278,6 +303,7 @@ fn put(transaction: &Transaction<'_>, key: &EncryptionKey, sql: &str, sandbox: &
         created_at,
         updated_at,
         last_activity_at,
+        destroy_at,
     } = sandbox;
     let wiped = sandbox.removed();
     let row_id = id.to_string();
@@ -321,6 +347,7 @@ fn put(transaction: &Transaction<'_>, key: &EncryptionKey, sql: &str, sandbox: &
         ":created_at": row::milliseconds(*created_at),
         ":updated_at": row::milliseconds(*updated_at),
         ":last_activity_at": row::milliseconds(*last_activity_at),
+        ":destroy_at": destroy_at.map(row::milliseconds),
     });
     written.map_err(row::name_taken)
 }

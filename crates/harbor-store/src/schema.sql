@@ -90,7 +90,7 @@ CREATE TABLE sandbox (
     created_at           INTEGER NOT NULL,
     updated_at           INTEGER NOT NULL,
     last_activity_at     INTEGER NOT NULL
-, encrypted_env BLOB, encrypted_preview_token BLOB, encrypted_toolbox_token BLOB) STRICT;
+, encrypted_env BLOB, encrypted_preview_token BLOB, encrypted_toolbox_token BLOB, destroy_at INTEGER) STRICT;
 
 CREATE UNIQUE INDEX sandbox_name ON sandbox (organization, name) WHERE live = 1;
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use harbor_reconcile::{Config as ReconcileConfig, Orphan, Reconciler};
+use harbor_reconcile::{Config as ReconcileConfig, Orphan, Reconciler, SystemClock};
 use harbor_runner::{Config as EngineConfig, DockerEngine};
 use harbor_store::Store;
 
@@ -29,8 +29,13 @@ impl Orphans {
         };
         let runner = DockerEngine::connect(runner).await?;
         let store = Store::open_read_only(&directories.database())?;
-        let idle =
-            ReconcileConfig { starts: 0, infra_stock: 0, start_deadline: Duration::ZERO, stop_grace: Duration::ZERO };
+        let idle = ReconcileConfig {
+            starts: 0,
+            infra_stock: 0,
+            start_deadline: Duration::ZERO,
+            stop_grace: Duration::ZERO,
+            clock: Arc::new(SystemClock),
+        };
         Ok(Some(Self { reconciler: Reconciler::new(store, Arc::new(runner), idle) }))
     }
 

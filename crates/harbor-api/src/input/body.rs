@@ -108,6 +108,13 @@ pub(crate) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
         .ok_or_else(|| D::Error::custom(format!("must be an integer number, not {number}")))
 }
 
+/// The integer that `text` is, with or without decimals that are zero.
+pub(crate) fn whole_number(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && digits.as_bytes().first()? != &b'.';
+    text.parse().ok().filter(|_| plain).and_then(whole_of)
+}
+
 /// `number` as an integer, when it is one that every client can hold exactly.
 pub(super) fn whole_of(number: f64) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;

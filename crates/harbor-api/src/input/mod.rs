@@ -10,7 +10,7 @@ mod receive;
 mod warnings;
 
 pub(crate) use allow_lists::{domains, networks};
-pub(crate) use body::{Body, whole};
+pub(crate) use body::{Body, whole, whole_number};
 pub(crate) use date::date;
 pub(crate) use path::Segments;
 pub(crate) use query::Query;

@@ -51,6 +51,9 @@ pub(crate) struct Sandbox {
     created_at: String,
     updated_at: String,
     last_activity_at: String,
+    /// When it is deleted, whatever state it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auto_destroy_at: Option<String>,
     sandbox_class: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     daemon_version: Option<String>,
@@ -107,6 +110,7 @@ impl Sandbox {
             created_at,
             updated_at,
             last_activity_at,
+            destroy_at,
         } = sandbox;
         let recoverable = failure.as_ref().is_some_and(|failure| failure.recoverable);
         Self {
@@ -139,6 +143,7 @@ impl Sandbox {
             created_at: iso(created_at),
             updated_at: iso(updated_at),
             last_activity_at: iso(last_activity_at),
+            auto_destroy_at: destroy_at.map(iso),
             sandbox_class: "container",
             daemon_version: toolbox_version,
             runner_id: (state != SandboxState::Destroyed).then(|| config.instance.to_string()),

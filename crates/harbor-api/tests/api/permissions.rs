@@ -9,8 +9,11 @@ use crate::support::Installation;
 /// The contract's table for the built routes. A route that is not here asks for no permission.
 const CONTRACT: &[(&str, &str)] = &[
     ("post /sandbox", "write:sandboxes"),
+    ("post /sandbox/{sandboxIdOrName}/autodelete/{interval}", "write:sandboxes"),
+    ("post /sandbox/{sandboxIdOrName}/autostop/{interval}", "write:sandboxes"),
     ("post /sandbox/{sandboxIdOrName}/start", "write:sandboxes"),
     ("post /sandbox/{sandboxIdOrName}/stop", "write:sandboxes"),
+    ("post /sandbox/{sandboxIdOrName}/ttl/{ttlMinutes}", "write:sandboxes"),
     ("put /sandbox/{sandboxIdOrName}/labels", "write:sandboxes"),
     ("post /sandbox/{sandboxId}/signing-key/rotate", "write:sandboxes"),
     ("delete /sandbox/{sandboxIdOrName}", "delete:sandboxes"),

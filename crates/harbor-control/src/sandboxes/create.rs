@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use harbor_model::Timestamp;
 use harbor_model::ids::{RegionId, SandboxId};
 use harbor_model::names::DisplayName;
 use harbor_model::resources::{Asked, Resources};
@@ -50,6 +51,8 @@ pub struct NewSandbox {
     pub auto_archive: Option<i64>,
     /// Minutes; 0: at once, below 0: never.
     pub auto_delete: Option<i64>,
+    /// Minutes from its creation until it is deleted, whatever state it is in; 0: never.
+    pub ttl: Option<i64>,
     /// What it may reach.
     pub network: Network,
 }
@@ -96,7 +99,7 @@ impl Control {
             public: new.public,
             auto_stop_minutes: minutes("autoStopInterval", new.auto_stop)?.unwrap_or(AUTO_STOP_DEFAULT),
             auto_archive_minutes: auto_archive(minutes("autoArchiveInterval", new.auto_archive)?),
-            auto_delete_minutes: new.auto_delete.and_then(|minutes| u32::try_from(minutes).ok()),
+            auto_delete_minutes: auto_delete(new.auto_delete),
             network: unrestricted(new.network)?,
         };
         let target = new.target.filter(|target| !target.trim().is_empty());
@@ -132,6 +135,7 @@ impl Control {
             created_at,
             updated_at: created_at,
             last_activity_at: created_at,
+            destroy_at: new.ttl.map_or(Ok(None), |ttl| end_of_life(ttl, created_at))?,
         };
         Ok((sandbox, snapshot, new.name))
     }
@@ -189,13 +193,27 @@ fn known_user(given: Option<String>) -> Result<String, Error> {
     Err(Error::invalid(format!("user '{}' is not known here: it must be {known}", shown.escape_default())))
 }
 
-fn minutes(field: &str, given: Option<i64>) -> Result<Option<u32>, Error> {
+pub(super) fn minutes(field: &str, given: Option<i64>) -> Result<Option<u32>, Error> {
     given
         .map(|minutes| {
             u32::try_from(minutes)
                 .map_err(|_| Error::invalid(format!("{field} must be a number of minutes, 0 or more, not {minutes}")))
         })
         .transpose()
+}
+
+/// Below 0 means never (contract, control-plane §5.1).
+pub(super) fn auto_delete(given: Option<i64>) -> Option<u32> {
+    given.and_then(|minutes| u32::try_from(minutes).ok())
+}
+
+/// When `ttl` minutes from `start` are over; 0 means never (contract, control-plane §5.13).
+pub(super) fn end_of_life(ttl: i64, start: Timestamp) -> Result<Option<Timestamp>, Error> {
+    let Some(minutes) = minutes("ttlMinutes", Some(ttl))?.filter(|minutes| *minutes > 0) else { return Ok(None) };
+    let end = start.checked_add(time::Duration::minutes(i64::from(minutes)));
+    end.map(Some).ok_or_else(|| {
+        Error::invalid(format!("ttlMinutes must end before the year 10000, not after {minutes} minutes"))
+    })
 }
 
 /// 0 means the maximum, more is cut to it (contract, control-plane §5.1).

@@ -41,6 +41,8 @@ pub struct Filter {
     pub recoverable: Option<bool>,
     /// When it was made.
     pub created: Range<Timestamp>,
+    /// When it is deleted, whatever state it is in; one that is not is in no such range.
+    pub destroy: Range<Timestamp>,
     /// When it was last used.
     pub last_event: Range<Timestamp>,
 }
@@ -61,6 +63,11 @@ impl<T> Default for Range<T> {
 }
 
 impl<T: PartialOrd> Range<T> {
+    /// As [`Range::holds`]; no value is only in a range without bounds.
+    fn holds_any(&self, value: Option<&T>) -> bool {
+        value.map_or(self.from.is_none() && self.to.is_none(), |value| self.holds(value))
+    }
+
     fn holds(&self, value: &T) -> bool {
         self.from.as_ref().is_none_or(|from| from <= value) && self.to.as_ref().is_none_or(|to| value <= to)
     }
@@ -85,6 +92,7 @@ impl Filter {
                 .recoverable
                 .is_none_or(|wanted| wanted == sandbox.failure.as_ref().is_some_and(|failure| failure.recoverable))
             && self.created.holds(&sandbox.created_at)
+            && self.destroy.holds_any(sandbox.destroy_at.as_ref())
             && self.last_event.holds(&sandbox.last_activity_at)
     }
 }

@@ -1,9 +1,10 @@
-//! Sandboxes: create, read, start, stop, delete, label.
+//! Sandboxes: create, read, start, stop, delete, change.
 //!
 //! Every change is one transaction that checks the state and writes the intent; then, where the contract holds the
 //! answer, a bounded wait on committed changes (design D1, D2).
 
 mod create;
+mod intervals;
 mod list;
 mod wait;
 
@@ -74,7 +75,7 @@ impl Control {
         labels: std::collections::BTreeMap<String, String>,
     ) -> Result<Sandbox, Error> {
         let id = self.sandbox(caller, sandbox).await?.id;
-        self.change(caller, id, sandbox, Operation::SetLabels, move |row| row.settings.labels = labels).await
+        self.change(caller, id, sandbox, Operation::Change, move |row| row.settings.labels = labels).await
     }
 
     /// Notes that the caller uses the sandbox; less than five seconds after its last use nothing is written.

@@ -244,6 +244,7 @@ fn sandbox(id: SandboxId, organization: OrganizationId) -> Sandbox {
         created_at: long_ago,
         updated_at: long_ago,
         last_activity_at: long_ago,
+        destroy_at: None,
     }
 }
 

@@ -2,12 +2,11 @@
 //!
 //! A lifecycle is [`Desired`], [`Seen`] and pure functions: [`Sandbox::next_step`] names what to do,
 //! [`Sandbox::record`] takes what came of it, [`FailedAttempt::retry`] what a failure means, [`allowed`] what may be
-//! asked, [`events`] what a change means to others. The state that clients read is derived by [`Sandbox::state`] and
+//! asked, [`Sandbox::due`] what time brings about, [`events`] what a change means to others. The state that clients read is derived by [`Sandbox::state`] and
 //! never stored.
-//!
-//! Leaves out: when a sandbox is stopped, archived or deleted because nobody used it; nothing does that yet.
 
 mod desired;
+mod due;
 mod event;
 mod operation;
 mod retry;
@@ -18,6 +17,7 @@ mod step;
 use std::collections::BTreeMap;
 
 pub use desired::Desired;
+pub use due::{Due, Timed};
 pub use event::{SandboxEvent, events};
 pub use operation::{Effect, Operation, Refusal, Verdict, WhyNot, allowed, verdict};
 pub use retry::{FailedAttempt, Retry};
@@ -70,8 +70,10 @@ pub struct Sandbox {
     pub created_at: Timestamp,
     /// When its row last changed.
     pub updated_at: Timestamp,
-    /// When it was last used, or asked to start or stop (contract, control-plane §5.8).
+    /// When it was last used, or last changed its state (contract, control-plane §5.8).
     pub last_activity_at: Timestamp,
+    /// When it is deleted, whatever state it is in (contract, control-plane §5.13).
+    pub destroy_at: Option<Timestamp>,
 }
 
 /// What a sandbox is made of; fixed for its life.
@@ -140,6 +142,17 @@ pub struct Failure {
     pub reason: String,
     /// Whether `recover` may help.
     pub recoverable: bool,
+}
+
+impl Sandbox {
+    /// Notes that it has become this from `before` at `at`: a change of its state counts as use.
+    pub fn note_change(&mut self, before: &Self, at: Timestamp) {
+        self.generation = before.generation.next();
+        self.updated_at = at;
+        if self.state() != before.state() {
+            self.last_activity_at = self.last_activity_at.max(at);
+        }
+    }
 }
 
 /// How often a row was written.

@@ -22,15 +22,15 @@ pub enum Operation {
     Stop,
     /// Remove it, files and all.
     Delete,
-    /// Replace its labels.
-    SetLabels,
+    /// Replace its labels, or the times at which it is stopped or deleted by itself.
+    Change,
     /// Connect to a port inside it.
     Enter,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: &[Self] = &[Self::Start, Self::Stop, Self::Delete, Self::SetLabels, Self::Enter];
+    pub const ALL: &[Self] = &[Self::Start, Self::Stop, Self::Delete, Self::Change, Self::Enter];
 
     /// A word for it.
     pub const fn word(self) -> &'static str {
@@ -38,7 +38,7 @@ impl Operation {
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Delete => "delete",
-            Self::SetLabels => "label",
+            Self::Change => "change",
             Self::Enter => "enter",
         }
     }
@@ -90,13 +90,13 @@ pub const fn verdict(operation: Operation, state: SandboxState) -> Verdict {
         // who cleans up twice has what it wants
         (O::Delete, S::Destroying) => V::Already,
 
-        (O::SetLabels, S::Creating | S::Starting | S::Started | S::Stopping | S::Stopped | S::Error) => V::Allowed,
-        (O::SetLabels, S::Destroying) => V::Busy,
+        (O::Change, S::Creating | S::Starting | S::Started | S::Stopping | S::Stopped | S::Error) => V::Allowed,
+        (O::Change, S::Destroying) => V::Busy,
 
         (O::Enter, S::Started) => V::Allowed,
         (O::Enter, S::Creating | S::Starting | S::Stopping | S::Stopped | S::Destroying | S::Error) => V::Refused,
 
-        (O::Start | O::Stop | O::Delete | O::SetLabels | O::Enter, S::Destroyed) => V::Gone,
+        (O::Start | O::Stop | O::Delete | O::Change | O::Enter, S::Destroyed) => V::Gone,
     }
 }
 

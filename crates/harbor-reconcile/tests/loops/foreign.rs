@@ -6,10 +6,11 @@ use harbor_model::actors::Actor;
 use harbor_model::ids::SandboxId;
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::SandboxState;
+use harbor_reconcile::Clock;
 use harbor_runner::pretend::{Act, DEADLINE, Verb};
 use harbor_runner::{Engine, SandboxSpec};
 
-use crate::installation::{IMAGE, Installation, now};
+use crate::installation::{IMAGE, Installation};
 
 const SOON: Duration = Duration::from_secs(1);
 
@@ -58,7 +59,7 @@ async fn a_delete_does_not_wait_until_a_sandbox_is_made_anew() {
     harbor.pass(Duration::from_mins(15)).await;
     assert_eq!(Engine::list(&harbor.engine).await.unwrap().held.len(), 0);
     assert_eq!(harbor.row(id).await.state(), SandboxState::Destroyed);
-    harbor.store.by(Actor::Harbor).purge_removed_sandboxes(now() + Duration::from_secs(1)).await.unwrap();
+    harbor.store.by(Actor::Harbor).purge_removed_sandboxes(harbor.clock.wall() + Duration::from_secs(1)).await.unwrap();
     assert!(harbor.store.sandbox(id).await.unwrap().is_none());
 }
 

@@ -1,7 +1,6 @@
 //! One installation: store, control, reconciler and the pretend engine, on a clock that the test moves.
 
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use harbor_control::fixture::{self, KEY, NoEngine};
@@ -13,7 +12,7 @@ use harbor_model::names::SandboxRef;
 use harbor_model::sandboxes::{Sandbox, SandboxState};
 use harbor_model::secrets::Secret;
 use harbor_model::{Timestamp, to_millisecond};
-use harbor_reconcile::{Config, LoopReport, Reconciler};
+use harbor_reconcile::{Clock, Config, LoopReport, Reconciler};
 use harbor_runner::pretend::{Pretend, Verb};
 use harbor_runner::{EngineError, EngineSaid};
 use harbor_store::{EncryptionKey, Store};
@@ -31,10 +30,42 @@ pub(crate) const START_DEADLINE: Duration = Duration::from_mins(2);
 /// How far the clock moves at a time, in the first two seconds of a wait and later.
 const TICK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(100));
 
+/// How far it moves where little happens.
+const IDLE_TICK: Duration = Duration::from_secs(5);
+
+/// Clocks that go as tokio's does, until somebody sets the wall clock.
+#[derive(Clone)]
+pub(crate) struct TestClock {
+    began: (Timestamp, Instant),
+    set_by: Arc<Mutex<time::Duration>>,
+}
+
+impl TestClock {
+    fn new() -> Self {
+        Self { began: (now(), Instant::now()), set_by: Arc::default() }
+    }
+
+    /// Sets the wall clock.
+    pub(crate) fn set_by(&self, by: time::Duration) {
+        *self.set_by.lock().unwrap() += by;
+    }
+}
+
+impl Clock for TestClock {
+    fn wall(&self) -> Timestamp {
+        to_millisecond(self.began.0 + self.began.1.elapsed() + *self.set_by.lock().unwrap())
+    }
+
+    fn uptime(&self) -> Duration {
+        self.began.1.elapsed()
+    }
+}
+
 /// An installation whose reconciler runs until this is dropped.
 pub(crate) struct Installation {
     pub(crate) engine: Pretend,
     pub(crate) store: Store,
+    pub(crate) clock: TestClock,
     control: Control,
     caller: Caller,
     reconciler: Reconciler,
@@ -53,8 +84,9 @@ impl Installation {
     }
 
     pub(crate) async fn with_stock(infra_stock: usize) -> Self {
-        let (clock, open) = mpsc::channel::<()>();
+        let (held, open) = mpsc::channel::<()>();
         tokio::task::spawn_blocking(move || open.recv());
+        let clock = TestClock::new();
         let directory = tempfile::tempdir_in("/dev/shm").unwrap();
         let key = EncryptionKey::derive(&Secret::new("key"), &Secret::new("salt"));
         let store = Store::open(&directory.path().join("harbor.db"), &key).unwrap();
@@ -63,19 +95,25 @@ impl Installation {
         let snapshot = fixture::default_snapshot(caller.organization(), IMAGE);
         store.by(Actor::Harbor).put_snapshot(snapshot).await.unwrap();
         let engine = Pretend::with_image(IMAGE);
-        let config =
-            Config { starts: 4, infra_stock, start_deadline: START_DEADLINE, stop_grace: Duration::from_secs(10) };
+        let config = Config {
+            starts: 4,
+            infra_stock,
+            start_deadline: START_DEADLINE,
+            stop_grace: Duration::from_secs(10),
+            clock: Arc::new(clock.clone()),
+        };
         let reconciler = Reconciler::new(store.clone(), Arc::new(engine.clone()), config);
         let task = tokio::spawn(reconciler.clone().run(std::future::pending()));
         Self {
             engine,
             store,
+            clock,
             control,
             caller,
             reconciler,
             task,
             turn: tokio::sync::Mutex::default(),
-            _clock: clock,
+            _clock: held,
             _directory: directory,
         }
     }
@@ -98,7 +136,12 @@ impl Installation {
 
     /// As [`Control::create_sandbox`], while the clock moves.
     pub(crate) async fn create(&self) -> Result<Sandbox, Error> {
-        self.while_time_passes(self.control.create_sandbox(&self.may(), NewSandbox::default())).await
+        self.create_as(NewSandbox::default()).await
+    }
+
+    /// As [`Installation::create`], of what is asked for.
+    pub(crate) async fn create_as(&self, new: NewSandbox) -> Result<Sandbox, Error> {
+        self.while_time_passes(self.control.create_sandbox(&self.may(), new)).await
     }
 
     /// As [`Control::start_sandbox`], while the clock moves.
@@ -152,6 +195,14 @@ impl Installation {
         }
     }
 
+    /// Lets this much time pass, in which little happens.
+    pub(crate) async fn idle(&self, time: Duration) {
+        let began = Instant::now();
+        while began.elapsed() < time {
+            self.tick_by(IDLE_TICK.min(time.saturating_sub(began.elapsed()))).await;
+        }
+    }
+
     /// How often the engine was asked for `verb` about this sandbox.
     pub(crate) fn called(&self, verb: Verb, id: SandboxId) -> usize {
         self.engine.calls().iter().filter(|call| call.verb == verb && call.sandbox == Some(id)).count()
@@ -176,6 +227,10 @@ impl Installation {
 
     /// Moves the clock by one tick of a wait that `began` then, once everything that goes on without it has come to rest.
     async fn tick(&self, began: Instant) {
+        self.tick_by(if began.elapsed() < Duration::from_secs(2) { TICK.0 } else { TICK.1 }).await;
+    }
+
+    async fn tick_by(&self, time: Duration) {
         // one at a time: who waits beside others does not make the clock go faster
         let _turn = self.turn.lock().await;
         assert!(!self.task.is_finished(), "the reconciler has ended");
@@ -185,7 +240,7 @@ impl Installation {
             self.store.sandbox(SandboxId::random()).await.unwrap();
             tokio::task::yield_now().await;
         }
-        tokio::time::advance(if began.elapsed() < Duration::from_secs(2) { TICK.0 } else { TICK.1 }).await;
+        tokio::time::advance(time).await;
     }
 }
 

@@ -7,3 +7,4 @@ mod foreign;
 mod installation;
 mod starts;
 mod stock;
+mod timers;

@@ -16,6 +16,7 @@ const STEPS: &[(&str, &str)] = &[
     ("rows change in place", include_str!("0004_rows_change_in_place.sql")),
     ("actors", include_str!("0005_actors.sql")),
     ("encrypted secrets", include_str!("0006_encrypted_secrets.sql")),
+    ("end of life", include_str!("0007_end_of_life.sql")),
 ];
 
 /// The step after which secrets are encrypted, by code.

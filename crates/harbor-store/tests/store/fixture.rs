@@ -91,6 +91,7 @@ pub(crate) fn sandbox(organization: OrganizationId, name: &str) -> Sandbox {
         created_at: now(),
         updated_at: now(),
         last_activity_at: now(),
+        destroy_at: None,
     }
 }
 

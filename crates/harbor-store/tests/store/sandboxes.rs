@@ -251,6 +251,47 @@ async fn use_never_moves_back() {
 }
 
 #[tokio::test]
+async fn times_follow_a_clock_that_was_set() {
+    let fixture = fixture().await;
+    let store = fixture.store.by(Actor::Harbor);
+    let before = insert(&fixture.store, sandbox(fixture.organization, "before")).await.unwrap();
+    let after = insert(&fixture.store, sandbox(fixture.organization, "after")).await.unwrap();
+    let day = time::Duration::days(1);
+    let set = before.updated_at + day;
+    let (soon, used) = (before.updated_at + Duration::from_mins(5), set + Duration::from_secs(3));
+    store.change_sandbox(before.id, soon, move |row| row.destroy_at = Some(soon)).await.unwrap();
+    store
+        .change_sandbox(after.id, used, move |row| (row.destroy_at, row.last_activity_at) = (Some(used), used))
+        .await
+        .unwrap();
+    // forwards by a day, noticed five seconds later
+    assert_eq!(store.move_times(day, set, set + Duration::from_secs(5)).await.unwrap(), 2);
+    let row = async |id| fixture.store.sandbox(id).await.unwrap().unwrap();
+    let moved = row(before.id).await;
+    assert_eq!((moved.last_activity_at, moved.destroy_at), (before.last_activity_at + day, Some(soon + day)));
+    let stayed = row(after.id).await;
+    assert_eq!((stayed.last_activity_at, stayed.destroy_at), (used, Some(used)), "the new clock gave these");
+    // by more than there are years
+    let never = set + 10 * day;
+    store.move_times(time::Duration::MAX, never, never).await.unwrap();
+    assert_eq!(row(before.id).await.destroy_at.unwrap().year(), 9999);
+    store.move_times(time::Duration::MIN, never, never).await.unwrap();
+    assert_eq!(row(before.id).await.last_activity_at.unix_timestamp(), 0);
+}
+
+#[tokio::test]
+async fn a_change_of_state_is_use_and_another_change_is_not() {
+    let fixture = fixture().await;
+    let row = insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();
+    let store = fixture.store.by(Actor::Harbor);
+    let at = |minutes| row.updated_at + Duration::from_mins(minutes);
+    store.change_sandbox(row.id, at(1), |row| row.settings.public = !row.settings.public).await.unwrap();
+    assert_eq!(fixture.store.sandbox(row.id).await.unwrap().unwrap().last_activity_at, row.last_activity_at);
+    store.change_sandbox(row.id, at(2), |row| row.desired = Desired::Destroyed).await.unwrap();
+    assert_eq!(fixture.store.sandbox(row.id).await.unwrap().unwrap().last_activity_at, at(2));
+}
+
+#[tokio::test]
 async fn what_goes_on_during_a_stop_is_no_use() {
     let fixture = fixture().await;
     let row = insert(&fixture.store, sandbox(fixture.organization, "box")).await.unwrap();

@@ -165,6 +165,7 @@ fn reconcile_config(config: &Config, about: &About) -> harbor_reconcile::Config 
         infra_stock: config.infra.stock,
         start_deadline: START_DEADLINE,
         stop_grace: STOP_GRACE,
+        clock: Arc::new(harbor_reconcile::SystemClock),
     }
 }
 

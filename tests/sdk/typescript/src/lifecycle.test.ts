@@ -46,6 +46,17 @@ test('what was asked for is kept', async () => {
   assert.equal(await read(made, 'printf "%s|%s" "$GREETING" "${EMPTY-unset}"'), 'Grüße, world|')
 })
 
+test('intervals are set', async () => {
+  const sandbox = await create()
+  assert.deepEqual([sandbox.autoStopInterval, sandbox.autoDeleteInterval], [15, -1])
+  await sandbox.setAutostopInterval(30)
+  await sandbox.setAutoDeleteInterval(60)
+  for (const known of [sandbox, await daytona.get(sandbox.id)]) {
+    assert.deepEqual([known.autoStopInterval, known.autoDeleteInterval], [30, 60])
+  }
+  await failure(sandbox.setAutostopInterval(-1))
+})
+
 test('a name is taken once', async () => {
   const name = word()
   await create({ name })

@@ -55,7 +55,7 @@ pub(super) struct CreateSandbox {
     /// Not built when not 0.
     #[serde(default, deserialize_with = "whole")]
     auto_pause_interval: Option<i64>,
-    /// Not built when not 0.
+    /// Minutes from its creation until it is deleted, whatever state it is in; 0: never.
     #[serde(default, deserialize_with = "whole")]
     ttl_minutes: Option<i64>,
     /// Not built.
@@ -107,14 +107,8 @@ enum OneOrMore {
 impl CreateSandbox {
     /// Tells what is accepted and recorded, because clients send it routinely, and has no effect yet.
     pub(super) fn warn(&self, warnings: &Warnings) {
-        let set = |minutes: Option<i64>| minutes.is_some_and(|minutes| minutes > 0);
-        let idle = [
-            ("autoStopInterval", self.auto_stop_interval),
-            ("autoArchiveInterval", self.auto_archive_interval),
-            ("autoDeleteInterval", self.auto_delete_interval),
-        ];
-        for (field, _) in idle.into_iter().filter(|(_, minutes)| set(*minutes)) {
-            warnings.add(format!("{field} is recorded and not acted on yet: nothing happens to the sandbox by itself"));
+        if self.auto_archive_interval.is_some_and(|minutes| minutes > 0) {
+            warnings.add("autoArchiveInterval is recorded and not acted on yet: nothing is archived by itself");
         }
         if self.public == Some(true) {
             warnings.add("public is recorded and has no effect yet: there are no previews");
@@ -184,6 +178,7 @@ impl CreateSandbox {
             auto_stop: self.auto_stop_interval,
             auto_archive: self.auto_archive_interval,
             auto_delete: self.auto_delete_interval,
+            ttl: self.ttl_minutes,
             network,
         };
         Ok((new, linked))
@@ -241,7 +236,6 @@ impl CreateSandbox {
         let asked = [
             ("secrets", self.secrets.as_ref().is_some_and(|secrets| !secrets.is_empty())),
             ("autoPauseInterval", set(self.auto_pause_interval)),
-            ("ttlMinutes", set(self.ttl_minutes)),
             ("queueTimeout", set(self.queue_timeout)),
             ("outboundProxyUrl", given(self.outbound_proxy_url.as_ref())),
             ("otelEndpointOverride", given(self.otel_endpoint_override.as_ref())),
@@ -306,7 +300,7 @@ mod tests {
             json!({"name": "", "snapshot": "", "target": "", "volumes": [], "secrets": [], "gpu": 0, "gpuType": []}),
             json!({"name": null, "env": null, "labels": null, "volumes": null, "networkBlockAll": null, "cpu": null,
                 "autoStopInterval": null, "linkedSandbox": null, "buildInfo": null, "queueTimeout": null}),
-            json!({"spot": false, "kvm": false, "ttlMinutes": 0, "autoPauseInterval": 0, "sandboxClass": "container"}),
+            json!({"spot": false, "kvm": false, "ttlMinutes": 5, "autoPauseInterval": 0, "sandboxClass": "container"}),
             json!({"cpu": 2, "memory": 4, "disk": 10, "autoStopInterval": 30, "somethingNew": {"a": 1}}),
             json!({"networkAllowList": "10.0.0.0/8", "domainAllowList": "example.com"}),
         ] {
@@ -347,7 +341,6 @@ mod tests {
             json!({"buildInfo": {"dockerfileContent": "FROM scratch"}}),
             json!({"image": "debian:12"}),
             json!({"secrets": [{"A": "b"}]}),
-            json!({"ttlMinutes": 5}),
             json!({"autoPauseInterval": 5}),
             json!({"queueTimeout": 5}),
             json!({"outboundProxyUrl": "http://p"}),

@@ -156,6 +156,7 @@ fn filter(query: &mut Query, regions: &str) -> Filter {
         public: query.flag("isPublic"),
         recoverable: query.flag("isRecoverable"),
         created: Range { from: query.date("createdAtAfter"), to: query.date("createdAtBefore") },
+        destroy: Range { from: query.date("autoDestroyAtAfter"), to: query.date("autoDestroyAtBefore") },
         last_event: Range { from: query.date("lastEventAfter"), to: query.date("lastEventBefore") },
     }
 }

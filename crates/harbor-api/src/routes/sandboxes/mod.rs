@@ -1,6 +1,7 @@
 //! Sandboxes (contract, control-plane §5).
 
 mod create;
+mod intervals;
 mod list;
 
 use axum::Json;
@@ -10,6 +11,9 @@ use harbor_model::ids::SnapshotId;
 use harbor_model::names::SandboxRef;
 use http::StatusCode;
 
+pub(super) use intervals::{
+    __path_set_auto_delete, __path_set_auto_stop, __path_set_ttl, set_auto_delete, set_auto_stop, set_ttl,
+};
 pub(super) use list::{__path_list, __path_list_numbered, list, list_numbered};
 
 use crate::error::ApiError;

@@ -1,0 +1,62 @@
+//! What time brings about in a sandbox (contract, control-plane §5.6, §5.13).
+
+use time::Duration;
+
+use super::{Sandbox, SandboxState};
+use crate::Timestamp;
+
+/// What time brings about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timed {
+    /// It is stopped, as nobody used it for as long as its owner allows.
+    Stop,
+    /// It is deleted: it was stopped for long enough, or its time is over.
+    Delete,
+}
+
+/// What comes next, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// When; the past, if it is overdue.
+    pub at: Timestamp,
+    /// What.
+    pub what: Timed,
+}
+
+impl Sandbox {
+    /// What time brings about next, if nothing happens to it before. A moment beyond all years that a [`Timestamp`] can
+    /// hold never comes.
+    pub fn due(&self) -> Option<Due> {
+        let after = |minutes: u32| self.last_activity_at.checked_add(Duration::minutes(i64::from(minutes)));
+        let idle = match self.state() {
+            SandboxState::Started => match self.settings.auto_stop_minutes {
+                0 => None,
+                minutes => after(minutes).map(|at| Due { at, what: Timed::Stop }),
+            },
+            SandboxState::Stopped => {
+                let at = self.settings.auto_delete_minutes.and_then(after);
+                at.map(|at| Due { at, what: Timed::Delete })
+            }
+            SandboxState::Destroying | SandboxState::Destroyed => return None,
+            SandboxState::Creating | SandboxState::Starting | SandboxState::Stopping | SandboxState::Error => None,
+        };
+        let end = self.destroy_at.map(|at| Due { at, what: Timed::Delete });
+        idle.into_iter().chain(end).min_by_key(|due| due.at)
+    }
+
+    /// Wants what is due at `now`; answers what that was.
+    pub fn let_time_pass(&mut self, now: Timestamp) -> Option<Timed> {
+        let what = self.due().filter(|due| due.at <= now)?.what;
+        match what {
+            Timed::Stop => {
+                let minutes = self.settings.auto_stop_minutes;
+                let unit = if minutes == 1 { "minute" } else { "minutes" };
+                self.want_stopped(false, now);
+                self.note =
+                    Some(format!("stopped because nobody used it for {minutes} {unit}; start it to use it again"));
+            }
+            Timed::Delete => self.want_destroyed(now),
+        }
+        Some(what)
+    }
+}
