@@ -15,6 +15,7 @@ mod security;
 mod settings;
 mod timers;
 mod uninstall;
+mod warm_pools;
 
 /// A mebibyte, in bytes.
 const MIB: usize = 1 << 20;

@@ -81,13 +81,16 @@ impl Harbor {
         let data = janitor.place().join("data");
         // 0: the system chooses, so that tests never meet
         let ports = ["HOST_PORT", "PROXY_HOST_PORT", "SSH_HOST_PORT", "REGISTRY_HOST_PORT", "MINIO_HOST_PORT"];
-        let variables = ports.map(|port| (format!("HARBOR_DAYTONA_{port}"), "0".to_owned())).to_vec();
+        let mut variables = ports.map(|port| (format!("HARBOR_DAYTONA_{port}"), "0".to_owned())).to_vec();
+        // tests count containers, and most are about cold starts
+        variables.push(("HARBOR_WARM_POOL_SIZE".to_owned(), "0".to_owned()));
         Self { data, variables, address: Mutex::new(None), janitor }
     }
 
     /// The same with an environment variable more.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.retain(|(set, _)| set != name);
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }

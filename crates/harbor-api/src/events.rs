@@ -175,6 +175,7 @@ impl Events {
         match change {
             Change::Sandbox { before, after } => self.tell_sandbox(before.as_deref(), &after),
             Change::Snapshot { before, after } => self.tell_snapshot(before.as_deref(), &after),
+            Change::WarmPools => {}
         }
     }
 

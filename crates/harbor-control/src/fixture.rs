@@ -24,6 +24,7 @@ pub fn config(start_budget: Duration) -> Config {
         administrator_key: Secret::new(KEY),
         limits: Resources { cpu: 4, memory_gib: 8, disk_gib: 50, gpu: 0 },
         strict: false,
+        default_warm: 0,
         start_budget,
     }
 }

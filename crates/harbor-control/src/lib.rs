@@ -14,6 +14,7 @@ mod identity;
 mod key_watch;
 mod keys;
 mod organizations;
+mod pools;
 pub mod sandboxes;
 mod signed_files;
 mod snapshots;
@@ -36,6 +37,7 @@ pub use harbor_store::Change;
 pub use identity::hash_key;
 pub use keys::{IssuedKey, NewKey};
 pub use organizations::Member;
+pub use pools::PoolInUse;
 pub use signed_files::{FileOperation, SignedFile};
 pub use snapshots::preset_names;
 pub use users::NewUser;
@@ -62,6 +64,8 @@ pub struct Config {
     pub limits: Resources,
     /// Refuse sizes together with a snapshot, as the reference does (`compat.strict`).
     pub strict: bool,
+    /// How many sandboxes of the default snapshot are kept ready for everybody.
+    pub default_warm: u32,
     /// How long a create or start waits for `started` before it answers with the state it has.
     pub start_budget: Duration,
 }

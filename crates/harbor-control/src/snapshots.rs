@@ -97,7 +97,7 @@ impl Control {
             };
             self.store().by(Actor::Harbor).put_snapshot(snapshot).await?;
         }
-        Ok(())
+        self.keep_default_warm().await
     }
 }
 

@@ -71,6 +71,15 @@ uuid_id! {
     /// A snapshot.
     SnapshotId
 }
+impl OrganizationId {
+    /// Owner of what nobody owns yet: members of warm pools (contract, control-plane §5.1).
+    pub const NOBODY: Self = Self(Uuid::nil());
+}
+
+uuid_id! {
+    /// A warm pool.
+    WarmPoolId
+}
 uuid_id! {
     /// A role within an organization.
     RoleId

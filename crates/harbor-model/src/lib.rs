@@ -9,6 +9,7 @@ pub mod identity;
 pub mod ids;
 pub mod names;
 pub mod organizations;
+pub mod pools;
 pub mod resources;
 pub mod sandboxes;
 pub mod secrets;

@@ -58,6 +58,7 @@ fn sandbox(ephemeral: bool) -> Sandbox {
         created_at: now(),
         updated_at: now(),
         last_activity_at: now(),
+        warm_pool: None,
         destroy_at: None,
     }
 }

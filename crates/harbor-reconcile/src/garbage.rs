@@ -9,6 +9,7 @@ use harbor_model::errors::chain;
 use harbor_model::ids::SandboxId;
 
 use crate::Inner;
+use crate::listing::known;
 use crate::queue::{Lane, Mark, Queue, Stepped};
 use crate::work::Work;
 
@@ -70,7 +71,7 @@ impl Inner {
 
     /// Removes what the engine holds of `id`, if no row knows it.
     async fn remove_stray_infra(&self, id: SandboxId) -> Result<String, String> {
-        if self.known().await.map_err(|error| chain(&error))?.contains(&id) {
+        if known(&self.store).await.map_err(|error| chain(&error))?.contains(&id) {
             return Ok("it is somebody's".to_owned());
         }
         self.engine.remove(&id).await.map_err(|error| chain(&error))?;

@@ -1,4 +1,4 @@
-//! What makes intent true: loops over sandboxes, timers, the infra stock, listings and garbage; no caller waits in it.
+//! What makes intent true: loops over sandboxes, timers, warm pools, the infra stock, listings and garbage; no caller waits in it.
 //!
 //! Every loop has one shape (`work`): a queue of keys to look at again, and a step that is told a key and nothing
 //! else. The step over sandboxes reads the row, looks at the engine where that is needed, takes the one step that
@@ -13,8 +13,10 @@
 //! [`next_step`]: harbor_model::sandboxes::Sandbox::next_step
 
 mod clock;
+mod demand;
 mod garbage;
 mod listing;
+mod pools;
 mod queue;
 mod report;
 mod sandboxes;
@@ -33,15 +35,18 @@ use harbor_store::Store;
 use tokio::task::JoinSet;
 
 use clock::ClockWatch;
+use demand::Demand;
 use garbage::{Garbage, GarbageKey};
 use listing::{Listing, WholeEngine};
+use pools::{AllPools, OwnMembers, Pools};
 use queue::{Bounds, Lane, Mark, Queue};
 use sandboxes::Sandboxes;
 use stock::{InfraStock, Stock};
 use timers::{TimerKey, Timers};
 
 pub use clock::{Clock, SystemClock};
-pub use listing::Orphan;
+pub use listing::{Orphan, orphans};
+pub use pools::Recruiter;
 pub use report::{LastStep, LoopReport, UnderWay};
 
 /// How hard the reconciler works.
@@ -57,6 +62,10 @@ pub struct Config {
     pub stop_grace: Duration,
     /// What tells when a sandbox is to be stopped or deleted.
     pub clock: Arc<dyn Clock>,
+    /// The most members that a warm pool has because many were asked for lately.
+    pub most_warm: usize,
+    /// What knows new members of warm pools.
+    pub recruiter: Arc<dyn Recruiter>,
 }
 
 impl Config {
@@ -81,6 +90,9 @@ struct Inner {
     listing: Queue<WholeEngine>,
     garbage: Queue<GarbageKey>,
     timers: Queue<TimerKey>,
+    pools: Queue<AllPools>,
+    own_members: OwnMembers,
+    demand: Demand,
     clock_watch: ClockWatch,
 }
 
@@ -94,8 +106,24 @@ impl Reconciler {
         // they are short, and wait for nothing but the database
         let timers = Queue::new("timers", Bounds { look: 4, ..Bounds::ONE });
         let clock_watch = ClockWatch::new(&*config.clock);
-        let inner = Inner { store, engine, config, sandboxes, stock, listing, garbage, timers, clock_watch };
-        Self { inner: Arc::new(inner) }
+        let pools = Queue::new("warm pools", Bounds::ONE);
+        let (own_members, demand) = (OwnMembers::default(), Demand::default());
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                engine,
+                config,
+                sandboxes,
+                stock,
+                listing,
+                garbage,
+                timers,
+                pools,
+                own_members,
+                demand,
+                clock_watch,
+            }),
+        }
     }
 
     /// Works until `stop` resolves; steps of sandboxes that are under way are then finished, none is begun.
@@ -107,6 +135,7 @@ impl Reconciler {
         inner.stock.mark(InfraStock, Mark::now(Lane::Bulk));
         inner.garbage.mark(GarbageKey::Rows, Mark::now(Lane::Bulk));
         inner.timers.mark(TimerKey::Clock, Mark::now(Lane::Look));
+        inner.pools.mark(AllPools, Mark::now(Lane::Bulk));
         let mut sandboxes = JoinSet::new();
         sandboxes.spawn(work::run(Arc::new(Sandboxes(Arc::clone(&inner)))));
         let mut others = JoinSet::new();
@@ -114,6 +143,7 @@ impl Reconciler {
         others.spawn(work::run(Arc::new(Listing(Arc::clone(&inner)))));
         others.spawn(work::run(Arc::new(Garbage(Arc::clone(&inner)))));
         others.spawn(work::run(Arc::new(Timers(Arc::clone(&inner)))));
+        others.spawn(work::run(Arc::new(Pools(Arc::clone(&inner)))));
         let watched = Arc::clone(&inner);
         others.spawn(async move {
             watch::store(watched).await;
@@ -137,8 +167,8 @@ impl Reconciler {
 
     /// What each loop does, and did last.
     pub fn report(&self) -> Vec<LoopReport> {
-        let Inner { sandboxes, stock, listing, garbage, timers, .. } = &*self.inner;
-        vec![sandboxes.report(), stock.report(), listing.report(), garbage.report(), timers.report()]
+        let Inner { sandboxes, stock, listing, garbage, timers, pools, .. } = &*self.inner;
+        vec![sandboxes.report(), stock.report(), listing.report(), garbage.report(), timers.report(), pools.report()]
     }
 }
 

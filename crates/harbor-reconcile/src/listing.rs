@@ -9,14 +9,14 @@ use harbor_model::actors::Actor;
 use harbor_model::errors::chain;
 use harbor_model::ids::SandboxId;
 use harbor_model::sandboxes::Found;
-use harbor_runner::{Held, Inventory};
-use harbor_store::StoreError;
+use harbor_runner::{Engine, Held, Inventory};
+use harbor_store::{Store, StoreError};
 
+use crate::Inner;
 use crate::garbage::GarbageKey;
 use crate::queue::{Lane, Mark, Queue, Stepped};
 use crate::stock::InfraStock;
 use crate::work::Work;
-use crate::{Inner, Reconciler};
 
 /// A full listing at least this often, should an event ever be missed.
 const INTERVAL: Duration = Duration::from_mins(1);
@@ -67,18 +67,11 @@ pub struct Orphan {
     pub files: bool,
 }
 
-impl Reconciler {
-    /// What the engine holds of this installation that the database does not know.
-    pub async fn orphans(&self) -> Result<Vec<Orphan>, String> {
-        let inventory = self.inner.engine.list().await.map_err(|error| chain(&error))?;
-        let known = self.inner.known().await.map_err(|error| chain(&error))?;
-        Ok(unknown(&inventory, &known))
-    }
-
-    /// Removes the orphan `sandbox`, files and all.
-    pub async fn remove_orphan(&self, sandbox: SandboxId) -> Result<(), String> {
-        self.inner.engine.remove(&sandbox).await.map_err(|error| chain(&error))
-    }
+/// What the engine holds of this installation that the database does not know.
+pub async fn orphans(store: &Store, engine: &dyn Engine) -> Result<Vec<Orphan>, String> {
+    let inventory = engine.list().await.map_err(|error| chain(&error))?;
+    let known = known(store).await.map_err(|error| chain(&error))?;
+    Ok(unknown(&inventory, &known))
 }
 
 impl Inner {
@@ -104,7 +97,7 @@ impl Inner {
             self.sandboxes.mark(*id, Mark::now(Lane::Look));
         }
         self.check_stock(&stock, &inventory).await.map_err(|error| chain(&error))?;
-        let known = self.known().await.map_err(|error| chain(&error))?;
+        let known = known(&self.store).await.map_err(|error| chain(&error))?;
         for orphan in unknown(&inventory, &known) {
             if orphan.files {
                 tracing::warn!(sandbox = %orphan.sandbox, "a container of this harbor is in no row; see `harbor doctor`");
@@ -126,14 +119,14 @@ impl Inner {
         }
         Ok(())
     }
+}
 
-    /// Ids of all sandboxes that live or are in stock.
-    pub(crate) async fn known(&self) -> Result<HashSet<SandboxId>, StoreError> {
-        // the stock first: what is claimed in between is then found among the sandboxes
-        let stock = self.store.infra_stock().await?;
-        let live = self.store.sandbox_ids().await?;
-        Ok(stock.into_iter().map(|(id, _)| id).chain(live).collect())
-    }
+/// Ids of all sandboxes that live or are in stock.
+pub(crate) async fn known(store: &Store) -> Result<HashSet<SandboxId>, StoreError> {
+    // the stock first: what is claimed in between is then found among the sandboxes
+    let stock = store.infra_stock().await?;
+    let live = store.sandbox_ids().await?;
+    Ok(stock.into_iter().map(|(id, _)| id).chain(live).collect())
 }
 
 fn unknown(inventory: &Inventory, known: &HashSet<SandboxId>) -> Vec<Orphan> {

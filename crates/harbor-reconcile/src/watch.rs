@@ -11,6 +11,7 @@ use harbor_store::Change;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::listing::WholeEngine;
+use crate::pools::AllPools;
 use crate::queue::{Lane, Mark};
 use crate::stock::InfraStock;
 use crate::{Inner, sandboxes};
@@ -28,6 +29,7 @@ pub(crate) async fn store(inner: Arc<Inner>) {
                 if before.is_none() {
                     inner.stock.mark(InfraStock, Mark::now(Lane::Bulk));
                 }
+                inner.note_demand(before.as_deref(), &after);
                 inner.set_timer(&after);
                 // what a step records is not news to the loop, and must not cut short the pause after a failed attempt
                 let wanted = before.is_none_or(|before| before.desired != after.desired);
@@ -36,7 +38,7 @@ pub(crate) async fn store(inner: Arc<Inner>) {
                     inner.sandboxes.mark(after.id, Mark::now(sandboxes::lane(&step)));
                 }
             }
-            Ok(Change::Snapshot { .. }) => {}
+            Ok(Change::Snapshot { .. } | Change::WarmPools) => inner.pools.mark(AllPools, Mark::now(Lane::Bulk)),
             Err(RecvError::Lagged(_)) => mark_unsettled(&inner).await,
             Err(RecvError::Closed) => std::future::pending().await,
         }

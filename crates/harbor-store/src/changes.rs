@@ -16,6 +16,8 @@ pub enum Change {
         /// The row after.
         after: Arc<Sandbox>,
     },
+    /// Warm pools were made, changed or removed.
+    WarmPools,
     /// A snapshot was made or changed.
     Snapshot {
         /// The row before.

@@ -23,6 +23,15 @@ pub(crate) fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: &'static str) 
     row.get_ref(column)?.as_str().ok().and_then(|text| text.parse().ok()).ok_or(StoreError::Unreadable(column))
 }
 
+/// The id in `column`, which may be empty.
+pub(crate) fn optional_id<T: std::str::FromStr>(row: &Row<'_>, column: &'static str) -> Result<Option<T>, StoreError> {
+    if row.get_ref(column)?.as_str_or_null().ok().flatten().is_none() {
+        Ok(None)
+    } else {
+        parsed(row, column).map(Some)
+    }
+}
+
 /// The name in `column`. Not parsed: what an earlier version took stays readable.
 pub(crate) fn name(row: &Row<'_>, column: &'static str) -> Result<DisplayName, StoreError> {
     Ok(DisplayName::recorded(row.get::<_, String>(column)?))

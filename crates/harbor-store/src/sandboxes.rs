@@ -12,7 +12,18 @@ use harbor_model::{Timestamp, to_millisecond};
 use rusqlite::{Connection, Row, Transaction, named_params, params};
 
 use crate::changes::Change;
-use crate::{EncryptionKey, Store, StoreError, Writer, outbox, row, seen, signing_keys, stock};
+use crate::{EncryptionKey, Store, StoreError, Writer, outbox, pools, row, seen, signing_keys, stock};
+
+/// What a new sandbox takes from what was made ahead of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FromStock {
+    /// Nothing.
+    Nothing,
+    /// An infra container, if one is ready.
+    Infra,
+    /// A member of a warm pool that is just like it, else an infra container.
+    Warm,
+}
 
 impl Store {
     /// The sandbox with this id, in whatever state.
@@ -76,23 +87,31 @@ impl Store {
 impl Writer {
     /// Records a new sandbox; its name must be free in its organization, else [`StoreError::NameTaken`].
     ///
-    /// With `claim_infra`, the id of a ready infra container from the stock becomes the sandbox's id, in the same
-    /// transaction. `name` then sees the id it has to name, should the caller have given no name.
+    /// What it takes from what was made ahead of time is taken in the same transaction, and gives it its id. `name` then
+    /// sees the id it has to name, should the caller have given no name. With [`FromStock::Warm`] the answer may be
+    /// started already.
     pub async fn insert_sandbox(
         &self,
         mut sandbox: Sandbox,
-        claim_infra: bool,
+        from: FromStock,
         name: impl FnOnce(&mut Sandbox) + Send + 'static,
     ) -> Result<Sandbox, StoreError> {
         let (actor, key) = (self.actor().clone(), self.key()?);
         self.write(move |transaction, changes| {
-            if claim_infra && let Some(id) = stock::claim(transaction)? {
+            let member = if from == FromStock::Warm { pools::claim(transaction, &key, &sandbox)? } else { None };
+            if let Some(before) = &member {
+                let (at, wanted) = (sandbox.updated_at, std::mem::replace(&mut sandbox, before.clone()));
+                sandbox.claim(wanted);
+                sandbox.note_change(before, at);
+            } else if from != FromStock::Nothing
+                && let Some(id) = stock::claim(transaction)?
+            {
                 sandbox.id = id;
             }
             name(&mut sandbox);
-            put(transaction, &key, INSERT, &sandbox)?;
-            outbox::note_sandbox(transaction, &actor, None, &sandbox)?;
-            changes.push(Change::Sandbox { before: None, after: Arc::new(sandbox.clone()) });
+            put(transaction, &key, if member.is_some() { UPDATE } else { INSERT }, &sandbox)?;
+            outbox::note_sandbox(transaction, &actor, member.as_ref(), &sandbox)?;
+            changes.push(Change::Sandbox { before: member.map(Arc::new), after: Arc::new(sandbox.clone()) });
             Ok(sandbox)
         })
         .await
@@ -188,7 +207,7 @@ fn by_id(connection: &Connection, key: &EncryptionKey, id: SandboxId) -> Result<
     row::first(&mut statement, params![id.to_string()], |found| read(found, key))
 }
 
-fn read(row: &Row<'_>, key: &EncryptionKey) -> Result<Sandbox, StoreError> {
+pub(crate) fn read(row: &Row<'_>, key: &EncryptionKey) -> Result<Sandbox, StoreError> {
     let row_id: String = row.get("id")?;
     let secret = |column| -> Result<String, StoreError> { Ok(key.read(row, column, &row_id)?.unwrap_or_default()) };
     let env = key.read(row, "sandbox.encrypted_env", &row_id)?;
@@ -238,6 +257,7 @@ fn read(row: &Row<'_>, key: &EncryptionKey) -> Result<Sandbox, StoreError> {
         created_at: row::moment(row, "created_at")?,
         updated_at: row::moment(row, "updated_at")?,
         last_activity_at: row::moment(row, "last_activity_at")?,
+        warm_pool: row::optional_id(row, "warm_pool")?,
         destroy_at: row::optional_moment(row, "destroy_at")?,
     })
 }
@@ -248,7 +268,7 @@ macro_rules! columns {
          disk_gib, gpu, labels, public, auto_stop_minutes, auto_archive_minutes, auto_delete_minutes,
          network_block_all, allow_networks, allow_domains, encrypted_env, encrypted_preview_token, encrypted_toolbox_token, desired, force, seen, failure,
          recoverable, note, toolbox_version, started_once, generation, created_at, updated_at, last_activity_at,
-         destroy_at"
+         warm_pool, destroy_at"
     };
 }
 
@@ -258,7 +278,8 @@ macro_rules! values {
          :memory_gib, :disk_gib, :gpu, :labels, :public, :auto_stop_minutes, :auto_archive_minutes,
          :auto_delete_minutes, :network_block_all, :allow_networks, :allow_domains, :encrypted_env, :encrypted_preview_token, :encrypted_toolbox_token,
          :desired, :force, :seen, :failure, :recoverable, :note, :toolbox_version, :started_once, :generation,
-         :created_at, :updated_at, :last_activity_at, :destroy_at"
+         :created_at, :updated_at, :last_activity_at, :warm_pool,
+         :destroy_at"
     };
 }
 
@@ -303,6 +324,7 @@ fn put(transaction: &Transaction<'_>, key: &EncryptionKey, sql: &str, sandbox: &
         created_at,
         updated_at,
         last_activity_at,
+        warm_pool,
         destroy_at,
     } = sandbox;
     let wiped = sandbox.removed();
@@ -347,6 +369,7 @@ fn put(transaction: &Transaction<'_>, key: &EncryptionKey, sql: &str, sandbox: &
         ":created_at": row::milliseconds(*created_at),
         ":updated_at": row::milliseconds(*updated_at),
         ":last_activity_at": row::milliseconds(*last_activity_at),
+        ":warm_pool": warm_pool.map(|id| id.to_string()),
         ":destroy_at": destroy_at.map(row::milliseconds),
     });
     written.map_err(row::name_taken)

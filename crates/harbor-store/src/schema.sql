@@ -90,7 +90,9 @@ CREATE TABLE sandbox (
     created_at           INTEGER NOT NULL,
     updated_at           INTEGER NOT NULL,
     last_activity_at     INTEGER NOT NULL
-, encrypted_env BLOB, encrypted_preview_token BLOB, encrypted_toolbox_token BLOB, destroy_at INTEGER) STRICT;
+, encrypted_env BLOB, encrypted_preview_token BLOB, encrypted_toolbox_token BLOB, destroy_at INTEGER, warm_pool TEXT) STRICT;
+
+CREATE INDEX sandbox_in_pool ON sandbox (warm_pool) WHERE warm_pool IS NOT NULL AND removed = 0;
 
 CREATE UNIQUE INDEX sandbox_name ON sandbox (organization, name) WHERE live = 1;
 
@@ -126,4 +128,16 @@ CREATE TABLE user (
     email         TEXT NOT NULL UNIQUE,
     administrator INTEGER NOT NULL,
     created_at    INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE warm_pool (
+    id           TEXT PRIMARY KEY,
+    organization TEXT NOT NULL REFERENCES organization (id) ON DELETE CASCADE,
+    snapshot     TEXT NOT NULL REFERENCES snapshot (id) ON DELETE CASCADE,
+    target       TEXT NOT NULL,
+    size         INTEGER NOT NULL,
+    error        TEXT,
+    created_at   INTEGER NOT NULL,
+    updated_at   INTEGER NOT NULL,
+    UNIQUE (organization, snapshot, target)
 ) STRICT;

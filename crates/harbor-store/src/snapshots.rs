@@ -12,6 +12,15 @@ use crate::changes::Change;
 use crate::{Store, StoreError, Writer, row};
 
 impl Store {
+    /// The snapshot with this id.
+    pub async fn snapshot(&self, id: SnapshotId) -> Result<Option<Snapshot>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached("SELECT * FROM snapshot WHERE id = ?1")?;
+            row::first(&mut statement, params![id.to_string()], read)
+        })
+        .await
+    }
+
     /// What this text names for this organization: its own snapshot of that name, then a general one, then by id.
     pub async fn find_snapshot(
         &self,

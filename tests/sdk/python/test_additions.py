@@ -255,3 +255,27 @@ class TestGit:
         sandbox.fs.upload_file(b"mine\n", f"{ours}/README.md")
         with pytest.raises(DaytonaGitDirtyWorktreeError):
             sandbox.git.checkout_branch(ours, remote.first)
+
+
+def test_warm_pools(daytona, create):
+    pool = daytona.warm_pool.create("daytona-small", pool=1)
+    try:
+        assert (pool.snapshot, pool.pool, pool.cpu, pool.env) == ("daytona-small", 1, 1, {})
+        with pytest.raises(DaytonaConflictError):
+            daytona.warm_pool.create("daytona-small", pool=1)
+
+        def ready():
+            return [found.current_size for found in daytona.warm_pool.list() if found.id == pool.id] == [1]
+
+        deadline = time.monotonic() + 60
+        while not ready():
+            assert time.monotonic() < deadline, daytona.warm_pool.list()
+            time.sleep(0.2)
+        sandbox = create(snapshot="daytona-small", labels={"warm": "yes"})
+        assert sandbox.state == "started"
+        assert sandbox.labels["warm"] == "yes"
+        assert sandbox.process.exec("hostname").result.strip() == sandbox.id
+        assert daytona.warm_pool.update(pool.id, pool=0).pool == 0
+    finally:
+        daytona.warm_pool.delete(pool.id)
+    assert pool.id not in [found.id for found in daytona.warm_pool.list()]

@@ -2,6 +2,7 @@
 
 mod keys;
 mod organizations;
+mod pools;
 mod regions;
 mod sandboxes;
 mod snapshots;
@@ -83,6 +84,10 @@ pub(crate) fn built() -> (Router<Api>, OpenApi) {
         organizations::invitations,
         organizations::own_invitations,
         organizations::own_invitation_count,
+        pools::create,
+        pools::list,
+        pools::update,
+        pools::delete,
         regions::list,
         regions::get,
         snapshots::list,

@@ -11,6 +11,7 @@ pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod loops;
 pub(crate) mod organizations;
+pub(crate) mod pools;
 pub(crate) mod regions;
 pub(crate) mod sandboxes;
 pub(crate) mod snapshots;

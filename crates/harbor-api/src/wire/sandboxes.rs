@@ -62,6 +62,9 @@ pub(crate) struct Sandbox {
     toolbox_proxy_url: String,
     kvm: bool,
     spot: bool,
+    /// The warm pool in which it waits for an owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warm_pool_id: Option<String>,
     /// harbor's own: why it stopped, when nobody asked for that.
     #[serde(skip_serializing_if = "Option::is_none")]
     stop_reason: Option<String>,
@@ -110,6 +113,7 @@ impl Sandbox {
             created_at,
             updated_at,
             last_activity_at,
+            warm_pool,
             destroy_at,
         } = sandbox;
         let recoverable = failure.as_ref().is_some_and(|failure| failure.recoverable);
@@ -150,6 +154,7 @@ impl Sandbox {
             toolbox_proxy_url: config.urls.proxy_toolbox.clone(),
             kvm: false,
             spot: false,
+            warm_pool_id: warm_pool.map(|id| id.to_string()),
             stop_reason: note,
         }
     }

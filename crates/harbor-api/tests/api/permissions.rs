@@ -20,6 +20,10 @@ const CONTRACT: &[(&str, &str)] = &[
     // stricter than the contract: these open the sandbox, as the toolbox does
     ("get /sandbox/{sandboxId}/signing-key", "write:sandboxes"),
     ("get /sandbox/{sandboxIdOrName}/ports/{port}/preview-url", "write:sandboxes"),
+    // of newer clients, whose documents name no permission (control-plane §12.2): what makes sandboxes
+    ("post /warm-pools", "write:sandboxes"),
+    ("patch /warm-pools/{id}", "write:sandboxes"),
+    ("delete /warm-pools/{id}", "write:sandboxes"),
 ];
 
 /// What every operation of the published document asks for, which is made from the handlers' arguments. Routes that

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use harbor_model::Timestamp;
-use harbor_model::ids::{RegionId, SandboxId};
+use harbor_model::ids::{OrganizationId, RegionId, SandboxId};
 use harbor_model::names::DisplayName;
+use harbor_model::pools::WarmPool;
 use harbor_model::resources::{Asked, Resources};
 use harbor_model::sandboxes::{Desired, Generation, Network, Origin, Sandbox, SandboxState, Seen, Settings};
 use harbor_model::snapshots::{Snapshot, SnapshotState};
-use harbor_store::StoreError;
+use harbor_store::{FromStock, StoreError};
 
 use crate::error::Kind;
 use crate::{Allowed, Caller, Control, Error, WriteSandboxes, now, token};
@@ -67,7 +68,7 @@ impl Control {
         let name = given_name.clone();
         let changes = self.changes();
         let store = self.store().by(caller.actor());
-        let inserted = store.insert_sandbox(sandbox, true, move |row| {
+        let inserted = store.insert_sandbox(sandbox, FromStock::Warm, move |row| {
             if let Some(name) = name.or_else(|| row.id.to_string().parse().ok()) {
                 row.name = name;
             }
@@ -135,12 +136,13 @@ impl Control {
             created_at,
             updated_at: created_at,
             last_activity_at: created_at,
+            warm_pool: None,
             destroy_at: new.ttl.map_or(Ok(None), |ttl| end_of_life(ttl, created_at))?,
         };
         Ok((sandbox, snapshot, new.name))
     }
 
-    async fn usable_snapshot(&self, caller: &Caller, asked: Option<&str>) -> Result<Snapshot, Error> {
+    pub(crate) async fn usable_snapshot(&self, caller: &Caller, asked: Option<&str>) -> Result<Snapshot, Error> {
         let text = asked.filter(|text| !text.trim().is_empty()).unwrap_or(&self.config().default_snapshot);
         let found = self.find_snapshot(caller, text).await?;
         let snapshot = found.ok_or_else(|| {
@@ -153,6 +155,49 @@ impl Control {
                 Err(Error::invalid(format!("Snapshot {text} is {}, not active{reason}", state.word())))
             }
         }
+    }
+
+    /// A member of a warm pool, to be made of `snapshot`: a sandbox of nobody's, as a create without further wishes
+    /// makes it, that nothing stops by itself.
+    pub fn pool_member(&self, pool: &WarmPool, snapshot: &Snapshot) -> Result<Sandbox, Error> {
+        let (id, created_at) = (SandboxId::random(), now());
+        Ok(Sandbox {
+            id,
+            organization: OrganizationId::NOBODY,
+            name: DisplayName::recorded(id.to_string()),
+            origin: Origin {
+                snapshot: snapshot.name.clone(),
+                image: snapshot.image.clone(),
+                entrypoint: snapshot.entrypoint.clone(),
+                user: USERS[0].to_owned(),
+                env: BTreeMap::new(),
+                target: pool.target.clone(),
+            },
+            resources: snapshot.resources,
+            settings: Settings {
+                labels: BTreeMap::new(),
+                public: false,
+                auto_stop_minutes: 0,
+                auto_archive_minutes: AUTO_ARCHIVE_MAXIMUM,
+                auto_delete_minutes: None,
+                network: Network::default(),
+            },
+            preview_token: token::token()?,
+            toolbox_token: token::token()?,
+            desired: Desired::Started,
+            force: false,
+            seen: Seen::Absent,
+            failure: None,
+            note: None,
+            toolbox_version: None,
+            started_once: false,
+            generation: Generation::default(),
+            created_at,
+            updated_at: created_at,
+            last_activity_at: created_at,
+            warm_pool: Some(pool.id),
+            destroy_at: None,
+        })
     }
 
     fn granted(&self, snapshot: &Snapshot, asked: Asked) -> Result<Resources, Error> {

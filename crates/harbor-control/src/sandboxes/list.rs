@@ -15,6 +15,8 @@ use crate::{Caller, Control, Error};
 /// What a listing leaves out. The default leaves out nothing but what was deleted.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
+    /// Also members of the organization's warm pools, which nobody was given yet.
+    pub warm: bool,
     /// Ids that start with this, in either case.
     pub id: Option<String>,
     /// Names that start with this, in either case.
@@ -204,10 +206,11 @@ impl Control {
         (sort, order): (Sort, Order),
         (after, skip, limit): (Option<After>, usize, usize),
     ) -> Result<Page, Error> {
-        let mut rows: Vec<(SortValue, Sandbox)> = self
-            .store()
-            .sandboxes_of(caller.organization)
-            .await?
+        let mut all = self.store().sandboxes_of(caller.organization).await?;
+        if filter.warm {
+            all.extend(self.members_of_pools(caller).await?);
+        }
+        let mut rows: Vec<(SortValue, Sandbox)> = all
             .into_iter()
             .filter(|sandbox| sandbox.live() && filter.admits(sandbox))
             .map(|sandbox| (sort.value(&sandbox), sandbox))

@@ -23,7 +23,7 @@ use harbor_model::sandboxes::{Boot, Desired, Generation, Network, Origin, Sandbo
 use harbor_model::secrets::Secret;
 use harbor_model::{Timestamp, to_millisecond};
 use harbor_serve::Budget;
-use harbor_store::{EncryptionKey, Store};
+use harbor_store::{EncryptionKey, FromStock, Store};
 use http::{HeaderMap, HeaderName, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
@@ -93,7 +93,11 @@ impl Started {
         let organization = control.authenticate(KEY).await.unwrap().organization();
         store.by(Actor::Harbor).insert_api_key(key(organization, "owner", "weak", WEAK_KEY, Vec::new())).await.unwrap();
         insert_foreign_tenant(&store).await;
-        let sandbox = store.by(Actor::Harbor).insert_sandbox(sandbox(id, organization), false, |_| {}).await.unwrap();
+        let sandbox = store
+            .by(Actor::Harbor)
+            .insert_sandbox(sandbox(id, organization), FromStock::Nothing, |_| {})
+            .await
+            .unwrap();
 
         let config = Config {
             toolbox_port: PORT,
@@ -158,15 +162,10 @@ fn encryption_key() -> EncryptionKey {
 
 fn configuration() -> harbor_control::Config {
     harbor_control::Config {
-        region: RegionId::new("local"),
-        default_snapshot: "default".into(),
         administrator: UserId::new("owner"),
-        administrator_name: "Owner".into(),
-        administrator_email: "owner@example.org".into(),
         administrator_key: Secret::new(KEY),
         limits: Resources::DEFAULT,
-        strict: false,
-        start_budget: Duration::from_secs(1),
+        ..harbor_control::fixture::config(Duration::from_secs(1))
     }
 }
 
@@ -244,6 +243,7 @@ fn sandbox(id: SandboxId, organization: OrganizationId) -> Sandbox {
         created_at: long_ago,
         updated_at: long_ago,
         last_activity_at: long_ago,
+        warm_pool: None,
         destroy_at: None,
     }
 }

@@ -25,8 +25,11 @@ pub struct Due {
 
 impl Sandbox {
     /// What time brings about next, if nothing happens to it before. A moment beyond all years that a [`Timestamp`] can
-    /// hold never comes.
+    /// hold never comes. In a warm pool nothing is ever due.
     pub fn due(&self) -> Option<Due> {
+        if self.warm_pool.is_some() {
+            return None;
+        }
         let after = |minutes: u32| self.last_activity_at.checked_add(Duration::minutes(i64::from(minutes)));
         let idle = match self.state() {
             SandboxState::Started => match self.settings.auto_stop_minutes {

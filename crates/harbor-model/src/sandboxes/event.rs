@@ -43,9 +43,15 @@ impl SandboxEvent {
     }
 }
 
-/// The events that a change from `before` to `after` makes, in the order in which they are told.
+/// The events that a change from `before` to `after` makes, in the order in which they are told. For those who listen
+/// a sandbox begins when it has an owner.
 pub fn events(before: Option<&Sandbox>, after: &Sandbox) -> Vec<SandboxEvent> {
-    let Some(before) = before else { return vec![SandboxEvent::Created(after.state())] };
+    if after.warm_pool.is_some() {
+        return Vec::new();
+    }
+    let Some(before) = before.filter(|before| before.warm_pool.is_none()) else {
+        return vec![SandboxEvent::Created(after.state())];
+    };
     let desired = (before.desired != after.desired)
         .then_some(SandboxEvent::DesiredStateUpdated { old: before.desired, new: after.desired });
     let state = (before.state() != after.state())

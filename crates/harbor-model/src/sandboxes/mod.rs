@@ -5,6 +5,7 @@
 //! asked, [`Sandbox::due`] what time brings about, [`events`] what a change means to others. The state that clients read is derived by [`Sandbox::state`] and
 //! never stored.
 
+mod claim;
 mod desired;
 mod due;
 mod event;
@@ -26,7 +27,7 @@ pub use state::SandboxState;
 pub use step::{Ending, Outcome, Step};
 
 use crate::Timestamp;
-use crate::ids::{OrganizationId, RegionId, SandboxId};
+use crate::ids::{OrganizationId, RegionId, SandboxId, WarmPoolId};
 use crate::names::DisplayName;
 use crate::resources::Resources;
 use crate::secrets::Secret;
@@ -72,6 +73,8 @@ pub struct Sandbox {
     pub updated_at: Timestamp,
     /// When it was last used, or last changed its state (contract, control-plane §5.8).
     pub last_activity_at: Timestamp,
+    /// The warm pool in which it waits for an owner.
+    pub warm_pool: Option<WarmPoolId>,
     /// When it is deleted, whatever state it is in (contract, control-plane §5.13).
     pub destroy_at: Option<Timestamp>,
 }

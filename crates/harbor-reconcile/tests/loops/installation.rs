@@ -7,12 +7,14 @@ use harbor_control::fixture::{self, KEY, NoEngine};
 use harbor_control::sandboxes::NewSandbox;
 use harbor_control::{Allowed, Caller, Control, Error, Requirement};
 use harbor_model::actors::Actor;
-use harbor_model::ids::SandboxId;
+use harbor_model::ids::{OrganizationId, SandboxId};
 use harbor_model::names::SandboxRef;
+use harbor_model::pools::WarmPool;
 use harbor_model::sandboxes::{Sandbox, SandboxState};
 use harbor_model::secrets::Secret;
+use harbor_model::snapshots::Snapshot;
 use harbor_model::{Timestamp, to_millisecond};
-use harbor_reconcile::{Clock, Config, LoopReport, Reconciler};
+use harbor_reconcile::{Clock, Config, LoopReport, Reconciler, Recruiter};
 use harbor_runner::pretend::{Pretend, Verb};
 use harbor_runner::{EngineError, EngineSaid};
 use harbor_store::{EncryptionKey, Store};
@@ -61,6 +63,14 @@ impl Clock for TestClock {
     }
 }
 
+struct Recruits(Control);
+
+impl Recruiter for Recruits {
+    fn member(&self, pool: &WarmPool, snapshot: &Snapshot) -> Result<Sandbox, String> {
+        self.0.pool_member(pool, snapshot).map_err(|error| error.to_string())
+    }
+}
+
 /// An installation whose reconciler runs until this is dropped.
 pub(crate) struct Installation {
     pub(crate) engine: Pretend,
@@ -68,6 +78,7 @@ pub(crate) struct Installation {
     pub(crate) clock: TestClock,
     control: Control,
     caller: Caller,
+    config: Config,
     reconciler: Reconciler,
     task: JoinHandle<Result<(), String>>,
     /// Held by whoever moves the clock.
@@ -101,8 +112,10 @@ impl Installation {
             start_deadline: START_DEADLINE,
             stop_grace: Duration::from_secs(10),
             clock: Arc::new(clock.clone()),
+            most_warm: 4,
+            recruiter: Arc::new(Recruits(control.clone())),
         };
-        let reconciler = Reconciler::new(store.clone(), Arc::new(engine.clone()), config);
+        let reconciler = Reconciler::new(store.clone(), Arc::new(engine.clone()), config.clone());
         let task = tokio::spawn(reconciler.clone().run(std::future::pending()));
         Self {
             engine,
@@ -110,12 +123,37 @@ impl Installation {
             clock,
             control,
             caller,
+            config,
             reconciler,
             task,
             turn: tokio::sync::Mutex::default(),
             _clock: held,
             _directory: directory,
         }
+    }
+
+    /// Ends the reconciler in the middle of what it does, and begins another one.
+    pub(crate) fn restart(&mut self) {
+        self.task.abort();
+        let engine = Arc::new(self.engine.clone());
+        self.reconciler = Reconciler::new(self.store.clone(), engine, self.config.clone());
+        self.task = tokio::spawn(self.reconciler.clone().run(std::future::pending()));
+    }
+
+    /// The snapshot that a create without one means.
+    pub(crate) async fn snapshot(&self) -> Snapshot {
+        self.control.snapshot(&self.caller, "default").await.unwrap()
+    }
+
+    /// Another organization than the caller's.
+    pub(crate) async fn another_organization(&self) -> OrganizationId {
+        let name = "other".parse().unwrap();
+        self.control.create_organization(&self.caller, name).await.unwrap().id
+    }
+
+    /// As [`Installation::create_as`], in no time.
+    pub(crate) async fn create_at_once(&self, new: NewSandbox) -> Sandbox {
+        self.control.create_sandbox(&self.may(), new).await.unwrap()
     }
 
     /// A sandbox that has started.

@@ -5,6 +5,7 @@
 mod fairness;
 mod foreign;
 mod installation;
+mod pools;
 mod starts;
 mod stock;
 mod timers;

@@ -17,6 +17,7 @@ const STEPS: &[(&str, &str)] = &[
     ("actors", include_str!("0005_actors.sql")),
     ("encrypted secrets", include_str!("0006_encrypted_secrets.sql")),
     ("end of life", include_str!("0007_end_of_life.sql")),
+    ("warm pools", include_str!("0008_warm_pools.sql")),
 ];
 
 /// The step after which secrets are encrypted, by code.

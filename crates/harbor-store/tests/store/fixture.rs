@@ -9,7 +9,7 @@ use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{Desired, Failure, Generation, Network, Origin, Sandbox, Seen, Settings};
 use harbor_model::secrets::Secret;
 use harbor_model::{Timestamp, to_millisecond};
-use harbor_store::{EncryptionKey, Store, StoreError};
+use harbor_store::{EncryptionKey, FromStock, Store, StoreError};
 use tempfile::TempDir;
 
 pub(crate) struct Fixture {
@@ -91,10 +91,11 @@ pub(crate) fn sandbox(organization: OrganizationId, name: &str) -> Sandbox {
         created_at: now(),
         updated_at: now(),
         last_activity_at: now(),
+        warm_pool: None,
         destroy_at: None,
     }
 }
 
 pub(crate) async fn insert(store: &Store, sandbox: Sandbox) -> Result<Sandbox, StoreError> {
-    store.by(Actor::Harbor).insert_sandbox(sandbox, false, |_| {}).await
+    store.by(Actor::Harbor).insert_sandbox(sandbox, FromStock::Nothing, |_| {}).await
 }

@@ -6,7 +6,7 @@ use harbor_model::actors::Actor;
 use harbor_model::ids::{ContainerId, SandboxId};
 use harbor_model::sandboxes::{Boot, Desired, Generation, Outcome, Sandbox, SandboxState, Seen};
 use harbor_model::secrets::Secret;
-use harbor_store::{Change, StoreError};
+use harbor_store::{Change, FromStock, StoreError};
 
 use crate::fixture::{fixture, insert, now, sandbox, tenant};
 
@@ -151,13 +151,13 @@ async fn stock_is_claimed_once_and_its_id_becomes_the_sandboxs() {
     let first = fixture
         .store
         .by(Actor::Harbor)
-        .insert_sandbox(sandbox(fixture.organization, "x"), true, name_by_id)
+        .insert_sandbox(sandbox(fixture.organization, "x"), FromStock::Infra, name_by_id)
         .await
         .unwrap();
     assert_eq!((first.id, first.name.as_str()), (ready, ready.to_string().as_str()));
     let second = sandbox(fixture.organization, "second");
     let own = second.id;
-    let second = fixture.store.by(Actor::Harbor).insert_sandbox(second, true, |_| {}).await.unwrap();
+    let second = fixture.store.by(Actor::Harbor).insert_sandbox(second, FromStock::Infra, |_| {}).await.unwrap();
     assert_eq!(second.id, own, "an unready one was claimed");
     assert!(!fixture.store.by(Actor::Harbor).drop_infra(ready).await.unwrap(), "still in stock after its claim");
 }
@@ -169,8 +169,12 @@ async fn retired_stock_is_not_claimed_and_stays_until_it_is_dropped() {
     fixture.store.by(Actor::Harbor).add_infra(id, now()).await.unwrap();
     fixture.store.by(Actor::Harbor).infra_ready(id).await.unwrap();
     assert!(fixture.store.by(Actor::Harbor).retire_infra(id).await.unwrap());
-    let made =
-        fixture.store.by(Actor::Harbor).insert_sandbox(sandbox(fixture.organization, "x"), true, |_| {}).await.unwrap();
+    let made = fixture
+        .store
+        .by(Actor::Harbor)
+        .insert_sandbox(sandbox(fixture.organization, "x"), FromStock::Infra, |_| {})
+        .await
+        .unwrap();
     assert_ne!(made.id, id, "claimed although it is about to be removed");
     assert_eq!(fixture.store.infra_stock().await.unwrap(), [(id, false)]);
     assert!(fixture.store.by(Actor::Harbor).drop_infra(id).await.unwrap());
@@ -184,8 +188,11 @@ async fn a_refused_insert_claims_nothing() {
     fixture.store.by(Actor::Harbor).add_infra(id, now()).await.unwrap();
     fixture.store.by(Actor::Harbor).infra_ready(id).await.unwrap();
     insert(&fixture.store, sandbox(fixture.organization, "taken")).await.unwrap();
-    let refused =
-        fixture.store.by(Actor::Harbor).insert_sandbox(sandbox(fixture.organization, "taken"), true, |_| {}).await;
+    let refused = fixture
+        .store
+        .by(Actor::Harbor)
+        .insert_sandbox(sandbox(fixture.organization, "taken"), FromStock::Infra, |_| {})
+        .await;
     assert!(matches!(refused, Err(StoreError::NameTaken)));
     assert_eq!(fixture.store.infra_stock().await.unwrap(), [(id, true)]);
 }

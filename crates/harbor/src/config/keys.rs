@@ -155,6 +155,12 @@ pub(crate) const KEYS: &[ConfigKey] = &[
         "Network containers kept ready, so that a new sandbox starts faster.",
     ),
     used(
+        "warm_pool.size",
+        ValueKind::Count(0, 100),
+        Is("1"),
+        "Started sandboxes of the default snapshot kept ready; more after bursts. None where memory is below 4 GiB.",
+    ),
+    used(
         "compat.strict",
         ValueKind::Switch,
         Is("false"),

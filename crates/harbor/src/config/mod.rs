@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) grace_seconds: u64,
     /// The stock of network containers.
     pub(crate) infra: Infra,
+    /// Sandboxes kept ready.
+    pub(crate) warm_pool: WarmPool,
     /// Sameness with the reference server.
     pub(crate) compat: Compat,
     /// Addresses told to clients, where they differ from the ones listened on.
@@ -79,6 +81,14 @@ impl Config {
 pub(crate) struct Infra {
     /// Network containers kept ready ahead of time (design D4).
     pub(crate) stock: usize,
+}
+
+/// `warm_pool.*`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WarmPool {
+    /// Started sandboxes of the default snapshot that nobody has asked for yet (design D3).
+    pub(crate) size: u32,
 }
 
 /// `compat.*`

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use harbor_api::{Component, Loop, LoopOutcome, Readiness};
 use harbor_control::{Control, Dial, DialFailure, Stream};
 use harbor_model::ids::SandboxId;
-use harbor_reconcile::{LastStep, LoopReport, Reconciler, UnderWay};
+use harbor_model::pools::WarmPool;
+use harbor_model::sandboxes::Sandbox;
+use harbor_model::snapshots::Snapshot;
+use harbor_reconcile::{LastStep, LoopReport, Reconciler, Recruiter, UnderWay};
 use harbor_runner::{DialError, Engine};
 
 /// Control's way into sandboxes is the engine's.
@@ -28,6 +31,15 @@ impl Dial for Dialer {
             Err(DialError::TimedOut(_)) => Err(DialFailure::TimedOut),
             Err(error) => Err(DialFailure::Unreachable(error.to_string())),
         }
+    }
+}
+
+/// Control knows what a sandbox is that nobody has asked for yet.
+pub(super) struct Recruits(pub(super) Control);
+
+impl Recruiter for Recruits {
+    fn member(&self, pool: &WarmPool, snapshot: &Snapshot) -> Result<Sandbox, String> {
+        self.0.pool_member(pool, snapshot).map_err(|error| error.to_string())
     }
 }
 

@@ -47,6 +47,12 @@ const START_BUDGET: Duration = Duration::from_secs(10);
 /// How long an engine that does not answer is tried for a start.
 const START_DEADLINE: Duration = Duration::from_mins(2);
 
+/// Hosts with less memory, in bytes, keep no sandboxes ready (design D3).
+const WARM_POOL_MEMORY: u64 = 4 << 30;
+
+/// The most sandboxes that are kept ready of one kind after a burst.
+const MOST_WARM: usize = 64;
+
 /// What a stop gives processes (contract, toolbox §4.1).
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
@@ -79,7 +85,8 @@ pub(crate) async fn serve(
     let engine: Arc<dyn Engine> = Arc::new(runner.clone());
     let dial = Arc::new(joins::Dialer::new(Arc::clone(&engine)));
     let control = Control::new(store.clone(), control_config(config, secrets, &about), dial).await?;
-    let reconciler = Reconciler::new(store.clone(), Arc::clone(&engine), reconcile_config(config, &about));
+    let reconciler =
+        Reconciler::new(store.clone(), Arc::clone(&engine), reconcile_config(config, &about, control.clone()));
 
     let readiness = Arc::new(joins::Ready::new(engine, control.clone(), reconciler.clone()));
     let (router, events) =
@@ -155,17 +162,21 @@ fn control_config(config: &Config, secrets: &Secrets, about: &About) -> harbor_c
             gpu: 0,
         },
         strict: config.compat.strict,
+        default_warm: if about.memory < WARM_POOL_MEMORY { 0 } else { config.warm_pool.size },
         start_budget: START_BUDGET,
     }
 }
 
-fn reconcile_config(config: &Config, about: &About) -> harbor_reconcile::Config {
+fn reconcile_config(config: &Config, about: &About, control: Control) -> harbor_reconcile::Config {
     harbor_reconcile::Config {
         starts: usize::try_from(about.processors).unwrap_or(1).max(1) * 2,
         infra_stock: config.infra.stock,
         start_deadline: START_DEADLINE,
         stop_grace: STOP_GRACE,
         clock: Arc::new(harbor_reconcile::SystemClock),
+        // an idle one takes about 10 MB: at most an eighth of the memory
+        most_warm: usize::try_from(about.memory / 8 / (16 << 20)).unwrap_or(usize::MAX).clamp(1, MOST_WARM),
+        recruiter: Arc::new(joins::Recruits(control)),
     }
 }
 

@@ -76,6 +76,7 @@ const CLASSES: &[&str] = &["container", "linux-vm", "windows", "android"];
         ("sandboxClasses" = Option<Vec<String>>, Query),
         ("isPublic" = Option<bool>, Query),
         ("isRecoverable" = Option<bool>, Query),
+        ("includeWarm" = Option<bool>, Query, description = "Also those that wait in the organization's warm pools"),
         ("sort" = Option<String>, Query, description = "lastActivityAt, name, cpu, memoryGib, diskGib or createdAt"),
         ("order" = Option<String>, Query, description = "desc or asc"),
     ),
@@ -137,12 +138,11 @@ pub(in crate::routes) async fn list_numbered(
     }))
 }
 
-/// What both listings filter by. Members of a warm pool and deleted failures, which others list on request, do not
-/// exist here.
+/// What both listings filter by. Deleted failures, which others list on request, do not exist here.
 fn filter(query: &mut Query, regions: &str) -> Filter {
     query.flag("includeErroredDeleted");
-    query.flag("includeWarm");
     Filter {
+        warm: query.flag("includeWarm").unwrap_or(false),
         id: query.text("id"),
         name: query.text("name"),
         labels: labels(query),
