@@ -35,12 +35,13 @@ def free_ports(count):
 
 
 class Harbor:
-    def __init__(self, binary, directory, engine, stock):
+    def __init__(self, binary, directory, engine, stock, warm=0):
         self.binary, self.data, self.engine, self.stock = binary, Path(directory), engine, stock
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("HARBOR_", "DAYTONA_"))}
         ports = dict(zip(PORTS, free_ports(len(PORTS))))
         self.environment.update({f"HARBOR_DAYTONA_{name}": str(port) for name, port in ports.items()})
-        self.environment.update({"HARBOR_DATA_DIR": str(self.data), "HARBOR_INFRA_STOCK": str(stock)})
+        self.environment.update({"HARBOR_DATA_DIR": str(self.data), "HARBOR_INFRA_STOCK": str(stock),
+                                 "HARBOR_WARM_POOL_SIZE": str(warm)})
         self.address = ("127.0.0.1", ports["HOST_PORT"])
         self.proxy_address = ("127.0.0.1", ports["PROXY_HOST_PORT"])
         self.connection = Connection(self.address, CREATE_LIMIT)

@@ -10,6 +10,7 @@ from engine import Engine
 from product import Harbor
 from wire import Connection, WireError
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 IMAGE = "daytonaio/sandbox:v0.185.0-amd64"
 TOOLBOX = "/opt/harbor/current/harbor-toolbox"
 INFRA = "/opt/harbor/current/harbor-infra"
@@ -30,8 +31,8 @@ class Setting:
     def times(self, full=40, quick=10):
         return quick if self.quick else full
 
-    def another_harbor(self, name, stock):
-        return Harbor(self.binary, self.scratch / name, self.engine, stock)
+    def another_harbor(self, name, stock, warm=0):
+        return Harbor(self.binary, self.scratch / name, self.engine, stock, warm)
 
     def sandbox(self):
         """One of the sandboxes that are there for the whole run."""

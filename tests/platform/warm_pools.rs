@@ -111,13 +111,13 @@ async fn pools_of_an_organization_are_made_changed_and_removed() {
     harbor.up().await;
     let client = harbor.client();
     assert_eq!(pools(&client).await, Vec::<Value>::new(), "the installation's own is not the organization's");
-    let make = json!({"snapshot": "daytona-small", "pool": 1});
-    let pool = client.ask(Method::POST, "/warm-pools", Some(&make)).await.expect(201).body;
+    let wanted = json!({"snapshot": "daytona-small", "pool": 1});
+    let pool = client.ask(Method::POST, "/warm-pools", Some(&wanted)).await.expect(201).body;
     assert_eq!(
         (&pool["snapshot"], &pool["pool"], &pool["cpu"], &pool["mem"]),
         (&json!("daytona-small"), &json!(1), &json!(1), &json!(1))
     );
-    _ = client.ask(Method::POST, "/warm-pools", Some(&make)).await.expect(409);
+    _ = client.ask(Method::POST, "/warm-pools", Some(&wanted)).await.expect(409);
     within(FILLED, "the pool is filled", async || match pools(&client).await {
         one if one.len() == 1 && one[0]["currentSize"] == 1 => Ok(()),
         other => Err(format!("{other:?}")),

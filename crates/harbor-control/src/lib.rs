@@ -91,6 +91,7 @@ impl Control {
         let (activity, deletions) = (Activity::new(store.clone()), Deletions::new());
         let control = Self { inner: Arc::new(Inner { store, config, dial, activity, deletions }) };
         control.ensure_administrator().await?;
+        control.discard_warm_members().await?;
         Ok(control)
     }
 

@@ -103,6 +103,21 @@ impl Control {
         if removed { Ok(()) } else { Err(missing()) }
     }
 
+    /// Wants all members of warm pools gone. Called before anybody can be given one that an earlier harbor made, perhaps
+    /// with another toolbox, from another image or with other settings.
+    pub(crate) async fn discard_warm_members(&self) -> Result<(), Error> {
+        let store = self.store().by(Actor::Harbor);
+        for member in self.store().pool_members().await? {
+            let discard = |row: &mut Sandbox| {
+                if row.live() {
+                    row.want_destroyed(now());
+                }
+            };
+            store.change_sandbox(member.id, now(), discard).await?;
+        }
+        Ok(())
+    }
+
     /// Keeps as many sandboxes of the default snapshot ready for everybody as this installation is configured to.
     pub(crate) async fn keep_default_warm(&self) -> Result<(), Error> {
         let size = self.config().default_warm;

@@ -4,11 +4,12 @@
 //! discards such rows. Who asks for a sandbox takes a member in the transaction that records what was asked for, so that
 //! none is given twice, whatever ends in between.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use harbor_model::Timestamp;
 use harbor_model::actors::Actor;
 use harbor_model::errors::chain;
 use harbor_model::ids::{SandboxId, WarmPoolId};
@@ -25,6 +26,9 @@ use crate::work::Work;
 
 /// Sandboxes that somebody waits for come first: a pool is filled only while none is being started.
 const YIELD: Duration = Duration::from_millis(100);
+
+/// Who was just given a sandbox uses it now: another one takes its place a little later.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// A look at the pools at least this often, and the pause after a member that could not be started.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -48,13 +52,14 @@ pub trait Recruiter: Send + Sync {
 /// Keeps the pools filled, one member a step.
 pub(crate) struct Pools(pub(crate) Arc<Inner>);
 
-/// The members that this run of harbor made. Others were made by another harbor, perhaps with another toolbox, from
-/// another image or with other settings, and are not given to anybody.
+/// The members that this run of harbor made, each with the time of the snapshot's row that it was made of. Others were
+/// made by another harbor, perhaps with another toolbox, from another image or with other settings, and are not given to
+/// anybody.
 #[derive(Default)]
-pub(crate) struct OwnMembers(Mutex<HashSet<SandboxId>>);
+pub(crate) struct OwnMembers(Mutex<HashMap<SandboxId, Timestamp>>);
 
 impl OwnMembers {
-    fn with<T>(&self, look: impl FnOnce(&mut HashSet<SandboxId>) -> T) -> T {
+    fn with<T>(&self, look: impl FnOnce(&mut HashMap<SandboxId, Timestamp>) -> T) -> T {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -91,8 +96,10 @@ impl Inner {
         // one that is discarded is no news: whoever discards it knows when to go on
         let down = after.live() && (after.desired != Desired::Started || after.failure.is_some());
         let ready = after.claimable() && before.is_none_or(|before| !before.claimable());
-        if asked || ready || (member && down) {
+        if ready || (member && down) {
             self.pools.mark(AllPools, Mark::now(Lane::Bulk));
+        } else if asked {
+            self.pools.mark(AllPools, Mark::after(SETTLING, Lane::Bulk));
         }
     }
 
@@ -104,7 +111,7 @@ impl Inner {
         };
         let (pools, members) = read().await.map_err(|error| chain(&error))?;
         let present: HashSet<SandboxId> = members.iter().map(|member| member.id).collect();
-        self.own_members.with(|own| own.retain(|id| present.contains(id)));
+        self.own_members.with(|own| own.retain(|id, _| present.contains(id)));
         let mut snapshots = BTreeMap::new();
         for pool in &pools {
             let found = self.store.snapshot(pool.snapshot).await.map_err(|error| chain(&error))?;
@@ -163,10 +170,10 @@ impl Inner {
             let same = snapshot.is_some_and(|snapshot| {
                 (&snapshot.name, &snapshot.image, &snapshot.entrypoint, snapshot.resources)
                     == (&member.origin.snapshot, &member.origin.image, &member.origin.entrypoint, member.resources)
-                    && snapshot.updated_at <= member.created_at
+                    && self.own_members.with(|own| own.get(&member.id) == Some(&snapshot.updated_at))
             });
             let well = member.desired == Desired::Started && member.failure.is_none();
-            same && well && self.own_members.with(|own| own.contains(&member.id))
+            same && well
         })
     }
 
@@ -178,7 +185,7 @@ impl Inner {
     async fn discard_member(&self, id: SandboxId) -> Result<(), StoreError> {
         let (store, now) = (self.store.by(Actor::Harbor), self.now());
         let discard = move |row: &mut Sandbox| {
-            if row.warm_pool.is_some() {
+            if row.warm_pool.is_some() && row.live() {
                 row.want_destroyed(now);
             }
         };
@@ -191,7 +198,7 @@ impl Inner {
         let named = |row: &mut Sandbox| row.name = DisplayName::recorded(row.id.to_string());
         let inserted = self.store.by(Actor::Harbor).insert_sandbox(member, FromStock::Infra, named).await;
         let made = inserted.map_err(|error| chain(&error))?;
-        self.own_members.with(|own| own.insert(made.id));
+        self.own_members.with(|own| own.insert(made.id, snapshot.updated_at));
         Ok(())
     }
 }
