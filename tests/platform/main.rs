@@ -10,6 +10,7 @@ mod full_disk;
 mod limits;
 mod meddling;
 mod orphans;
+mod pauses;
 mod refusals;
 mod security;
 mod settings;

@@ -155,17 +155,17 @@ async fn a_killed_or_restarted_infra_container_stops_its_sandbox() {
 }
 
 #[tokio::test]
-async fn a_paused_container_counts_as_stopped_and_starts_again() {
+async fn a_paused_container_is_a_paused_sandbox_and_goes_on() {
     let harbor = Harbor::shared().await;
     let sandbox = with_a_file(&harbor).await;
     docker(&["pause", &sandbox.container()]).await;
-    state_within(Duration::from_secs(20), &sandbox, &["stopped"]).await;
+    state_within(Duration::from_secs(20), &sandbox, &["paused"]).await;
     let _accepted = sandbox.act("start").await.expect(200);
     state_within(Duration::from_secs(20), &sandbox, &["started"]).await;
     assert_eq!(sandbox.output("cat ~/kept").await, "kept");
     // and paused it can be deleted
     docker(&["pause", &sandbox.container()]).await;
-    state_within(Duration::from_secs(20), &sandbox, &["stopped"]).await;
+    state_within(Duration::from_secs(20), &sandbox, &["paused"]).await;
     sandbox.deleted().await;
 }
 

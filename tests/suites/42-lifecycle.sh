@@ -7,6 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tests/suites/lib/harbor.sh
 source tests/suites/lib/harbor.sh
+export HARBOR_WARM_POOL_SIZE=0 # containers are counted
 
 containers() { on_engine containers "label=harbor.role=sandbox"; }
 process() { cat "$HARBOR_DATA_DIR/lock"; }

@@ -11,6 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tests/suites/lib/harbor.sh
 source tests/suites/lib/harbor.sh
+export HARBOR_WARM_POOL_SIZE=0 # containers are counted
 
 # shellcheck disable=SC2086 # names without blanks
 unset HARBOR_DATA_DIR ${!HARBOR_DAYTONA_*}

@@ -41,6 +41,7 @@ fn sandbox(ephemeral: bool) -> Sandbox {
             labels: std::collections::BTreeMap::new(),
             public: false,
             auto_stop_minutes: 15,
+            auto_pause_minutes: 0,
             auto_archive_minutes: 10_080,
             auto_delete_minutes: ephemeral.then_some(0),
             network: Network::default(),
@@ -92,6 +93,14 @@ impl Engine {
                 Outcome::Started(container, boot)
             }
             Step::Configure(_) => Outcome::Configured { version: "1".to_owned(), at: now() },
+            Step::Resume(_) | Step::Pause(_) => {
+                let frozen = matches!(step, Step::Pause(_));
+                self.freeze(frozen);
+                match self.find().sandbox {
+                    Some(FoundSandbox::Running { container, boot, .. }) => Outcome::Started(container, boot),
+                    _ => Outcome::Found(self.find()),
+                }
+            }
             Step::Stop(container) => {
                 self.exit(container.clone(), 143);
                 Outcome::Found(self.find())
@@ -108,18 +117,37 @@ impl Engine {
         self.sandbox = Some(FoundSandbox::Exited { container, code, connected: true });
     }
 
+    /// Freezes what runs, or lets what is frozen go on.
+    fn freeze(&mut self, frozen: bool) {
+        use FoundSandbox as F;
+        self.sandbox = self.sandbox.take().map(|found| match found {
+            F::Running { container, boot, connected } if frozen => F::Frozen { container, boot, connected },
+            F::Frozen { container, boot, connected } if !frozen => F::Running { container, boot, connected },
+            other => other,
+        });
+    }
+
     /// Something happens that nobody asked harbor for.
     fn suffer(&mut self, event: Foreign) {
+        if matches!(event, Foreign::Frozen | Foreign::Thawed) {
+            return self.freeze(matches!(event, Foreign::Frozen));
+        }
         match (event, self.sandbox.take()) {
             (Foreign::Removed, _) => {}
-            (Foreign::Died(code), Some(FoundSandbox::Running { container, .. })) => self.exit(container, code),
+            (
+                Foreign::Died(code),
+                Some(FoundSandbox::Running { container, .. } | FoundSandbox::Frozen { container, .. }),
+            ) => self.exit(container, code),
             (Foreign::InfraLost, Some(FoundSandbox::Running { container, boot, .. })) => {
                 self.sandbox = Some(FoundSandbox::Running { container, boot, connected: false });
+            }
+            (Foreign::InfraLost, Some(FoundSandbox::Frozen { container, boot, .. })) => {
+                self.sandbox = Some(FoundSandbox::Frozen { container, boot, connected: false });
             }
             (Foreign::InfraLost, Some(FoundSandbox::Exited { container, code, .. })) => {
                 self.sandbox = Some(FoundSandbox::Exited { container, code, connected: false });
             }
-            (Foreign::Died(_) | Foreign::InfraLost, untouched) => self.sandbox = untouched,
+            (_, untouched) => self.sandbox = untouched,
         }
     }
 }
@@ -127,6 +155,8 @@ impl Engine {
 #[derive(Clone, Copy, Debug)]
 enum Foreign {
     Died(i64),
+    Frozen,
+    Thawed,
     InfraLost,
     Removed,
 }
@@ -138,6 +168,7 @@ enum Action {
     Stop {
         force: bool,
     },
+    Pause,
     Delete,
     Step,
     Look,
@@ -150,12 +181,15 @@ enum Action {
 fn any_action() -> impl Strategy<Value = Action> {
     let foreign = prop_oneof![
         prop_oneof![Just(0), Just(1), Just(137)].prop_map(Foreign::Died),
+        Just(Foreign::Frozen),
+        Just(Foreign::Thawed),
         Just(Foreign::InfraLost),
         Just(Foreign::Removed),
     ];
     prop_oneof![
         2 => Just(Action::Start),
         2 => any::<bool>().prop_map(|force| Action::Stop { force }),
+        2 => Just(Action::Pause),
         1 => Just(Action::Delete),
         8 => Just(Action::Step),
         2 => Just(Action::Look),
@@ -221,6 +255,7 @@ impl Life {
         match action {
             Action::Start => self.ask(Operation::Start, |sandbox| sandbox.want_started(Secret::new("n"), now)),
             Action::Stop { force } => self.ask(Operation::Stop, |sandbox| sandbox.want_stopped(force, now)),
+            Action::Pause => self.ask(Operation::Pause, |sandbox| sandbox.want_paused(now)),
             Action::Delete => self.ask(Operation::Delete, |sandbox| sandbox.want_destroyed(now)),
             Action::Step => _ = self.step(),
             Action::Look => self.look(),
@@ -275,9 +310,13 @@ proptest! {
         prop_assert_eq!(life.sandbox.next_step(), Step::Settled);
         prop_assert!(!life.sandbox.needs_a_look(&life.engine.find()) || life.sandbox.seen == Seen::Removed);
         let settled = match life.sandbox.state() {
-            SandboxState::Started | SandboxState::Stopped | SandboxState::Error | SandboxState::Destroyed => true,
-            SandboxState::Creating | SandboxState::Starting => false,
-            SandboxState::Stopping | SandboxState::Destroying => false,
+            SandboxState::Started
+            | SandboxState::Stopped
+            | SandboxState::Paused
+            | SandboxState::Error
+            | SandboxState::Destroyed => true,
+            SandboxState::Creating | SandboxState::Starting | SandboxState::Resuming => false,
+            SandboxState::Pausing | SandboxState::Stopping | SandboxState::Destroying => false,
         };
         prop_assert!(settled, "{:?}", life.sandbox.state());
         prop_assert!(one_chain(&life.told), "{:?}", life.told);

@@ -26,8 +26,8 @@ pub(crate) struct Sandboxes(pub(crate) Arc<Inner>);
 /// The lane of a step.
 pub(crate) const fn lane(step: &Step) -> Lane {
     match step {
-        Step::Create | Step::Start(_) | Step::Configure(_) => Lane::Start,
-        Step::Stop(_) | Step::Remove => Lane::End,
+        Step::Create | Step::Start(_) | Step::Resume(_) | Step::Configure(_) => Lane::Start,
+        Step::Pause(_) | Step::Stop(_) | Step::Remove => Lane::End,
         Step::Remake(_) => Lane::Bulk,
         Step::Settled | Step::Accept(_) => Lane::Look,
     }
@@ -154,13 +154,17 @@ impl Inner {
                     deleted = self.deleted(id) => return deleted,
                 }
             }
-            Step::Start(container) => {
+            Step::Start(container) | Step::Resume(container) => {
                 Outcome::Started(container.clone(), self.engine.start(&id, container).await.map_err(failed)?)
             }
             Step::Configure(container) => {
                 let configured = self.engine.configure(&id, container, &configuration(sandbox)).await;
                 let version = configured.map_err(failed)?.version;
                 Outcome::Configured { version, at: harbor_model::to_millisecond(self.now()) }
+            }
+            Step::Pause(container) => {
+                self.engine.pause(&id, container).await.map_err(failed)?;
+                return self.look(sandbox).await;
             }
             Step::Stop(container) => {
                 let grace = if sandbox.force { Duration::ZERO } else { self.config.stop_grace };

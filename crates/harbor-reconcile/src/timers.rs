@@ -94,6 +94,7 @@ impl Inner {
         let word = match done {
             None => "nothing is due",
             Some(Timed::Stop) => "stop wanted",
+            Some(Timed::Pause) => "pause wanted",
             Some(Timed::Delete) => "delete wanted",
         };
         if done.is_some() {

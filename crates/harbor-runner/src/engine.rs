@@ -50,7 +50,7 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// [`EngineError::InfraGone`] and [`Engine::find`] by `connected: false`.
     async fn remake(&self, spec: &SandboxSpec, container: &ContainerId) -> Result<ContainerId, EngineError>;
 
-    /// Starts it; the same run is answered when it runs already.
+    /// Starts it, or lets it go on if it is frozen; the same run is answered when it runs already.
     async fn start(&self, id: &SandboxId, container: &ContainerId) -> Result<Boot, EngineError>;
 
     /// Tells the toolbox of a sandbox that runs its token and environment, and waits until it listens.
@@ -60,6 +60,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
         container: &ContainerId,
         configuration: &Configuration,
     ) -> Result<Configured, EngineError>;
+
+    /// Freezes its processes; [`Engine::start`] lets them go on. What is frozen stays so, and what does not run is left.
+    async fn pause(&self, id: &SandboxId, container: &ContainerId) -> Result<(), EngineError>;
 
     /// Ends its processes: they are asked to end, and made to after `grace` (whole seconds, rounded up). What is gone is
     /// stopped.

@@ -236,6 +236,7 @@ pub(crate) fn read(row: &Row<'_>, key: &EncryptionKey) -> Result<Sandbox, StoreE
             labels: row::map(row, "labels")?,
             public: row.get("public")?,
             auto_stop_minutes: row.get("auto_stop_minutes")?,
+            auto_pause_minutes: row.get("auto_pause_minutes")?,
             auto_archive_minutes: row.get("auto_archive_minutes")?,
             auto_delete_minutes: row.get("auto_delete_minutes")?,
             network: Network {
@@ -268,7 +269,8 @@ macro_rules! columns {
          disk_gib, gpu, labels, public, auto_stop_minutes, auto_archive_minutes, auto_delete_minutes,
          network_block_all, allow_networks, allow_domains, encrypted_env, encrypted_preview_token, encrypted_toolbox_token, desired, force, seen, failure,
          recoverable, note, toolbox_version, started_once, generation, created_at, updated_at, last_activity_at,
-         warm_pool, destroy_at"
+         warm_pool, destroy_at,
+         auto_pause_minutes"
     };
 }
 
@@ -279,7 +281,7 @@ macro_rules! values {
          :auto_delete_minutes, :network_block_all, :allow_networks, :allow_domains, :encrypted_env, :encrypted_preview_token, :encrypted_toolbox_token,
          :desired, :force, :seen, :failure, :recoverable, :note, :toolbox_version, :started_once, :generation,
          :created_at, :updated_at, :last_activity_at, :warm_pool,
-         :destroy_at"
+         :destroy_at, :auto_pause_minutes"
     };
 }
 
@@ -307,6 +309,7 @@ fn put(transaction: &Transaction<'_>, key: &EncryptionKey, sql: &str, sandbox: &
                 labels,
                 public,
                 auto_stop_minutes,
+                auto_pause_minutes,
                 auto_archive_minutes,
                 auto_delete_minutes,
                 network: Network { block_all, allow_networks, allow_domains },
@@ -349,6 +352,7 @@ fn put(transaction: &Transaction<'_>, key: &EncryptionKey, sql: &str, sandbox: &
         ":labels": row::json_map(labels),
         ":public": public,
         ":auto_stop_minutes": auto_stop_minutes,
+        ":auto_pause_minutes": auto_pause_minutes,
         ":auto_archive_minutes": auto_archive_minutes,
         ":auto_delete_minutes": auto_delete_minutes,
         ":network_block_all": block_all,

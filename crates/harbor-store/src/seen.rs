@@ -24,6 +24,7 @@ enum EncodedSeen {
     Absent,
     Made { container: String },
     Running { container: String, boot: String, configured: bool, connected: bool },
+    Frozen { container: String, boot: String, configured: bool, connected: bool, asked: bool },
     Exited { container: String, code: i64, asked: bool, connected: bool },
     Lost,
     Removed,
@@ -40,6 +41,13 @@ pub(crate) fn encode(seen: &Seen) -> Result<String, StoreError> {
             boot: boot.clone(),
             configured: *configured,
             connected: *connected,
+        },
+        Seen::Frozen { container, boot: Boot(boot), configured, connected, asked } => EncodedSeen::Frozen {
+            container: text(container),
+            boot: boot.clone(),
+            configured: *configured,
+            connected: *connected,
+            asked: *asked,
         },
         Seen::Exited { container, code, asked, connected } => {
             EncodedSeen::Exited { container: text(container), code: *code, asked: *asked, connected: *connected }
@@ -61,6 +69,9 @@ pub(crate) fn decode(text: &str) -> Result<Seen, StoreError> {
         EncodedSeen::Made { container } => Seen::Made { container: ContainerId::new(container) },
         EncodedSeen::Running { container, boot, configured, connected } => {
             Seen::Running { container: ContainerId::new(container), boot: Boot(boot), configured, connected }
+        }
+        EncodedSeen::Frozen { container, boot, configured, connected, asked } => {
+            Seen::Frozen { container: ContainerId::new(container), boot: Boot(boot), configured, connected, asked }
         }
         EncodedSeen::Exited { container, code, asked, connected } => {
             Seen::Exited { container: ContainerId::new(container), code, asked, connected }
@@ -87,7 +98,7 @@ mod tests {
         assert_eq!(encode(&exited).unwrap(), text);
         check(r#"{"version":1,"kind":"lost"}"#, Some(&Seen::Lost));
         check(r#"{"version":2,"kind":"lost"}"#, None);
-        check(r#"{"version":1,"kind":"frozen"}"#, None);
+        check(r#"{"version":1,"kind":"melted"}"#, None);
         check(r#"{"version":1,"kind":"made"}"#, None);
         check("lost", None);
     }

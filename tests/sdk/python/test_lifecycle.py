@@ -10,6 +10,7 @@ from daytona import (
     DaytonaError,
     DaytonaNotFoundError,
     DaytonaValidationError,
+    Sandbox,
 )
 
 
@@ -66,6 +67,28 @@ def test_intervals_are_set(create, daytona):
         assert (known.auto_stop_interval, known.auto_delete_interval) == (30, 60)
     with pytest.raises(DaytonaError):
         sandbox.set_autostop_interval(-1)
+
+
+if hasattr(Sandbox, "pause"):  # since 0.190
+
+    def test_a_paused_sandbox_goes_on_where_it_was(create, daytona):
+        sandbox = create()
+        sandbox.process.exec("sh -c 'while :; do date +%s%N >>ticks; sleep 0.05; done' >/dev/null 2>&1 & echo $! >loop")
+        sandbox.pause()
+        assert sandbox.state == "paused"
+        assert daytona.get(sandbox.id).state == "paused"
+        with pytest.raises(DaytonaError):
+            sandbox.process.exec("true", timeout=5)
+        with pytest.raises(DaytonaError):
+            sandbox.pause()
+        sandbox.start()
+        assert sandbox.state == "started"
+        assert sandbox.process.exec('kill -0 "$(cat loop)" && echo alive').result == "alive\n"
+        sandbox.pause()
+        sandbox.stop()
+        assert sandbox.state == "stopped"
+        sandbox.start()
+        assert sandbox.process.exec('kill -0 "$(cat loop)" || echo gone').result.endswith("gone\n")
 
 
 def test_a_name_is_taken_once(create, word):

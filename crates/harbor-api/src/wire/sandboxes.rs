@@ -96,6 +96,7 @@ impl Sandbox {
                     labels,
                     public,
                     auto_stop_minutes,
+                    auto_pause_minutes,
                     auto_archive_minutes,
                     auto_delete_minutes,
                     network: Network { block_all, allow_networks, allow_domains },
@@ -142,7 +143,7 @@ impl Sandbox {
             auto_stop_interval: auto_stop_minutes,
             auto_archive_interval: auto_archive_minutes,
             auto_delete_interval: auto_delete_minutes.map_or(-1, i64::from),
-            auto_pause_interval: 0,
+            auto_pause_interval: auto_pause_minutes,
             volumes: Vec::new(), // volumes are not built
             created_at: iso(created_at),
             updated_at: iso(updated_at),

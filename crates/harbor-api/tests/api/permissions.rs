@@ -10,7 +10,9 @@ use crate::support::Installation;
 const CONTRACT: &[(&str, &str)] = &[
     ("post /sandbox", "write:sandboxes"),
     ("post /sandbox/{sandboxIdOrName}/autodelete/{interval}", "write:sandboxes"),
+    ("post /sandbox/{sandboxIdOrName}/autopause/{interval}", "write:sandboxes"),
     ("post /sandbox/{sandboxIdOrName}/autostop/{interval}", "write:sandboxes"),
+    ("post /sandbox/{sandboxIdOrName}/pause", "write:sandboxes"),
     ("post /sandbox/{sandboxIdOrName}/start", "write:sandboxes"),
     ("post /sandbox/{sandboxIdOrName}/stop", "write:sandboxes"),
     ("post /sandbox/{sandboxIdOrName}/ttl/{ttlMinutes}", "write:sandboxes"),

@@ -173,6 +173,10 @@ pub(crate) async fn settle(store: &Store, id: SandboxId) {
                 row.started_once = true;
                 Seen::Running { container, boot: Boot("1".to_owned()), configured: true, connected: true }
             }
+            Desired::Paused => {
+                let boot = Boot("1".to_owned());
+                Seen::Frozen { container, boot, configured: true, connected: true, asked: true }
+            }
             Desired::Stopped => Seen::Exited { container, code: 0, asked: true, connected: true },
             Desired::Destroyed => Seen::Removed,
         };

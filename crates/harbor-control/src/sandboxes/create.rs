@@ -48,6 +48,8 @@ pub struct NewSandbox {
     pub asked: Asked,
     /// Minutes; 0: never.
     pub auto_stop: Option<i64>,
+    /// Minutes; 0: never.
+    pub auto_pause: Option<i64>,
     /// Minutes; 0: the maximum.
     pub auto_archive: Option<i64>,
     /// Minutes; 0: at once, below 0: never.
@@ -95,10 +97,12 @@ impl Control {
         }
         let snapshot = self.usable_snapshot(caller, new.snapshot.as_deref()).await?;
         let resources = self.granted(&snapshot, new.asked)?;
+        let (auto_stop_minutes, auto_pause_minutes) = idle_minutes(&new)?;
         let settings = Settings {
             labels: new.labels,
             public: new.public,
-            auto_stop_minutes: minutes("autoStopInterval", new.auto_stop)?.unwrap_or(AUTO_STOP_DEFAULT),
+            auto_stop_minutes,
+            auto_pause_minutes,
             auto_archive_minutes: auto_archive(minutes("autoArchiveInterval", new.auto_archive)?),
             auto_delete_minutes: auto_delete(new.auto_delete),
             network: unrestricted(new.network)?,
@@ -178,6 +182,7 @@ impl Control {
                 labels: BTreeMap::new(),
                 public: false,
                 auto_stop_minutes: 0,
+                auto_pause_minutes: 0,
                 auto_archive_minutes: AUTO_ARCHIVE_MAXIMUM,
                 auto_delete_minutes: None,
                 network: Network::default(),
@@ -245,6 +250,24 @@ pub(super) fn minutes(field: &str, given: Option<i64>) -> Result<Option<u32>, Er
                 .map_err(|_| Error::invalid(format!("{field} must be a number of minutes, 0 or more, not {minutes}")))
         })
         .transpose()
+}
+
+/// When one that nobody uses is stopped, and when it is paused: at most one of both (contract, control-plane §5.13).
+fn idle_minutes(new: &NewSandbox) -> Result<(u32, u32), Error> {
+    let pause = minutes("autoPauseInterval", new.auto_pause)?.unwrap_or(0);
+    let default = if pause == 0 { AUTO_STOP_DEFAULT } else { 0 };
+    let stop = minutes("autoStopInterval", new.auto_stop)?.unwrap_or(default);
+    if pause > 0 && stop > 0 {
+        return Err(Error::invalid("autoStopInterval and autoPauseInterval cannot both be set: one of them must be 0"));
+    }
+    if pause > 0 && auto_delete(new.auto_delete) == Some(0) {
+        return Err(never_paused());
+    }
+    Ok((stop, pause))
+}
+
+pub(super) fn never_paused() -> Error {
+    Error::invalid("autoPauseInterval must be 0 for an ephemeral sandbox: it is deleted as soon as nobody uses it")
 }
 
 /// Below 0 means never (contract, control-plane §5.1).

@@ -1,4 +1,4 @@
-//! Sandboxes: create, read, start, stop, delete, change.
+//! Sandboxes: create, read, start, stop, pause, delete, change.
 //!
 //! Every change is one transaction that checks the state and writes the intent; then, where the contract holds the
 //! answer, a bounded wait on committed changes (design D1, D2).
@@ -55,6 +55,16 @@ impl Control {
     ) -> Result<Sandbox, Error> {
         let id = self.sandbox(caller, sandbox).await?.id;
         self.change(caller, id, sandbox, Operation::Stop, move |row| row.want_stopped(force, now())).await
+    }
+
+    /// Wants the sandbox's processes frozen and answers at once. Only a started one can be; any other is 400.
+    pub async fn pause_sandbox(
+        &self,
+        caller: &Allowed<WriteSandboxes>,
+        sandbox: &SandboxRef,
+    ) -> Result<Sandbox, Error> {
+        let id = self.sandbox(caller, sandbox).await?.id;
+        self.change(caller, id, sandbox, Operation::Pause, |row| row.want_paused(now())).await
     }
 
     /// Wants the sandbox gone, files and all, and answers at once. Its name is free from then on.

@@ -16,7 +16,7 @@ impl Control {
     pub(super) async fn wait_started(&self, mut changes: Changes, sandbox: Sandbox) -> Result<Sandbox, Error> {
         let deadline = Instant::now() + self.config().start_budget;
         let mut latest = Arc::new(sandbox);
-        while matches!(latest.state(), SandboxState::Creating | SandboxState::Starting) {
+        while matches!(latest.state(), SandboxState::Creating | SandboxState::Starting | SandboxState::Resuming) {
             match timeout_at(deadline, changes.recv()).await {
                 Ok(Ok(Change::Sandbox { after, .. })) if after.id == latest.id => latest = after,
                 Ok(Ok(_)) => {}

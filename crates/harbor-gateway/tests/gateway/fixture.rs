@@ -226,6 +226,7 @@ fn sandbox(id: SandboxId, organization: OrganizationId) -> Sandbox {
             labels: BTreeMap::new(),
             public: false,
             auto_stop_minutes: 15,
+            auto_pause_minutes: 0,
             auto_archive_minutes: 10080,
             auto_delete_minutes: None,
             network: Network::default(),

@@ -11,6 +11,8 @@ pub enum Desired {
     Started,
     /// Its processes should end; its files stay.
     Stopped,
+    /// Its processes should be frozen, and stay as they are.
+    Paused,
     /// It should be gone, files and all.
     Destroyed,
 }
@@ -21,21 +23,25 @@ impl Desired {
         match self {
             Self::Started => "started",
             Self::Stopped => "stopped",
+            Self::Paused => "paused",
             Self::Destroyed => "destroyed",
         }
     }
 
     /// The intent with this word.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Started, Self::Stopped, Self::Destroyed].into_iter().find(|desired| desired.word() == word)
+        [Self::Started, Self::Stopped, Self::Paused, Self::Destroyed].into_iter().find(|desired| desired.word() == word)
     }
 }
 
 impl Sandbox {
-    /// Wants it started; `preview_token` opens its previews from then on.
+    /// Wants it started; `preview_token` opens its previews from then on, unless it is only frozen (contract,
+    /// control-plane §5.1).
     pub fn want_started(&mut self, preview_token: Secret, at: Timestamp) {
         self.desired = Desired::Started;
-        self.preview_token = preview_token;
+        if !matches!(self.seen, Seen::Frozen { .. }) {
+            self.preview_token = preview_token;
+        }
         self.note = None;
         self.last_activity_at = at;
     }
@@ -53,6 +59,13 @@ impl Sandbox {
         self.force = force;
     }
 
+    /// Wants its processes frozen.
+    pub fn want_paused(&mut self, at: Timestamp) {
+        self.desired = Desired::Paused;
+        self.note = None;
+        self.last_activity_at = at;
+    }
+
     /// Wants it gone, files and all. Its name is free from then on.
     pub fn want_destroyed(&mut self, at: Timestamp) {
         self.desired = Desired::Destroyed;
@@ -63,7 +76,7 @@ impl Sandbox {
     /// is wanted gone is only found by its id, until it is gone.
     pub const fn live(&self) -> bool {
         match self.desired {
-            Desired::Started | Desired::Stopped => !self.removed(),
+            Desired::Started | Desired::Stopped | Desired::Paused => !self.removed(),
             Desired::Destroyed => false,
         }
     }

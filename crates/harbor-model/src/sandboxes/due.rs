@@ -10,6 +10,8 @@ use crate::Timestamp;
 pub enum Timed {
     /// It is stopped, as nobody used it for as long as its owner allows.
     Stop,
+    /// It is paused, as nobody used it for as long as its owner allows.
+    Pause,
     /// It is deleted: it was stopped for long enough, or its time is over.
     Delete,
 }
@@ -32,16 +34,23 @@ impl Sandbox {
         }
         let after = |minutes: u32| self.last_activity_at.checked_add(Duration::minutes(i64::from(minutes)));
         let idle = match self.state() {
-            SandboxState::Started => match self.settings.auto_stop_minutes {
-                0 => None,
-                minutes => after(minutes).map(|at| Due { at, what: Timed::Stop }),
+            SandboxState::Started => match (self.settings.auto_stop_minutes, self.settings.auto_pause_minutes) {
+                (0, 0) => None,
+                (0, minutes) => after(minutes).map(|at| Due { at, what: Timed::Pause }),
+                (minutes, _) => after(minutes).map(|at| Due { at, what: Timed::Stop }),
             },
             SandboxState::Stopped => {
                 let at = self.settings.auto_delete_minutes.and_then(after);
                 at.map(|at| Due { at, what: Timed::Delete })
             }
             SandboxState::Destroying | SandboxState::Destroyed => return None,
-            SandboxState::Creating | SandboxState::Starting | SandboxState::Stopping | SandboxState::Error => None,
+            SandboxState::Creating
+            | SandboxState::Starting
+            | SandboxState::Stopping
+            | SandboxState::Pausing
+            | SandboxState::Paused
+            | SandboxState::Resuming
+            | SandboxState::Error => None,
         };
         let end = self.destroy_at.map(|at| Due { at, what: Timed::Delete });
         idle.into_iter().chain(end).min_by_key(|due| due.at)
@@ -52,14 +61,20 @@ impl Sandbox {
         let what = self.due().filter(|due| due.at <= now)?.what;
         match what {
             Timed::Stop => {
-                let minutes = self.settings.auto_stop_minutes;
-                let unit = if minutes == 1 { "minute" } else { "minutes" };
                 self.want_stopped(false, now);
-                self.note =
-                    Some(format!("stopped because nobody used it for {minutes} {unit}; start it to use it again"));
+                self.note = Some(idle("stopped", self.settings.auto_stop_minutes));
+            }
+            Timed::Pause => {
+                self.want_paused(now);
+                self.note = Some(idle("paused", self.settings.auto_pause_minutes));
             }
             Timed::Delete => self.want_destroyed(now),
         }
         Some(what)
     }
+}
+
+fn idle(done: &str, minutes: u32) -> String {
+    let unit = if minutes == 1 { "minute" } else { "minutes" };
+    format!("{done} because nobody used it for {minutes} {unit}; start it to use it again")
 }

@@ -105,6 +105,8 @@ pub struct Settings {
     pub public: bool,
     /// Minutes without use until it is stopped; 0: never.
     pub auto_stop_minutes: u32,
+    /// Minutes without use until it is paused, if it is not to be stopped; 0: never.
+    pub auto_pause_minutes: u32,
     /// Minutes stopped until it is archived.
     pub auto_archive_minutes: u32,
     /// Minutes stopped until it is deleted; 0: at once, `None`: never.

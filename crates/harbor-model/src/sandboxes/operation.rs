@@ -20,6 +20,8 @@ pub enum Operation {
     Start,
     /// End its processes; its files stay.
     Stop,
+    /// Freeze its processes.
+    Pause,
     /// Remove it, files and all.
     Delete,
     /// Replace its labels, or the times at which it is stopped or deleted by itself.
@@ -30,13 +32,14 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: &[Self] = &[Self::Start, Self::Stop, Self::Delete, Self::Change, Self::Enter];
+    pub const ALL: &[Self] = &[Self::Start, Self::Stop, Self::Pause, Self::Delete, Self::Change, Self::Enter];
 
     /// A word for it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Stop => "stop",
+            Self::Pause => "pause",
             Self::Delete => "delete",
             Self::Change => "change",
             Self::Enter => "enter",
@@ -77,26 +80,63 @@ pub const fn verdict(operation: Operation, state: SandboxState) -> Verdict {
     use {Operation as O, SandboxState as S, Verdict as V};
     match (operation, state) {
         (O::Start, S::Started) => V::Already,
-        (O::Start, S::Stopped) => V::Allowed,
-        (O::Start, S::Creating | S::Starting | S::Stopping | S::Destroying) => V::Busy,
+        (O::Start, S::Stopped | S::Paused) => V::Allowed,
+        (O::Start | O::Stop, S::Creating | S::Starting | S::Stopping | S::Pausing | S::Resuming | S::Destroying) => {
+            V::Busy
+        }
         (O::Start, S::Error) => V::Refused,
 
-        (O::Stop, S::Started) => V::Allowed,
-        (O::Stop, S::Creating | S::Starting | S::Stopping | S::Destroying) => V::Busy,
+        (O::Stop, S::Started | S::Paused) => V::Allowed,
         (O::Stop, S::Stopped | S::Error) => V::Refused,
 
-        (O::Delete, S::Started | S::Stopped | S::Error) => V::Allowed,
-        (O::Delete, S::Creating | S::Starting | S::Stopping) => V::Busy,
+        (O::Pause, S::Started) => V::Allowed,
+        (
+            O::Pause,
+            S::Creating
+            | S::Starting
+            | S::Stopping
+            | S::Stopped
+            | S::Pausing
+            | S::Paused
+            | S::Resuming
+            | S::Destroying
+            | S::Error,
+        ) => V::Refused,
+
+        (O::Delete, S::Started | S::Stopped | S::Paused | S::Error) => V::Allowed,
+        (O::Delete, S::Creating | S::Starting | S::Stopping | S::Pausing | S::Resuming) => V::Busy,
         // who cleans up twice has what it wants
         (O::Delete, S::Destroying) => V::Already,
 
-        (O::Change, S::Creating | S::Starting | S::Started | S::Stopping | S::Stopped | S::Error) => V::Allowed,
+        (
+            O::Change,
+            S::Creating
+            | S::Starting
+            | S::Started
+            | S::Stopping
+            | S::Stopped
+            | S::Pausing
+            | S::Paused
+            | S::Resuming
+            | S::Error,
+        ) => V::Allowed,
         (O::Change, S::Destroying) => V::Busy,
 
         (O::Enter, S::Started) => V::Allowed,
-        (O::Enter, S::Creating | S::Starting | S::Stopping | S::Stopped | S::Destroying | S::Error) => V::Refused,
+        (
+            O::Enter,
+            S::Creating
+            | S::Starting
+            | S::Stopping
+            | S::Stopped
+            | S::Pausing
+            | S::Paused
+            | S::Resuming
+            | S::Destroying
+            | S::Error,
+        ) => V::Refused,
 
-        (O::Start | O::Stop | O::Delete | O::Change | O::Enter, S::Destroyed) => V::Gone,
+        (O::Start | O::Stop | O::Pause | O::Delete | O::Change | O::Enter, S::Destroyed) => V::Gone,
     }
 }
 

@@ -29,6 +29,19 @@ pub enum Seen {
         /// Whether the infra container that it joined still runs; without it the sandbox has no network.
         connected: bool,
     },
+    /// Its container's processes are frozen.
+    Frozen {
+        /// The sandbox container.
+        container: ContainerId,
+        /// Which run of it.
+        boot: Boot,
+        /// As for one that runs.
+        configured: bool,
+        /// As for one that runs.
+        connected: bool,
+        /// Whether its owner wanted that.
+        asked: bool,
+    },
     /// Its container ended.
     Exited {
         /// The sandbox container.
@@ -47,11 +60,21 @@ pub enum Seen {
 }
 
 impl Seen {
-    /// The run of its container, while it runs.
+    /// The run of its container, while it runs or is frozen.
     pub const fn boot(&self) -> Option<&Boot> {
         match self {
-            Self::Running { boot, .. } => Some(boot),
+            Self::Running { boot, .. } | Self::Frozen { boot, .. } => Some(boot),
             Self::Absent | Self::Made { .. } | Self::Exited { .. } | Self::Lost | Self::Removed => None,
+        }
+    }
+
+    /// Whether its toolbox was told token and environment in this run.
+    fn configured_in(&self, boot: &Boot) -> bool {
+        match self {
+            Self::Running { boot: earlier, configured, .. } | Self::Frozen { boot: earlier, configured, .. } => {
+                *configured && earlier == boot
+            }
+            Self::Absent | Self::Made { .. } | Self::Exited { .. } | Self::Lost | Self::Removed => false,
         }
     }
 }
@@ -77,6 +100,15 @@ pub enum FoundSandbox {
         /// Its infra container runs, and has since before this boot.
         connected: bool,
     },
+    /// Frozen.
+    Frozen {
+        /// The container.
+        container: ContainerId,
+        /// Which run of it.
+        boot: Boot,
+        /// As for one that runs.
+        connected: bool,
+    },
     /// Ended.
     Exited {
         /// The container.
@@ -96,14 +128,21 @@ pub(super) fn observe(desired: Desired, before: &Seen, found: &Found) -> Seen {
         None => match before {
             Seen::Absent | Seen::Made { .. } => Seen::Absent,
             Seen::Removed => Seen::Removed,
-            Seen::Running { .. } | Seen::Exited { .. } | Seen::Lost => Seen::Lost,
+            Seen::Running { .. } | Seen::Frozen { .. } | Seen::Exited { .. } | Seen::Lost => Seen::Lost,
         },
         Some(FoundSandbox::Made(container)) => Seen::Made { container: container.clone() },
         Some(FoundSandbox::Running { container, boot, connected }) => Seen::Running {
             container: container.clone(),
             boot: boot.clone(),
-            configured: matches!(before, Seen::Running { boot: earlier, configured: true, .. } if earlier == boot),
+            configured: before.configured_in(boot),
             connected: *connected,
+        },
+        Some(FoundSandbox::Frozen { container, boot, connected }) => Seen::Frozen {
+            container: container.clone(),
+            boot: boot.clone(),
+            configured: before.configured_in(boot),
+            connected: *connected,
+            asked: desired == Desired::Paused || matches!(before, Seen::Frozen { asked: true, .. }),
         },
         Some(FoundSandbox::Exited { container, code, connected }) => Seen::Exited {
             container: container.clone(),

@@ -15,6 +15,12 @@ pub enum SandboxState {
     Stopping,
     /// Its processes have ended, its files are there.
     Stopped,
+    /// On its way to be frozen.
+    Pausing,
+    /// Its processes are frozen.
+    Paused,
+    /// On its way to let them go on.
+    Resuming,
     /// On its way out.
     Destroying,
     /// Gone.
@@ -31,6 +37,9 @@ impl SandboxState {
         Self::Started,
         Self::Stopping,
         Self::Stopped,
+        Self::Pausing,
+        Self::Paused,
+        Self::Resuming,
         Self::Destroying,
         Self::Destroyed,
         Self::Error,
@@ -44,6 +53,9 @@ impl SandboxState {
             Self::Started => "started",
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
+            Self::Pausing => "pausing",
+            Self::Paused => "paused",
+            Self::Resuming => "resuming",
             Self::Destroying => "destroying",
             Self::Destroyed => "destroyed",
             Self::Error => "error",
@@ -60,6 +72,9 @@ impl Sandbox {
             SandboxState::Creating
             | SandboxState::Starting
             | SandboxState::Stopped
+            | SandboxState::Pausing
+            | SandboxState::Paused
+            | SandboxState::Resuming
             | SandboxState::Destroying
             | SandboxState::Destroyed
             | SandboxState::Error => false,
@@ -76,10 +91,15 @@ impl Sandbox {
             (_, Seen::Lost) => SandboxState::Error,
             (Desired::Started, Seen::Running { configured: true, .. }) => SandboxState::Started,
             (Desired::Started, Seen::Exited { asked: false, .. }) => SandboxState::Stopped,
+            (Desired::Started, Seen::Frozen { asked: true, .. }) => SandboxState::Resuming,
+            (Desired::Started, Seen::Frozen { asked: false, .. }) => SandboxState::Paused,
             (Desired::Started, Seen::Absent | Seen::Made { .. } | Seen::Running { .. } | Seen::Exited { .. }) => {
                 starting
             }
-            (Desired::Stopped, Seen::Running { .. }) => SandboxState::Stopping,
+            (Desired::Paused, Seen::Running { .. }) => SandboxState::Pausing,
+            (Desired::Paused, Seen::Frozen { .. }) => SandboxState::Paused,
+            (Desired::Paused, Seen::Absent | Seen::Made { .. } | Seen::Exited { .. }) => SandboxState::Stopped,
+            (Desired::Stopped, Seen::Running { .. } | Seen::Frozen { .. }) => SandboxState::Stopping,
             (Desired::Stopped, Seen::Absent | Seen::Made { .. } | Seen::Exited { .. }) => SandboxState::Stopped,
         }
     }

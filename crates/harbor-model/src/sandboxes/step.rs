@@ -1,7 +1,7 @@
 //! The one thing to do next for a sandbox, and what is recorded when it was done.
 
 use super::seen::observe;
-use super::{Boot, Desired, Failure, Found, Sandbox, Seen};
+use super::{Boot, Desired, Failure, Found, FoundSandbox, Sandbox, Seen};
 use crate::Timestamp;
 use crate::ids::ContainerId;
 
@@ -18,6 +18,10 @@ pub enum Step {
     Configure(ContainerId),
     /// Make its containers anew from the writable layer of this one, whose infra container is gone.
     Remake(ContainerId),
+    /// Freeze this container's processes.
+    Pause(ContainerId),
+    /// Let this container's processes go on.
+    Resume(ContainerId),
     /// End this container's processes.
     Stop(ContainerId),
     /// Remove its containers and all that harbor holds of it.
@@ -35,6 +39,8 @@ impl Step {
             Self::Start(_) => "start",
             Self::Configure(_) => "configure",
             Self::Remake(_) => "remake",
+            Self::Pause(_) => "pause",
+            Self::Resume(_) => "resume",
             Self::Stop(_) => "stop",
             Self::Remove => "remove",
             Self::Accept(_) => "accept",
@@ -49,6 +55,8 @@ pub enum Ending {
     Stopped,
     /// With this exit code.
     Failed(i64),
+    /// Somebody froze it.
+    Frozen,
     /// Its container was removed.
     Lost,
     /// Its network keeper ended or was restarted under it; it still runs and must be stopped.
@@ -70,7 +78,7 @@ impl Ending {
 pub enum Outcome {
     /// Its containers were made, for the first time or anew.
     Made(ContainerId),
-    /// Its container was started.
+    /// Its container was started, or goes on.
     Started(ContainerId, Boot),
     /// Its toolbox knows token and environment.
     Configured {
@@ -102,7 +110,8 @@ impl Sandbox {
         match outcome {
             Outcome::Made(container) => self.seen = Seen::Made { container },
             Outcome::Started(container, boot) => {
-                self.seen = Seen::Running { container, boot, configured: false, connected: true };
+                let found = FoundSandbox::Running { container, boot, connected: true };
+                self.seen = observe(self.desired, &self.seen, &Found { sandbox: Some(found) });
             }
             Outcome::Configured { version, at } => {
                 if let Seen::Running { configured, .. } = &mut self.seen {
@@ -141,6 +150,13 @@ impl Sandbox {
                 (self.desired, self.force) = (Desired::Stopped, false);
                 self.note = Some("stopped because its network keeper ended; start it to use it again".to_owned());
             }
+            Ending::Frozen => {
+                self.desired = Desired::Paused;
+                if let Seen::Frozen { asked, .. } = &mut self.seen {
+                    *asked = true;
+                }
+                self.note = Some("somebody paused it on the engine; start it to use it again".to_owned());
+            }
             Ending::Failed(code) => self.fail(format!("exited with code {code}")),
             Ending::Lost => self.fail(
                 "its container was removed by somebody else, and its files with it; delete the sandbox".to_owned(),
@@ -157,21 +173,32 @@ fn next_step(desired: Desired, seen: &Seen) -> Step {
     use {Desired as D, Seen as S};
     match (desired, seen) {
         (D::Destroyed, S::Removed) => Step::Settled,
-        (D::Destroyed, S::Absent | S::Made { .. } | S::Running { .. } | S::Exited { .. } | S::Lost) => Step::Remove,
-        (D::Started | D::Stopped, S::Removed) => Step::Settled,
-        (D::Started | D::Stopped, S::Lost) => Step::Accept(Ending::Lost),
+        (
+            D::Destroyed,
+            S::Absent | S::Made { .. } | S::Running { .. } | S::Frozen { .. } | S::Exited { .. } | S::Lost,
+        ) => Step::Remove,
+        (D::Started | D::Stopped | D::Paused, S::Removed) => Step::Settled,
+        (D::Started | D::Stopped | D::Paused, S::Lost) => Step::Accept(Ending::Lost),
 
         (D::Started, S::Absent) => Step::Create,
         (D::Started, S::Made { container }) => Step::Start(container.clone()),
         (D::Started, S::Running { connected: false, .. }) => Step::Accept(Ending::Disconnected),
         (D::Started, S::Running { container, configured: false, .. }) => Step::Configure(container.clone()),
         (D::Started, S::Running { configured: true, connected: true, .. }) => Step::Settled,
+        (D::Started, S::Frozen { container, asked: true, .. }) => Step::Resume(container.clone()),
+        (D::Started, S::Frozen { asked: false, .. }) => Step::Accept(Ending::Frozen),
         (D::Started, S::Exited { container, asked: true, connected: true, .. }) => Step::Start(container.clone()),
         (D::Started, S::Exited { container, asked: true, connected: false, .. }) => Step::Remake(container.clone()),
         // it died on its own: the contract says stopped or error, never a silent restart
         (D::Started, S::Exited { code, asked: false, .. }) => Step::Accept(Ending::of(*code)),
 
-        (D::Stopped, S::Running { container, .. }) => Step::Stop(container.clone()),
+        (D::Paused, S::Running { container, .. }) => Step::Pause(container.clone()),
+        (D::Paused, S::Frozen { .. }) => Step::Settled,
+        // it ended first, or was made anew
+        (D::Paused, S::Exited { code, .. }) => Step::Accept(Ending::of(*code)),
+        (D::Paused, S::Absent | S::Made { .. }) => Step::Accept(Ending::Stopped),
+
+        (D::Stopped, S::Running { container, .. } | S::Frozen { container, .. }) => Step::Stop(container.clone()),
         (D::Stopped, S::Absent | S::Made { .. } | S::Exited { .. }) => Step::Settled,
     }
 }

@@ -191,6 +191,11 @@ impl Installation {
         self.control.stop_sandbox(&self.may(), &SandboxRef::from(id), false).await.unwrap();
     }
 
+    /// Wants the sandbox's processes frozen.
+    pub(crate) async fn pause(&self, id: SandboxId) -> Result<Sandbox, Error> {
+        self.control.pause_sandbox(&self.may(), &id.into()).await
+    }
+
     /// Wants the sandbox gone.
     pub(crate) async fn delete(&self, id: SandboxId) -> Result<Sandbox, Error> {
         self.control.delete_sandbox(&self.may(), &id.into()).await

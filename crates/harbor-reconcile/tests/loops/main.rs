@@ -5,6 +5,7 @@
 mod fairness;
 mod foreign;
 mod installation;
+mod pauses;
 mod pools;
 mod starts;
 mod stock;

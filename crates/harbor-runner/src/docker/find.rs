@@ -126,12 +126,13 @@ fn judge(sandbox: &Container, infra: Option<&Container>) -> Option<FoundSandbox>
         // it can never start, and there is nothing in it
         Status::Created if worthless(sandbox) => None,
         Status::Created => Some(FoundSandbox::Exited { container, code: 0, connected: false }),
-        // frozen by somebody: nothing of it answers (contract, edges §7.2)
-        Status::Paused => Some(FoundSandbox::Exited { container, code: 0, connected: infra.is_some() }),
-        Status::Running | Status::Restarting | Status::Stopping => {
+        status @ (Status::Running | Status::Restarting | Status::Stopping | Status::Paused) => {
             let boot = Boot(state.started_at.clone().unwrap_or_default());
             let connected = infra.and_then(|infra| infra.state.as_ref()).is_some_and(|infra| joined(infra, state));
-            Some(FoundSandbox::Running { container, boot, connected })
+            Some(match status {
+                Status::Paused => FoundSandbox::Frozen { container, boot, connected },
+                _ => FoundSandbox::Running { container, boot, connected },
+            })
         }
         Status::Exited | Status::Dead => {
             let code = state.exit_code.unwrap_or_default();
@@ -235,11 +236,14 @@ mod tests {
     }
 
     #[test]
-    fn a_frozen_sandbox_counts_as_stopped_and_a_frozen_infra_as_ended() {
+    fn a_frozen_sandbox_is_told_and_a_frozen_infra_counts_as_ended() {
         use Status as S;
         let frozen = |second| State { running: true, paused: true, ..at(S::Paused, second) };
-        let stopped = FoundSandbox::Exited { container: ContainerId::new("s"), code: 0, connected: true };
-        check(&sandbox(frozen(10), false), Some(&infra("i", at(S::Running, 9))), Some(&stopped));
+        let found = match running(10, true) {
+            FoundSandbox::Running { container, boot, connected } => FoundSandbox::Frozen { container, boot, connected },
+            other => other,
+        };
+        check(&sandbox(frozen(10), false), Some(&infra("i", at(S::Running, 9))), Some(&found));
         check(&sandbox(at(S::Running, 10), false), Some(&infra("i", frozen(9))), Some(&running(10, false)));
     }
 

@@ -38,6 +38,17 @@ impl DockerEngine {
         self.boot(id, container).await
     }
 
+    /// Freezes the sandbox's processes. Idempotent.
+    pub async fn pause(&self, id: &SandboxId, container: &ContainerId) -> Result<(), EngineError> {
+        self.known().outdate(id);
+        let doing = format!("pause container {}", naming::sandbox(id));
+        match self.client().pause_container(container.as_str(), &doing).await {
+            // a conflict: it is frozen already, or does not run, which the next look tells
+            Ok(()) | Err(EngineError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Lets a container that somebody froze run again.
     pub(crate) async fn thaw(&self, container: &str) -> Result<(), EngineError> {
         match self.client().unpause_container(container).await {

@@ -100,6 +100,10 @@ impl Engine for DockerEngine {
         self.configure(id, container, configuration).await
     }
 
+    async fn pause(&self, id: &SandboxId, container: &ContainerId) -> Result<(), EngineError> {
+        self.pause(id, container).await
+    }
+
     async fn stop(&self, id: &SandboxId, container: &ContainerId, grace: Duration) -> Result<(), EngineError> {
         self.stop(id, container, grace).await
     }

@@ -350,6 +350,10 @@ impl Engine for Pretend {
         .await
     }
 
+    async fn pause(&self, id: &SandboxId, container: &ContainerId) -> Result<(), EngineError> {
+        self.call(Verb::Pause, Some(id), true, |world| world.freeze(id, container)).await
+    }
+
     async fn stop(&self, id: &SandboxId, container: &ContainerId, _grace: Duration) -> Result<(), EngineError> {
         self.call(Verb::Stop, Some(id), true, |world| {
             world.stop(id, container);

@@ -24,6 +24,8 @@ pub enum Verb {
     Start,
     /// `configure`.
     Configure,
+    /// `pause`.
+    Pause,
     /// `stop`.
     Stop,
     /// `remove`.

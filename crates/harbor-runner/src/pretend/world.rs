@@ -139,6 +139,12 @@ impl World {
         Ok(())
     }
 
+    pub(super) fn freeze(&mut self, id: &SandboxId, container: &ContainerId) -> Result<(), EngineError> {
+        self.own(id, container, &|| format!("pause sandbox {id}"))?;
+        self.pause(id);
+        Ok(())
+    }
+
     pub(super) fn stop(&mut self, id: &SandboxId, container: &ContainerId) {
         let Some(pair) = self.sandboxes.get_mut(id) else { return };
         if let Some(found) = pair.container.as_mut().filter(|found| name(found.number) == *container)
@@ -173,8 +179,9 @@ impl World {
                     let connected = *connected && bound.is_some_and(|infra| infra.running);
                     Some(FoundSandbox::Running { container: named, boot: boot_of(*boot), connected })
                 }
-                Phase::Paused { .. } => {
-                    Some(FoundSandbox::Exited { container: named, code: 0, connected: bound.is_some() })
+                Phase::Paused { boot, connected } => {
+                    let connected = *connected && bound.is_some_and(|infra| infra.running);
+                    Some(FoundSandbox::Frozen { container: named, boot: boot_of(*boot), connected })
                 }
                 Phase::Exited { code } => {
                     Some(FoundSandbox::Exited { container: named, code: *code, connected: bound.is_some() })
@@ -225,7 +232,9 @@ impl World {
         if let Some(infra) = &mut pair.infra {
             infra.running = false;
         }
-        if let Some(Container { phase: Phase::Running { connected, .. }, .. }) = &mut pair.container {
+        if let Some(Container { phase: Phase::Running { connected, .. } | Phase::Paused { connected, .. }, .. }) =
+            &mut pair.container
+        {
             *connected = false;
         }
     }

@@ -126,12 +126,17 @@ pub(super) async fn a_sandbox_that_ends_on_its_own_shows_its_exit_code(subject: 
     .await;
 }
 
-pub(super) async fn a_paused_sandbox_counts_as_stopped_and_starts_again(subject: &impl Subject) {
+pub(super) async fn a_paused_sandbox_goes_on_and_can_be_ended(subject: &impl Subject) {
     let (id, container, boot) = subject.started().await;
     let engine = subject.engine();
-    let stopped = FoundSandbox::Exited { container: container.clone(), code: 0, connected: true };
+    let frozen = FoundSandbox::Frozen { container: container.clone(), boot: boot.clone(), connected: true };
+    engine.pause(&id, &container).await.unwrap();
+    engine.pause(&id, &container).await.unwrap();
+    assert_eq!(subject.found(&id).await, Some(frozen.clone()));
+    assert_eq!(engine.start(&id, &container).await.unwrap(), boot, "its processes are the same");
+    // by somebody else
     subject.pause(&id).await;
-    assert_eq!(subject.found(&id).await, Some(stopped.clone()));
+    assert_eq!(subject.found(&id).await, Some(frozen));
     assert_eq!(engine.start(&id, &container).await.unwrap(), boot, "its processes are the same");
     engine.configure(&id, &container, &configuration("token")).await.unwrap();
     subject.pause(&id).await;

@@ -80,7 +80,7 @@ macro_rules! for_each_case {
             a_reserved_infra_that_died_is_started_again
             a_made_sandbox_whose_infra_was_removed_is_made_again
             a_sandbox_that_ends_on_its_own_shows_its_exit_code
-            a_paused_sandbox_counts_as_stopped_and_starts_again
+            a_paused_sandbox_goes_on_and_can_be_ended
             a_sandbox_that_lost_its_infra_is_made_anew
             a_lost_sandbox_is_not_found
             what_does_not_exist_is_removed_and_stopped_without_a_word

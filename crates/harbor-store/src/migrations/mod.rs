@@ -18,6 +18,7 @@ const STEPS: &[(&str, &str)] = &[
     ("encrypted secrets", include_str!("0006_encrypted_secrets.sql")),
     ("end of life", include_str!("0007_end_of_life.sql")),
     ("warm pools", include_str!("0008_warm_pools.sql")),
+    ("auto-pause", include_str!("0009_auto_pause.sql")),
 ];
 
 /// The step after which secrets are encrypted, by code.

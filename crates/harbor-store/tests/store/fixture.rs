@@ -74,6 +74,7 @@ pub(crate) fn sandbox(organization: OrganizationId, name: &str) -> Sandbox {
             labels: BTreeMap::from([("team".into(), "blue".into())]),
             public: true,
             auto_stop_minutes: 15,
+            auto_pause_minutes: 0,
             auto_archive_minutes: 10_080,
             auto_delete_minutes: Some(0),
             network: Network { block_all: true, allow_networks: Some("10.0.0.0/8".into()), allow_domains: None },

@@ -52,7 +52,7 @@ pub(super) struct CreateSandbox {
     /// Minutes; 0: at once, below 0: never.
     #[serde(default, deserialize_with = "whole")]
     auto_delete_interval: Option<i64>,
-    /// Not built when not 0.
+    /// Minutes; 0: never. Then autoStopInterval is 0.
     #[serde(default, deserialize_with = "whole")]
     auto_pause_interval: Option<i64>,
     /// Minutes from its creation until it is deleted, whatever state it is in; 0: never.
@@ -176,6 +176,7 @@ impl CreateSandbox {
             target: self.target,
             asked,
             auto_stop: self.auto_stop_interval,
+            auto_pause: self.auto_pause_interval,
             auto_archive: self.auto_archive_interval,
             auto_delete: self.auto_delete_interval,
             ttl: self.ttl_minutes,
@@ -235,7 +236,6 @@ impl CreateSandbox {
         let set = |minutes: Option<i64>| minutes.is_some_and(|minutes| minutes != 0);
         let asked = [
             ("secrets", self.secrets.as_ref().is_some_and(|secrets| !secrets.is_empty())),
-            ("autoPauseInterval", set(self.auto_pause_interval)),
             ("queueTimeout", set(self.queue_timeout)),
             ("outboundProxyUrl", given(self.outbound_proxy_url.as_ref())),
             ("otelEndpointOverride", given(self.otel_endpoint_override.as_ref())),
@@ -300,7 +300,7 @@ mod tests {
             json!({"name": "", "snapshot": "", "target": "", "volumes": [], "secrets": [], "gpu": 0, "gpuType": []}),
             json!({"name": null, "env": null, "labels": null, "volumes": null, "networkBlockAll": null, "cpu": null,
                 "autoStopInterval": null, "linkedSandbox": null, "buildInfo": null, "queueTimeout": null}),
-            json!({"spot": false, "kvm": false, "ttlMinutes": 5, "autoPauseInterval": 0, "sandboxClass": "container"}),
+            json!({"spot": false, "kvm": false, "ttlMinutes": 5, "autoPauseInterval": 5, "sandboxClass": "container"}),
             json!({"cpu": 2, "memory": 4, "disk": 10, "autoStopInterval": 30, "somethingNew": {"a": 1}}),
             json!({"networkAllowList": "10.0.0.0/8", "domainAllowList": "example.com"}),
         ] {
@@ -341,7 +341,6 @@ mod tests {
             json!({"buildInfo": {"dockerfileContent": "FROM scratch"}}),
             json!({"image": "debian:12"}),
             json!({"secrets": [{"A": "b"}]}),
-            json!({"autoPauseInterval": 5}),
             json!({"queueTimeout": 5}),
             json!({"outboundProxyUrl": "http://p"}),
         ] {

@@ -25,6 +25,21 @@ pub(in crate::routes) async fn set_auto_stop(
     Ok(api.render(api.control.set_auto_stop(&caller, &SandboxRef::new(sandbox), interval).await?))
 }
 
+/// Pauses the sandbox from now on when nobody has used it for so long.
+#[utoipa::path(
+    post, path = "/sandbox/{sandboxIdOrName}/autopause/{interval}", tag = "sandbox",
+    params(("sandboxIdOrName" = String, Path), ("interval" = u32, Path, description = "Minutes; 0: never")),
+    responses((status = 200, body = Sandbox))
+)]
+pub(in crate::routes) async fn set_auto_pause(
+    caller: Allowed<WriteSandboxes>,
+    State(api): State<Api>,
+    Segments((sandbox, interval)): Segments<(String, String)>,
+) -> Result<Json<Sandbox>, ApiError> {
+    let interval = minutes("autoPauseInterval", &interval)?;
+    Ok(api.render(api.control.set_auto_pause(&caller, &SandboxRef::new(sandbox), interval).await?))
+}
+
 /// Deletes the sandbox from now on when it has been stopped for so long.
 #[utoipa::path(
     post, path = "/sandbox/{sandboxIdOrName}/autodelete/{interval}", tag = "sandbox",

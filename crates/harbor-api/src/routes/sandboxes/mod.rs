@@ -12,7 +12,8 @@ use harbor_model::names::SandboxRef;
 use http::StatusCode;
 
 pub(super) use intervals::{
-    __path_set_auto_delete, __path_set_auto_stop, __path_set_ttl, set_auto_delete, set_auto_stop, set_ttl,
+    __path_set_auto_delete, __path_set_auto_pause, __path_set_auto_stop, __path_set_ttl, set_auto_delete,
+    set_auto_pause, set_auto_stop, set_ttl,
 };
 pub(super) use list::{__path_list, __path_list_numbered, list, list_numbered};
 
@@ -105,6 +106,19 @@ pub(super) async fn stop(
     let force = query.flag("force").unwrap_or(false);
     query.finish()?;
     Ok(api.render(api.control.stop_sandbox(&caller, &SandboxRef::new(sandbox), force).await?))
+}
+
+/// Wants the sandbox's processes frozen, and answers at once. A start lets them go on.
+#[utoipa::path(
+    post, path = "/sandbox/{sandboxIdOrName}/pause", tag = "sandbox", params(("sandboxIdOrName" = String, Path)),
+    responses((status = 200, body = Sandbox))
+)]
+pub(super) async fn pause(
+    caller: Allowed<WriteSandboxes>,
+    State(api): State<Api>,
+    Segments(sandbox): Segments<String>,
+) -> Result<Json<Sandbox>, ApiError> {
+    Ok(api.render(api.control.pause_sandbox(&caller, &SandboxRef::new(sandbox)).await?))
 }
 
 /// Replaces all labels.

@@ -186,6 +186,11 @@ impl Client {
         self.call(doing, SLOW, self.docker().kill_container(container, Some(options))).await
     }
 
+    /// Freezes a container.
+    pub(crate) async fn pause_container(&self, container: &str, doing: &str) -> Result<(), EngineError> {
+        self.call(doing, SLOW, self.docker().pause_container(container)).await
+    }
+
     /// Lets a frozen container run again.
     pub(crate) async fn unpause_container(&self, container: &str) -> Result<(), EngineError> {
         let call = self.docker().unpause_container(container);
