@@ -12,6 +12,7 @@ mod meddling;
 mod orphans;
 mod pauses;
 mod refusals;
+mod resizes;
 mod security;
 mod settings;
 mod timers;

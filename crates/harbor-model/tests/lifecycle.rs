@@ -37,6 +37,7 @@ fn sandbox(ephemeral: bool) -> Sandbox {
             target: RegionId::new("us"),
         },
         resources: Resources::DEFAULT,
+        resize_to: None,
         settings: Settings {
             labels: std::collections::BTreeMap::new(),
             public: false,
@@ -101,6 +102,7 @@ impl Engine {
                     _ => Outcome::Found(self.find()),
                 }
             }
+            Step::Resize(_) => Outcome::Resized,
             Step::Stop(container) => {
                 self.exit(container.clone(), 143);
                 Outcome::Found(self.find())
@@ -169,6 +171,7 @@ enum Action {
         force: bool,
     },
     Pause,
+    Resize(u32),
     Delete,
     Step,
     Look,
@@ -190,6 +193,7 @@ fn any_action() -> impl Strategy<Value = Action> {
         2 => Just(Action::Start),
         2 => any::<bool>().prop_map(|force| Action::Stop { force }),
         2 => Just(Action::Pause),
+        2 => (1u32..9).prop_map(Action::Resize),
         1 => Just(Action::Delete),
         8 => Just(Action::Step),
         2 => Just(Action::Look),
@@ -255,6 +259,10 @@ impl Life {
         match action {
             Action::Start => self.ask(Operation::Start, |sandbox| sandbox.want_started(Secret::new("n"), now)),
             Action::Stop { force } => self.ask(Operation::Stop, |sandbox| sandbox.want_stopped(force, now)),
+            Action::Resize(cpu) => {
+                let to = Resources { cpu, ..self.sandbox.resources };
+                self.ask(Operation::Resize, |sandbox| sandbox.want_resized(to));
+            }
             Action::Pause => self.ask(Operation::Pause, |sandbox| sandbox.want_paused(now)),
             Action::Delete => self.ask(Operation::Delete, |sandbox| sandbox.want_destroyed(now)),
             Action::Step => _ = self.step(),
@@ -315,7 +323,7 @@ proptest! {
             | SandboxState::Paused
             | SandboxState::Error
             | SandboxState::Destroyed => true,
-            SandboxState::Creating | SandboxState::Starting | SandboxState::Resuming => false,
+            SandboxState::Creating | SandboxState::Starting | SandboxState::Resizing | SandboxState::Resuming => false,
             SandboxState::Pausing | SandboxState::Stopping | SandboxState::Destroying => false,
         };
         prop_assert!(settled, "{:?}", life.sandbox.state());
@@ -397,8 +405,10 @@ proptest! {
         let mut life = Life::after(ephemeral, actions);
         let (before, step) = (life.sandbox.clone(), life.sandbox.next_step());
         let given_up = life.sandbox.give_up("no image".to_owned());
-        let under_way = before.desired == Desired::Started && step != Step::Settled;
+        let resize = matches!(step, Step::Resize(_));
+        let under_way = before.desired == Desired::Started && step != Step::Settled && !resize;
         prop_assert_eq!(life.sandbox.failure.is_some() && before.failure.is_none(), under_way);
+        prop_assert!(!resize || life.sandbox.resize_to.is_none(), "tried for ever");
         prop_assert_eq!(given_up, life.sandbox.state() == SandboxState::Error && before.desired == Desired::Started);
     }
 }

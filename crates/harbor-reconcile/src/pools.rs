@@ -196,7 +196,7 @@ impl Inner {
     async fn make_member(&self, pool: &WarmPool, snapshot: &Snapshot) -> Result<(), String> {
         let member = self.config.recruiter.member(pool, snapshot)?;
         let named = |row: &mut Sandbox| row.name = DisplayName::recorded(row.id.to_string());
-        let inserted = self.store.by(Actor::Harbor).insert_sandbox(member, FromStock::Infra, named).await;
+        let inserted = self.store.by(Actor::Harbor).insert_sandbox(member, FromStock::Infra, None, named).await;
         let made = inserted.map_err(|error| chain(&error))?;
         self.own_members.with(|own| own.insert(made.id, snapshot.updated_at));
         Ok(())

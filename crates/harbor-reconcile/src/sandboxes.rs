@@ -26,7 +26,7 @@ pub(crate) struct Sandboxes(pub(crate) Arc<Inner>);
 /// The lane of a step.
 pub(crate) const fn lane(step: &Step) -> Lane {
     match step {
-        Step::Create | Step::Start(_) | Step::Resume(_) | Step::Configure(_) => Lane::Start,
+        Step::Create | Step::Start(_) | Step::Resume(_) | Step::Resize(_) | Step::Configure(_) => Lane::Start,
         Step::Pause(_) | Step::Stop(_) | Step::Remove => Lane::End,
         Step::Remake(_) => Lane::Bulk,
         Step::Settled | Step::Accept(_) => Lane::Look,
@@ -165,6 +165,11 @@ impl Inner {
             Step::Pause(container) => {
                 self.engine.pause(&id, container).await.map_err(failed)?;
                 return self.look(sandbox).await;
+            }
+            Step::Resize(container) => {
+                let to = sandbox.resize_to.unwrap_or(sandbox.resources);
+                self.engine.resize(&id, container, to).await.map_err(failed)?;
+                Outcome::Resized
             }
             Step::Stop(container) => {
                 let grace = if sandbox.force { Duration::ZERO } else { self.config.stop_grace };

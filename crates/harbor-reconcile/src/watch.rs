@@ -32,7 +32,8 @@ pub(crate) async fn store(inner: Arc<Inner>) {
                 inner.note_demand(before.as_deref(), &after);
                 inner.set_timer(&after);
                 // what a step records is not news to the loop, and must not cut short the pause after a failed attempt
-                let wanted = before.is_none_or(|before| before.desired != after.desired);
+                let wanted =
+                    before.is_none_or(|before| before.desired != after.desired || before.resize_to != after.resize_to);
                 let step = after.next_step();
                 if wanted && step != Step::Settled {
                     inner.sandboxes.mark(after.id, Mark::now(sandboxes::lane(&step)));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use harbor_model::ids::{ContainerId, SandboxId};
+use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{Boot, Found};
 use harbor_protocol::toolbox::Configured;
 
@@ -63,6 +64,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// Freezes its processes; [`Engine::start`] lets them go on. What is frozen stays so, and what does not run is left.
     async fn pause(&self, id: &SandboxId, container: &ContainerId) -> Result<(), EngineError>;
+
+    /// Gives it other limits, whether it runs or not; 0 leaves one as it is.
+    async fn resize(&self, id: &SandboxId, container: &ContainerId, to: Resources) -> Result<(), EngineError>;
 
     /// Ends its processes: they are asked to end, and made to after `grace` (whole seconds, rounded up). What is gone is
     /// stopped.

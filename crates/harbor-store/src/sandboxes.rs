@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use harbor_model::ids::{OrganizationId, RegionId, SandboxId};
+use harbor_model::ids::{OrganizationId, RegionId, SandboxId, SnapshotId};
 use harbor_model::names::SandboxRef;
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{Desired, Failure, Generation, Network, Origin, Sandbox, Settings};
@@ -12,7 +12,7 @@ use harbor_model::{Timestamp, to_millisecond};
 use rusqlite::{Connection, Row, Transaction, named_params, params};
 
 use crate::changes::Change;
-use crate::{EncryptionKey, Store, StoreError, Writer, outbox, pools, row, seen, signing_keys, stock};
+use crate::{EncryptionKey, Store, StoreError, Writer, outbox, pools, row, seen, signing_keys, snapshots, stock};
 
 /// What a new sandbox takes from what was made ahead of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,11 +89,12 @@ impl Writer {
     ///
     /// What it takes from what was made ahead of time is taken in the same transaction, and gives it its id. `name` then
     /// sees the id it has to name, should the caller have given no name. With [`FromStock::Warm`] the answer may be
-    /// started already.
+    /// started already. `snapshot` was used by that.
     pub async fn insert_sandbox(
         &self,
         mut sandbox: Sandbox,
         from: FromStock,
+        snapshot: Option<SnapshotId>,
         name: impl FnOnce(&mut Sandbox) + Send + 'static,
     ) -> Result<Sandbox, StoreError> {
         let (actor, key) = (self.actor().clone(), self.key()?);
@@ -109,6 +110,9 @@ impl Writer {
                 sandbox.id = id;
             }
             name(&mut sandbox);
+            if let Some(snapshot) = snapshot {
+                snapshots::note_use(transaction, snapshot, sandbox.created_at)?;
+            }
             put(transaction, &key, if member.is_some() { UPDATE } else { INSERT }, &sandbox)?;
             outbox::note_sandbox(transaction, &actor, member.as_ref(), &sandbox)?;
             changes.push(Change::Sandbox { before: member.map(Arc::new), after: Arc::new(sandbox.clone()) });
@@ -214,6 +218,14 @@ pub(crate) fn read(row: &Row<'_>, key: &EncryptionKey) -> Result<Sandbox, StoreE
     let failure: Option<String> = row.get("failure")?;
     let recoverable = row.get("recoverable")?;
     let desired: String = row.get("desired")?;
+    let gpu = row.get("gpu")?;
+    let resize_to = match row.get::<_, Option<u32>>("resize_cpu")? {
+        None => None,
+        Some(cpu) => {
+            let (memory_gib, disk_gib) = (row.get("resize_memory_gib")?, row.get("resize_disk_gib")?);
+            Some(Resources { cpu, memory_gib, disk_gib, gpu })
+        }
+    };
     Ok(Sandbox {
         id: row::parsed(row, "id")?,
         organization: row::parsed(row, "organization")?,
@@ -230,8 +242,9 @@ pub(crate) fn read(row: &Row<'_>, key: &EncryptionKey) -> Result<Sandbox, StoreE
             cpu: row.get("cpu")?,
             memory_gib: row.get("memory_gib")?,
             disk_gib: row.get("disk_gib")?,
-            gpu: row.get("gpu")?,
+            gpu,
         },
+        resize_to,
         settings: Settings {
             labels: row::map(row, "labels")?,
             public: row.get("public")?,
@@ -270,7 +283,7 @@ macro_rules! columns {
          network_block_all, allow_networks, allow_domains, encrypted_env, encrypted_preview_token, encrypted_toolbox_token, desired, force, seen, failure,
          recoverable, note, toolbox_version, started_once, generation, created_at, updated_at, last_activity_at,
          warm_pool, destroy_at,
-         auto_pause_minutes"
+         auto_pause_minutes, resize_cpu, resize_memory_gib, resize_disk_gib"
     };
 }
 
@@ -281,7 +294,8 @@ macro_rules! values {
          :auto_delete_minutes, :network_block_all, :allow_networks, :allow_domains, :encrypted_env, :encrypted_preview_token, :encrypted_toolbox_token,
          :desired, :force, :seen, :failure, :recoverable, :note, :toolbox_version, :started_once, :generation,
          :created_at, :updated_at, :last_activity_at, :warm_pool,
-         :destroy_at, :auto_pause_minutes"
+         :destroy_at, :auto_pause_minutes,
+         :resize_cpu, :resize_memory_gib, :resize_disk_gib"
     };
 }
 
@@ -304,6 +318,7 @@ fn put(transaction: &Transaction<'_>, key: &EncryptionKey, sql: &str, sandbox: &
         name,
         origin: Origin { snapshot, image, entrypoint, user, env, target },
         resources: Resources { cpu, memory_gib, disk_gib, gpu },
+        resize_to,
         settings:
             Settings {
                 labels,
@@ -353,6 +368,9 @@ fn put(transaction: &Transaction<'_>, key: &EncryptionKey, sql: &str, sandbox: &
         ":public": public,
         ":auto_stop_minutes": auto_stop_minutes,
         ":auto_pause_minutes": auto_pause_minutes,
+        ":resize_cpu": resize_to.map(|to| to.cpu),
+        ":resize_memory_gib": resize_to.map(|to| to.memory_gib),
+        ":resize_disk_gib": resize_to.map(|to| to.disk_gib),
         ":auto_archive_minutes": auto_archive_minutes,
         ":auto_delete_minutes": auto_delete_minutes,
         ":network_block_all": block_all,

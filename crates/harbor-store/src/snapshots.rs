@@ -68,17 +68,14 @@ impl Writer {
         })
         .await
     }
+}
 
-    /// Notes that a sandbox was made from this snapshot at `at`.
-    pub async fn touch_snapshot(&self, id: SnapshotId, at: Timestamp) -> Result<(), StoreError> {
-        self.write(move |transaction, _| {
-            transaction
-                .prepare_cached("UPDATE snapshot SET last_used_at = ?2 WHERE id = ?1")?
-                .execute(params![id.to_string(), row::milliseconds(to_millisecond(at))])?;
-            Ok(())
-        })
-        .await
-    }
+/// Notes that a sandbox was made from this snapshot at `at`.
+pub(crate) fn note_use(transaction: &Transaction<'_>, id: SnapshotId, at: Timestamp) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached("UPDATE snapshot SET last_used_at = ?2 WHERE id = ?1")?
+        .execute(params![id.to_string(), row::milliseconds(to_millisecond(at))])?;
+    Ok(())
 }
 
 fn by_name(connection: &Connection, organization: OrganizationId, name: &str) -> Result<Option<Snapshot>, StoreError> {

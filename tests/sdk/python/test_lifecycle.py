@@ -10,6 +10,7 @@ from daytona import (
     DaytonaError,
     DaytonaNotFoundError,
     DaytonaValidationError,
+    Resources,
     Sandbox,
 )
 
@@ -67,6 +68,21 @@ def test_intervals_are_set(create, daytona):
         assert (known.auto_stop_interval, known.auto_delete_interval) == (30, 60)
     with pytest.raises(DaytonaError):
         sandbox.set_autostop_interval(-1)
+
+
+def test_sizes_are_changed(create):
+    sandbox = create()
+    cpu, memory, disk = sandbox.cpu, sandbox.memory, sandbox.disk
+    sandbox.resize(Resources(cpu=cpu + 1, memory=memory + 1))
+    assert (sandbox.state, sandbox.cpu, sandbox.memory) == ("started", cpu + 1, memory + 1)
+    for wrong in (Resources(disk=disk + 1), Resources(memory=memory), Resources()):
+        with pytest.raises(DaytonaError):
+            sandbox.resize(wrong)
+    sandbox.stop()
+    sandbox.resize(Resources(cpu=cpu, disk=disk + 1))
+    assert (sandbox.state, sandbox.cpu, sandbox.memory, sandbox.disk) == ("stopped", cpu, memory + 1, disk + 1)
+    sandbox.start()
+    assert sandbox.process.exec("echo works").result == "works\n"
 
 
 if hasattr(Sandbox, "pause"):  # since 0.190

@@ -63,6 +63,7 @@ pub(crate) fn built() -> (Router<Api>, OpenApi) {
         sandboxes::start,
         sandboxes::stop,
         sandboxes::pause,
+        sandboxes::resize,
         sandboxes::set_labels,
         sandboxes::set_auto_stop,
         sandboxes::set_auto_pause,

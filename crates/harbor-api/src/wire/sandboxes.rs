@@ -91,6 +91,7 @@ impl Sandbox {
             name,
             origin: Origin { snapshot, image: _, entrypoint: _, user, env, target },
             resources: harbor_model::resources::Resources { cpu, memory_gib, disk_gib, gpu },
+            resize_to: _,
             settings:
                 Settings {
                     labels,

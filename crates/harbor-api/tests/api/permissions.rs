@@ -13,6 +13,7 @@ const CONTRACT: &[(&str, &str)] = &[
     ("post /sandbox/{sandboxIdOrName}/autopause/{interval}", "write:sandboxes"),
     ("post /sandbox/{sandboxIdOrName}/autostop/{interval}", "write:sandboxes"),
     ("post /sandbox/{sandboxIdOrName}/pause", "write:sandboxes"),
+    ("post /sandbox/{sandboxIdOrName}/resize", "write:sandboxes"),
     ("post /sandbox/{sandboxIdOrName}/start", "write:sandboxes"),
     ("post /sandbox/{sandboxIdOrName}/stop", "write:sandboxes"),
     ("post /sandbox/{sandboxIdOrName}/ttl/{ttlMinutes}", "write:sandboxes"),

@@ -70,7 +70,7 @@ impl Control {
         let name = given_name.clone();
         let changes = self.changes();
         let store = self.store().by(caller.actor());
-        let inserted = store.insert_sandbox(sandbox, FromStock::Warm, move |row| {
+        let inserted = store.insert_sandbox(sandbox, FromStock::Warm, Some(snapshot.id), move |row| {
             if let Some(name) = name.or_else(|| row.id.to_string().parse().ok()) {
                 row.name = name;
             }
@@ -80,10 +80,7 @@ impl Control {
             (other, _) => other.into(),
         })?;
         tracing::info!(sandbox = %sandbox.id, snapshot = %sandbox.origin.snapshot, "create wanted");
-        if let Err(error) = store.touch_snapshot(snapshot.id, sandbox.created_at).await {
-            tracing::warn!(snapshot = %snapshot.name, %error, "last use of a snapshot not written");
-        }
-        let settled = self.wait_started(changes, sandbox).await?;
+        let settled = self.wait_settled(changes, sandbox).await?;
         if settled.state() == SandboxState::Error {
             return Err(super::failed_to_start(&settled));
         }
@@ -126,6 +123,7 @@ impl Control {
                 target: target.map_or_else(|| self.config().region.clone(), RegionId::new),
             },
             resources,
+            resize_to: None,
             settings,
             preview_token: token::token()?,
             toolbox_token: token::token()?,
@@ -178,6 +176,7 @@ impl Control {
                 target: pool.target.clone(),
             },
             resources: snapshot.resources,
+            resize_to: None,
             settings: Settings {
                 labels: BTreeMap::new(),
                 public: false,

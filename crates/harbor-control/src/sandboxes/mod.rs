@@ -6,6 +6,7 @@
 mod create;
 mod intervals;
 mod list;
+mod resize;
 mod wait;
 
 use harbor_model::names::SandboxRef;
@@ -37,7 +38,7 @@ impl Control {
         let changes = self.changes();
         let start = move |row: &mut Sandbox| row.want_started(preview_token, now());
         let started = self.change(caller, id, sandbox, Operation::Start, start).await?;
-        let settled = self.wait_started(changes, started).await?;
+        let settled = self.wait_settled(changes, started).await?;
         if settled.state() == SandboxState::Error {
             return Err(failed_to_start(&settled));
         }

@@ -10,13 +10,14 @@ use tokio::time::{Instant, timeout_at};
 use crate::{Control, Error};
 
 impl Control {
-    /// The sandbox as soon as it has stopped moving towards `started`, or as it is when the start budget is spent.
+    /// The sandbox as soon as it has stopped moving towards `started` or other limits, or as it is when the start budget is
+    /// spent.
     ///
     /// `changes` must have been subscribed before the change that set the sandbox moving.
-    pub(super) async fn wait_started(&self, mut changes: Changes, sandbox: Sandbox) -> Result<Sandbox, Error> {
+    pub(super) async fn wait_settled(&self, mut changes: Changes, sandbox: Sandbox) -> Result<Sandbox, Error> {
         let deadline = Instant::now() + self.config().start_budget;
         let mut latest = Arc::new(sandbox);
-        while matches!(latest.state(), SandboxState::Creating | SandboxState::Starting | SandboxState::Resuming) {
+        while moving(latest.state()) {
             match timeout_at(deadline, changes.recv()).await {
                 Ok(Ok(Change::Sandbox { after, .. })) if after.id == latest.id => latest = after,
                 Ok(Ok(_)) => {}
@@ -28,4 +29,9 @@ impl Control {
         }
         Ok(Arc::unwrap_or_clone(latest))
     }
+}
+
+const fn moving(state: SandboxState) -> bool {
+    use SandboxState as S;
+    matches!(state, S::Creating | S::Starting | S::Resuming | S::Resizing)
 }

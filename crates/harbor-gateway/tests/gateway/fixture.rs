@@ -95,7 +95,7 @@ impl Started {
         insert_foreign_tenant(&store).await;
         let sandbox = store
             .by(Actor::Harbor)
-            .insert_sandbox(sandbox(id, organization), FromStock::Nothing, |_| {})
+            .insert_sandbox(sandbox(id, organization), FromStock::Nothing, None, |_| {})
             .await
             .unwrap();
 
@@ -222,6 +222,7 @@ fn sandbox(id: SandboxId, organization: OrganizationId) -> Sandbox {
             target: RegionId::new("local"),
         },
         resources: Resources::DEFAULT,
+        resize_to: None,
         settings: Settings {
             labels: BTreeMap::new(),
             public: false,

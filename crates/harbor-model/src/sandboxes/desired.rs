@@ -2,6 +2,7 @@
 
 use super::{Sandbox, Seen};
 use crate::Timestamp;
+use crate::resources::Resources;
 use crate::secrets::Secret;
 
 /// What the owner of a sandbox wants of it.
@@ -64,6 +65,15 @@ impl Sandbox {
         self.desired = Desired::Paused;
         self.note = None;
         self.last_activity_at = at;
+    }
+
+    /// Wants it to be allowed `resources`.
+    pub fn want_resized(&mut self, resources: Resources) {
+        if self.seen == Seen::Absent {
+            self.resources = resources;
+        } else {
+            self.resize_to = Some(resources);
+        }
     }
 
     /// Wants it gone, files and all. Its name is free from then on.

@@ -47,6 +47,7 @@ impl Sandbox {
             SandboxState::Creating
             | SandboxState::Starting
             | SandboxState::Stopping
+            | SandboxState::Resizing
             | SandboxState::Pausing
             | SandboxState::Paused
             | SandboxState::Resuming

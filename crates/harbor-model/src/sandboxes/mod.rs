@@ -45,6 +45,8 @@ pub struct Sandbox {
     pub origin: Origin,
     /// What it may use.
     pub resources: Resources,
+    /// What it is to be allowed instead.
+    pub resize_to: Option<Resources>,
     /// What its owner may change about it.
     pub settings: Settings,
     /// Opens its previews and its toolbox from outside; new at every start (contract, control-plane §5.11).

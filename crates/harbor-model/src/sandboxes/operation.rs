@@ -22,6 +22,8 @@ pub enum Operation {
     Stop,
     /// Freeze its processes.
     Pause,
+    /// Give it other limits.
+    Resize,
     /// Remove it, files and all.
     Delete,
     /// Replace its labels, or the times at which it is stopped or deleted by itself.
@@ -32,7 +34,8 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: &[Self] = &[Self::Start, Self::Stop, Self::Pause, Self::Delete, Self::Change, Self::Enter];
+    pub const ALL: &[Self] =
+        &[Self::Start, Self::Stop, Self::Pause, Self::Resize, Self::Delete, Self::Change, Self::Enter];
 
     /// A word for it.
     pub const fn word(self) -> &'static str {
@@ -40,6 +43,7 @@ impl Operation {
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Pause => "pause",
+            Self::Resize => "resize",
             Self::Delete => "delete",
             Self::Change => "change",
             Self::Enter => "enter",
@@ -81,9 +85,6 @@ pub const fn verdict(operation: Operation, state: SandboxState) -> Verdict {
     match (operation, state) {
         (O::Start, S::Started) => V::Already,
         (O::Start, S::Stopped | S::Paused) => V::Allowed,
-        (O::Start | O::Stop, S::Creating | S::Starting | S::Stopping | S::Pausing | S::Resuming | S::Destroying) => {
-            V::Busy
-        }
         (O::Start, S::Error) => V::Refused,
 
         (O::Stop, S::Started | S::Paused) => V::Allowed,
@@ -95,48 +96,58 @@ pub const fn verdict(operation: Operation, state: SandboxState) -> Verdict {
             S::Creating
             | S::Starting
             | S::Stopping
-            | S::Stopped
+            | S::Resizing
             | S::Pausing
-            | S::Paused
             | S::Resuming
+            | S::Stopped
+            | S::Paused
             | S::Destroying
             | S::Error,
         ) => V::Refused,
 
+        (O::Resize, S::Started | S::Stopped) => V::Allowed,
+        (O::Resize, S::Paused | S::Error) => V::Refused,
+
         (O::Delete, S::Started | S::Stopped | S::Paused | S::Error) => V::Allowed,
-        (O::Delete, S::Creating | S::Starting | S::Stopping | S::Pausing | S::Resuming) => V::Busy,
         // who cleans up twice has what it wants
         (O::Delete, S::Destroying) => V::Already,
 
+        (O::Change, S::Destroying) => V::Busy,
         (
             O::Change,
             S::Creating
             | S::Starting
-            | S::Started
             | S::Stopping
-            | S::Stopped
+            | S::Resizing
             | S::Pausing
-            | S::Paused
             | S::Resuming
+            | S::Started
+            | S::Stopped
+            | S::Paused
             | S::Error,
         ) => V::Allowed,
-        (O::Change, S::Destroying) => V::Busy,
 
-        (O::Enter, S::Started) => V::Allowed,
+        (O::Enter, S::Started | S::Resizing) => V::Allowed,
         (
             O::Enter,
             S::Creating
             | S::Starting
             | S::Stopping
-            | S::Stopped
             | S::Pausing
-            | S::Paused
             | S::Resuming
+            | S::Stopped
+            | S::Paused
             | S::Destroying
             | S::Error,
         ) => V::Refused,
 
-        (O::Start | O::Stop | O::Pause | O::Delete | O::Change | O::Enter, S::Destroyed) => V::Gone,
+        (O::Start | O::Stop | O::Resize, S::Destroying) => V::Busy,
+        (
+            O::Start | O::Stop | O::Resize | O::Delete,
+            S::Creating | S::Starting | S::Stopping | S::Resizing | S::Pausing | S::Resuming,
+        ) => V::Busy,
+
+        (O::Start | O::Stop | O::Pause | O::Resize | O::Delete | O::Change | O::Enter, S::Destroyed) => V::Gone,
     }
 }
 

@@ -54,8 +54,13 @@ impl Sandbox {
     /// Puts it in `error` for `reason` if it is on its way up, and answers whether it is in `error` now.
     ///
     /// One that runs as wanted loses nothing while the engine does not answer, and what is to stop or go is never
-    /// given up. One that cannot be paused goes on as it was.
+    /// given up. One that cannot be paused or resized goes on as it was.
     pub fn give_up(&mut self, reason: String) -> bool {
+        if matches!(self.next_step(), Step::Resize(_)) {
+            self.resize_to = None;
+            self.note = Some(format!("it could not be resized: {reason}"));
+            return false;
+        }
         if matches!(self.next_step(), Step::Pause(_)) {
             self.desired = Desired::Started;
             self.note = Some(format!("it could not be paused: {reason}"));

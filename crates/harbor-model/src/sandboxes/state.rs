@@ -15,6 +15,8 @@ pub enum SandboxState {
     Stopping,
     /// Its processes have ended, its files are there.
     Stopped,
+    /// It gets other limits, while it runs or is stopped.
+    Resizing,
     /// On its way to be frozen.
     Pausing,
     /// Its processes are frozen.
@@ -37,6 +39,7 @@ impl SandboxState {
         Self::Started,
         Self::Stopping,
         Self::Stopped,
+        Self::Resizing,
         Self::Pausing,
         Self::Paused,
         Self::Resuming,
@@ -53,6 +56,7 @@ impl SandboxState {
             Self::Started => "started",
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
+            Self::Resizing => "resizing",
             Self::Pausing => "pausing",
             Self::Paused => "paused",
             Self::Resuming => "resuming",
@@ -68,7 +72,9 @@ impl Sandbox {
     /// toolbox ends that, in words; after any other departure from `started` nobody in it does.
     pub fn goes_on_since(&self, entered: &Self) -> bool {
         match self.state() {
-            SandboxState::Started | SandboxState::Stopping => self.seen.boot() == entered.seen.boot(),
+            SandboxState::Started | SandboxState::Resizing | SandboxState::Stopping => {
+                self.seen.boot() == entered.seen.boot()
+            }
             SandboxState::Creating
             | SandboxState::Starting
             | SandboxState::Stopped
@@ -83,6 +89,13 @@ impl Sandbox {
 
     /// Where it stands.
     pub fn state(&self) -> SandboxState {
+        match self.state_but_for_size() {
+            SandboxState::Started | SandboxState::Stopped if self.resize_to.is_some() => SandboxState::Resizing,
+            state => state,
+        }
+    }
+
+    fn state_but_for_size(&self) -> SandboxState {
         let starting = if self.started_once { SandboxState::Starting } else { SandboxState::Creating };
         match (self.desired, &self.seen) {
             (_, Seen::Removed) => SandboxState::Destroyed,

@@ -22,6 +22,8 @@ pub enum Step {
     Pause(ContainerId),
     /// Let this container's processes go on.
     Resume(ContainerId),
+    /// Give this container the limits that are wanted.
+    Resize(ContainerId),
     /// End this container's processes.
     Stop(ContainerId),
     /// Remove its containers and all that harbor holds of it.
@@ -41,6 +43,7 @@ impl Step {
             Self::Remake(_) => "remake",
             Self::Pause(_) => "pause",
             Self::Resume(_) => "resume",
+            Self::Resize(_) => "resize",
             Self::Stop(_) => "stop",
             Self::Remove => "remove",
             Self::Accept(_) => "accept",
@@ -87,6 +90,8 @@ pub enum Outcome {
         /// When it answered.
         at: Timestamp,
     },
+    /// Its container has the limits that were wanted.
+    Resized,
     /// The engine was looked at, for example after a stop.
     Found(Found),
     /// Everything of it was removed.
@@ -101,7 +106,13 @@ impl Sandbox {
         if self.failure.is_some() && self.desired != Desired::Destroyed {
             return Step::Settled;
         }
-        next_step(self.desired, &self.seen)
+        match (next_step(self.desired, &self.seen), &self.seen) {
+            (
+                Step::Settled,
+                Seen::Made { container } | Seen::Running { container, .. } | Seen::Exited { container, .. },
+            ) if self.resize_to.is_some() => Step::Resize(container.clone()),
+            (step, _) => step,
+        }
     }
 
     /// Records what came of a step or look. An ending is accepted in the same change: nobody reads it without its
@@ -121,6 +132,7 @@ impl Sandbox {
                 self.started_once = true;
                 self.last_activity_at = at;
             }
+            Outcome::Resized => self.resources = self.resize_to.take().unwrap_or(self.resources),
             Outcome::Found(found) => self.seen = observe(self.desired, &self.seen, &found),
             Outcome::Removed => self.seen = Seen::Removed,
             Outcome::Accepted => {}
@@ -185,7 +197,8 @@ fn next_step(desired: Desired, seen: &Seen) -> Step {
         (D::Started, S::Running { connected: false, .. }) => Step::Accept(Ending::Disconnected),
         (D::Started, S::Running { container, configured: false, .. }) => Step::Configure(container.clone()),
         (D::Started, S::Running { configured: true, connected: true, .. }) => Step::Settled,
-        (D::Started, S::Frozen { container, asked: true, .. }) => Step::Resume(container.clone()),
+        (D::Started, S::Frozen { asked: true, connected: false, .. }) => Step::Accept(Ending::Disconnected),
+        (D::Started, S::Frozen { container, asked: true, connected: true, .. }) => Step::Resume(container.clone()),
         (D::Started, S::Frozen { asked: false, .. }) => Step::Accept(Ending::Frozen),
         (D::Started, S::Exited { container, asked: true, connected: true, .. }) => Step::Start(container.clone()),
         (D::Started, S::Exited { container, asked: true, connected: false, .. }) => Step::Remake(container.clone()),

@@ -10,6 +10,7 @@ use harbor_model::actors::Actor;
 use harbor_model::ids::{OrganizationId, SandboxId};
 use harbor_model::names::SandboxRef;
 use harbor_model::pools::WarmPool;
+use harbor_model::resources::Asked;
 use harbor_model::sandboxes::{Sandbox, SandboxState};
 use harbor_model::secrets::Secret;
 use harbor_model::snapshots::Snapshot;
@@ -194,6 +195,11 @@ impl Installation {
     /// Wants the sandbox's processes frozen.
     pub(crate) async fn pause(&self, id: SandboxId) -> Result<Sandbox, Error> {
         self.control.pause_sandbox(&self.may(), &id.into()).await
+    }
+
+    /// As [`Control::resize_sandbox`], while the clock moves.
+    pub(crate) async fn resize(&self, id: SandboxId, asked: Asked) -> Result<Sandbox, Error> {
+        self.while_time_passes(self.control.resize_sandbox(&self.may(), &id.into(), asked)).await
     }
 
     /// Wants the sandbox gone.

@@ -7,6 +7,7 @@ mod foreign;
 mod installation;
 mod pauses;
 mod pools;
+mod resizes;
 mod starts;
 mod stock;
 mod timers;

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use harbor_model::ids::{ContainerId, SandboxId};
+use harbor_model::resources::Resources;
 use harbor_model::sandboxes::Boot;
 
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
 use crate::docker::objects::client::SLOW;
+use crate::docker::spec;
 use crate::error::EngineError;
 
 /// What the engine says when it is to start a container that somebody paused.
@@ -47,6 +49,13 @@ impl DockerEngine {
             Ok(()) | Err(EngineError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Gives the sandbox other limits, whether it runs or not; 0 leaves one as it is. Idempotent.
+    pub async fn resize(&self, id: &SandboxId, container: &ContainerId, to: Resources) -> Result<(), EngineError> {
+        let doing = format!("resize container {}", naming::sandbox(id));
+        let (cpu, memory) = spec::limits(to, self.host().await?);
+        self.client().update_container(container.as_str(), cpu, memory, &doing).await
     }
 
     /// Lets a container that somebody froze run again.

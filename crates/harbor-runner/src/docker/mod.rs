@@ -37,6 +37,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use harbor_model::ids::{ContainerId, SandboxId};
+use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{Boot, Found};
 use harbor_protocol::toolbox::Configured;
 
@@ -102,6 +103,10 @@ impl Engine for DockerEngine {
 
     async fn pause(&self, id: &SandboxId, container: &ContainerId) -> Result<(), EngineError> {
         self.pause(id, container).await
+    }
+
+    async fn resize(&self, id: &SandboxId, container: &ContainerId, to: Resources) -> Result<(), EngineError> {
+        self.resize(id, container, to).await
     }
 
     async fn stop(&self, id: &SandboxId, container: &ContainerId, grace: Duration) -> Result<(), EngineError> {

@@ -70,9 +70,7 @@ pub(crate) fn sandbox(config: &Config, spec: &SandboxSpec, facts: &Facts, infra:
     let entrypoint = serde_json::Value::from(facts.entrypoint.clone());
     labels.insert(naming::ENTRYPOINT.to_owned(), entrypoint.to_string());
     labels.insert(naming::HOME_AS_WORK_DIR.to_owned(), facts.home_as_work_dir.to_string());
-    // the engine refuses more processors than there are
-    let cpu = i64::from(spec.resources.cpu.min(host.processors.max(1)));
-    let memory = i64::from(spec.resources.memory_gib);
+    let (nano_cpus, memory) = limits(spec.resources, host);
     NewContainer {
         image: spec.image.clone(),
         entrypoint: toolbox::BINARY.to_owned(),
@@ -84,13 +82,21 @@ pub(crate) fn sandbox(config: &Config, spec: &SandboxSpec, facts: &Facts, infra:
         security: vec![format!("seccomp={}", seccomp::PROFILE)],
         volume: toolbox_mount(config, true),
         shared_memory: Some(shared_memory(spec.resources)),
-        nano_cpus: (cpu > 0).then_some(cpu * 1_000_000_000),
-        memory: (memory > 0).then_some(memory * GIB),
+        nano_cpus,
+        memory,
         processes: i64::from(config.processes),
         files: Some(i64::from(host.files)),
         log: Some(small_log()),
         ..NewContainer::default()
     }
+}
+
+/// Billionths of processors, and bytes of memory with swap; `None` where there is no limit.
+pub(crate) fn limits(resources: Resources, host: Host) -> (Option<i64>, Option<i64>) {
+    // the engine refuses more processors than there are
+    let cpu = i64::from(resources.cpu.min(host.processors.max(1)));
+    let memory = i64::from(resources.memory_gib);
+    ((cpu > 0).then_some(cpu * 1_000_000_000), (memory > 0).then_some(memory * GIB))
 }
 
 /// Half of the memory, at most 512 MiB: a browser needs more than the engine's 64 MiB.

@@ -17,6 +17,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::{self, BoxStream};
 use harbor_model::ids::{ContainerId, SandboxId};
+use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{Boot, Found};
 use harbor_protocol::toolbox::{Configured, PORT, PROTOCOL};
 use tokio::io::DuplexStream;
@@ -352,6 +353,10 @@ impl Engine for Pretend {
 
     async fn pause(&self, id: &SandboxId, container: &ContainerId) -> Result<(), EngineError> {
         self.call(Verb::Pause, Some(id), true, |world| world.freeze(id, container)).await
+    }
+
+    async fn resize(&self, id: &SandboxId, container: &ContainerId, _to: Resources) -> Result<(), EngineError> {
+        self.call(Verb::Resize, Some(id), false, |world| world.is_there(id, container)).await
     }
 
     async fn stop(&self, id: &SandboxId, container: &ContainerId, _grace: Duration) -> Result<(), EngineError> {

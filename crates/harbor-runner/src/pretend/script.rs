@@ -26,6 +26,8 @@ pub enum Verb {
     Configure,
     /// `pause`.
     Pause,
+    /// `resize`.
+    Resize,
     /// `stop`.
     Stop,
     /// `remove`.

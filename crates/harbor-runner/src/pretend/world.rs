@@ -145,6 +145,10 @@ impl World {
         Ok(())
     }
 
+    pub(super) fn is_there(&mut self, id: &SandboxId, container: &ContainerId) -> Result<(), EngineError> {
+        self.own(id, container, &|| format!("resize sandbox {id}")).map(|_| ())
+    }
+
     pub(super) fn stop(&mut self, id: &SandboxId, container: &ContainerId) {
         let Some(pair) = self.sandboxes.get_mut(id) else { return };
         if let Some(found) = pair.container.as_mut().filter(|found| name(found.number) == *container)

@@ -19,6 +19,7 @@ const STEPS: &[(&str, &str)] = &[
     ("end of life", include_str!("0007_end_of_life.sql")),
     ("warm pools", include_str!("0008_warm_pools.sql")),
     ("auto-pause", include_str!("0009_auto_pause.sql")),
+    ("resize", include_str!("0010_resize.sql")),
 ];
 
 /// The step after which secrets are encrypted, by code.

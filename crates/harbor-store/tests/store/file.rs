@@ -108,7 +108,7 @@ async fn the_outbox_names_who_did_it() {
     let actors = [key, Actor::User(fixture.user.clone()), Actor::Harbor];
     let row = Sandbox { failure: None, ..sandbox(fixture.organization, "box") };
     let id = row.id;
-    fixture.store.by(actors[0].clone()).insert_sandbox(row, FromStock::Nothing, |_| {}).await.unwrap();
+    fixture.store.by(actors[0].clone()).insert_sandbox(row, FromStock::Nothing, None, |_| {}).await.unwrap();
     for (actor, desired) in actors.iter().zip([Desired::Started, Desired::Stopped, Desired::Destroyed]).skip(1) {
         let want = move |row: &mut Sandbox| row.desired = desired;
         fixture.store.by(actor.clone()).change_sandbox(id, now(), want).await.unwrap();

@@ -70,6 +70,7 @@ pub(crate) fn sandbox(organization: OrganizationId, name: &str) -> Sandbox {
             target: RegionId::new("us"),
         },
         resources: Resources { cpu: 2, memory_gib: 4, disk_gib: 10, gpu: 0 },
+        resize_to: None,
         settings: Settings {
             labels: BTreeMap::from([("team".into(), "blue".into())]),
             public: true,
@@ -98,5 +99,5 @@ pub(crate) fn sandbox(organization: OrganizationId, name: &str) -> Sandbox {
 }
 
 pub(crate) async fn insert(store: &Store, sandbox: Sandbox) -> Result<Sandbox, StoreError> {
-    store.by(Actor::Harbor).insert_sandbox(sandbox, FromStock::Nothing, |_| {}).await
+    store.by(Actor::Harbor).insert_sandbox(sandbox, FromStock::Nothing, None, |_| {}).await
 }

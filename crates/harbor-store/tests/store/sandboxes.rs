@@ -151,13 +151,13 @@ async fn stock_is_claimed_once_and_its_id_becomes_the_sandboxs() {
     let first = fixture
         .store
         .by(Actor::Harbor)
-        .insert_sandbox(sandbox(fixture.organization, "x"), FromStock::Infra, name_by_id)
+        .insert_sandbox(sandbox(fixture.organization, "x"), FromStock::Infra, None, name_by_id)
         .await
         .unwrap();
     assert_eq!((first.id, first.name.as_str()), (ready, ready.to_string().as_str()));
     let second = sandbox(fixture.organization, "second");
     let own = second.id;
-    let second = fixture.store.by(Actor::Harbor).insert_sandbox(second, FromStock::Infra, |_| {}).await.unwrap();
+    let second = fixture.store.by(Actor::Harbor).insert_sandbox(second, FromStock::Infra, None, |_| {}).await.unwrap();
     assert_eq!(second.id, own, "an unready one was claimed");
     assert!(!fixture.store.by(Actor::Harbor).drop_infra(ready).await.unwrap(), "still in stock after its claim");
 }
@@ -172,7 +172,7 @@ async fn retired_stock_is_not_claimed_and_stays_until_it_is_dropped() {
     let made = fixture
         .store
         .by(Actor::Harbor)
-        .insert_sandbox(sandbox(fixture.organization, "x"), FromStock::Infra, |_| {})
+        .insert_sandbox(sandbox(fixture.organization, "x"), FromStock::Infra, None, |_| {})
         .await
         .unwrap();
     assert_ne!(made.id, id, "claimed although it is about to be removed");
@@ -191,7 +191,7 @@ async fn a_refused_insert_claims_nothing() {
     let refused = fixture
         .store
         .by(Actor::Harbor)
-        .insert_sandbox(sandbox(fixture.organization, "taken"), FromStock::Infra, |_| {})
+        .insert_sandbox(sandbox(fixture.organization, "taken"), FromStock::Infra, None, |_| {})
         .await;
     assert!(matches!(refused, Err(StoreError::NameTaken)));
     assert_eq!(fixture.store.infra_stock().await.unwrap(), [(id, true)]);

@@ -9,7 +9,10 @@ use axum::extract::State;
 use harbor_control::{Allowed, Caller, DeleteSandboxes, WriteSandboxes};
 use harbor_model::ids::SnapshotId;
 use harbor_model::names::SandboxRef;
+use harbor_model::resources::Asked;
 use http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 pub(super) use intervals::{
     __path_set_auto_delete, __path_set_auto_pause, __path_set_auto_stop, __path_set_ttl, set_auto_delete,
@@ -18,7 +21,7 @@ pub(super) use intervals::{
 pub(super) use list::{__path_list, __path_list_numbered, list, list_numbered};
 
 use crate::error::ApiError;
-use crate::input::{Body, Query, Segments, Warnings};
+use crate::input::{Body, Query, Segments, Warnings, whole};
 use crate::state::Api;
 use crate::wire::Url;
 use crate::wire::sandboxes::{PortPreviewUrl, Sandbox, SandboxLabels};
@@ -119,6 +122,43 @@ pub(super) async fn pause(
     Segments(sandbox): Segments<String>,
 ) -> Result<Json<Sandbox>, ApiError> {
     Ok(api.render(api.control.pause_sandbox(&caller, &SandboxRef::new(sandbox)).await?))
+}
+
+/// Sizes to give a sandbox; absent ones stay.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct ResizeSandbox {
+    #[serde(default, deserialize_with = "whole")]
+    cpu: Option<i64>,
+    /// GiB.
+    #[serde(default, deserialize_with = "whole")]
+    memory: Option<i64>,
+    /// GiB.
+    #[serde(default, deserialize_with = "whole")]
+    disk: Option<i64>,
+}
+
+/// Gives the sandbox other sizes; answers when it has them, or sooner with the state it has then.
+#[utoipa::path(
+    post, path = "/sandbox/{sandboxIdOrName}/resize", tag = "sandbox", params(("sandboxIdOrName" = String, Path)),
+    request_body = ResizeSandbox, responses((status = 200, body = Sandbox))
+)]
+pub(super) async fn resize(
+    caller: Allowed<WriteSandboxes>,
+    State(api): State<Api>,
+    Segments(sandbox): Segments<String>,
+    body: Body,
+) -> Result<Json<Sandbox>, ApiError> {
+    let ResizeSandbox { cpu, memory, disk } = body.read().await?;
+    let asked =
+        Asked { cpu: size("cpu", cpu)?, memory_gib: size("memory", memory)?, disk_gib: size("disk", disk)?, gpu: None };
+    Ok(api.render(api.control.resize_sandbox(&caller, &SandboxRef::new(sandbox), asked).await?))
+}
+
+fn size(field: &str, given: Option<i64>) -> Result<Option<u32>, ApiError> {
+    let Some(given) = given else { return Ok(None) };
+    let size = u32::try_from(given).ok().filter(|size| *size > 0);
+    size.map(Some)
+        .ok_or_else(|| ApiError::invalid(format!("{field} must be a number from 1 to {}, not {given}", u32::MAX)))
 }
 
 /// Replaces all labels.

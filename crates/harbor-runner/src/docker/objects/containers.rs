@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary,
-    ContainerSummaryStateEnum, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
-    NetworkSettings, PortBinding, ResourcesUlimits,
+    ContainerSummaryStateEnum, ContainerUpdateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
+    MountVolumeOptions, NetworkSettings, PortBinding, ResourcesUlimits,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
@@ -189,6 +189,19 @@ impl Client {
     /// Freezes a container.
     pub(crate) async fn pause_container(&self, container: &str, doing: &str) -> Result<(), EngineError> {
         self.call(doing, SLOW, self.docker().pause_container(container)).await
+    }
+
+    /// Gives a container other limits: billionths of processors, and bytes of memory, swap included. `None` leaves one as
+    /// it is.
+    pub(crate) async fn update_container(
+        &self,
+        container: &str,
+        nano_cpus: Option<i64>,
+        memory: Option<i64>,
+        doing: &str,
+    ) -> Result<(), EngineError> {
+        let body = ContainerUpdateBody { nano_cpus, memory, memory_swap: memory, ..ContainerUpdateBody::default() };
+        self.call(doing, SLOW, self.docker().update_container(container, body)).await
     }
 
     /// Lets a frozen container run again.
