@@ -9,7 +9,7 @@ use harbor_model::errors::chain;
 use harbor_model::ids::SandboxId;
 
 use crate::Inner;
-use crate::listing::known;
+use crate::orphans::known;
 use crate::queue::{Lane, Mark, Queue, Stepped};
 use crate::work::Work;
 

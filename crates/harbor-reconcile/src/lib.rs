@@ -16,6 +16,7 @@ mod clock;
 mod demand;
 mod garbage;
 mod listing;
+mod orphans;
 mod pools;
 mod queue;
 mod report;
@@ -45,7 +46,7 @@ use stock::{InfraStock, Stock};
 use timers::{TimerKey, Timers};
 
 pub use clock::{Clock, SystemClock};
-pub use listing::{Orphan, orphans};
+pub use orphans::{Orphan, orphans};
 pub use pools::Recruiter;
 pub use report::{LastStep, LoopReport, UnderWay};
 

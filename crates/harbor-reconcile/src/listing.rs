@@ -9,11 +9,12 @@ use harbor_model::actors::Actor;
 use harbor_model::errors::chain;
 use harbor_model::ids::SandboxId;
 use harbor_model::sandboxes::Found;
-use harbor_runner::{Engine, Held, Inventory};
-use harbor_store::{Store, StoreError};
+use harbor_runner::{Held, Inventory};
+use harbor_store::StoreError;
 
 use crate::Inner;
 use crate::garbage::GarbageKey;
+use crate::orphans::{known, unknown};
 use crate::queue::{Lane, Mark, Queue, Stepped};
 use crate::stock::InfraStock;
 use crate::work::Work;
@@ -55,23 +56,6 @@ impl Work for Listing {
         };
         Stepped { again: Some(Mark::after(pause, Lane::Bulk)), outcome }
     }
-}
-
-/// Something of this installation on the engine that no row knows. It may hold a user's files, so nobody removes it
-/// unasked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Orphan {
-    /// The sandbox it was of.
-    pub sandbox: SandboxId,
-    /// Whether there is a sandbox container, and so files; otherwise only an infra container.
-    pub files: bool,
-}
-
-/// What the engine holds of this installation that the database does not know.
-pub async fn orphans(store: &Store, engine: &dyn Engine) -> Result<Vec<Orphan>, String> {
-    let inventory = engine.list().await.map_err(|error| chain(&error))?;
-    let known = known(store).await.map_err(|error| chain(&error))?;
-    Ok(unknown(&inventory, &known))
 }
 
 impl Inner {
@@ -119,17 +103,4 @@ impl Inner {
         }
         Ok(())
     }
-}
-
-/// Ids of all sandboxes that live or are in stock.
-pub(crate) async fn known(store: &Store) -> Result<HashSet<SandboxId>, StoreError> {
-    // the stock first: what is claimed in between is then found among the sandboxes
-    let stock = store.infra_stock().await?;
-    let live = store.sandbox_ids().await?;
-    Ok(stock.into_iter().map(|(id, _)| id).chain(live).collect())
-}
-
-fn unknown(inventory: &Inventory, known: &HashSet<SandboxId>) -> Vec<Orphan> {
-    let strangers = inventory.held.iter().filter(|held| !known.contains(&held.sandbox));
-    strangers.map(|held| Orphan { sandbox: held.sandbox, files: held.found.sandbox.is_some() }).collect()
 }

@@ -15,6 +15,7 @@ mod organizations;
 mod outbox;
 mod pools;
 mod row;
+mod sandbox_row;
 mod sandboxes;
 mod seen;
 mod signing_keys;

@@ -8,7 +8,7 @@ use harbor_model::sandboxes::Sandbox;
 use rusqlite::{Row, Transaction, named_params, params};
 
 use crate::changes::Change;
-use crate::{EncryptionKey, Store, StoreError, Writer, row, sandboxes};
+use crate::{EncryptionKey, Store, StoreError, Writer, row, sandbox_row};
 
 impl Store {
     /// All pools, oldest first.
@@ -27,7 +27,7 @@ impl Store {
             let mut statement = connection.prepare_cached(
                 "SELECT * FROM sandbox WHERE warm_pool IS NOT NULL AND removed = 0 ORDER BY created_at, id",
             )?;
-            row::collect(&mut statement, [], |found| sandboxes::read(found, &key))
+            row::collect(&mut statement, [], |found| sandbox_row::read(found, &key))
         })
         .await
     }
@@ -131,7 +131,7 @@ pub(crate) fn claim(
         ":nobody": OrganizationId::NOBODY.to_string(),
         ":organization": wanted.organization.to_string(),
     };
-    let found = row::first(&mut statement, values, |found| sandboxes::read(found, key))?;
+    let found = row::first(&mut statement, values, |found| sandbox_row::read(found, key))?;
     Ok(found.filter(Sandbox::claimable))
 }
 
