@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tests/suites/lib/harbor.sh
 source tests/suites/lib/harbor.sh
+export HARBOR_WARM_POOL_SIZE=0 # one that waits would have the toolbox from before the exchange
 need git tar
 python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
 
