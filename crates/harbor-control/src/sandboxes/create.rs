@@ -105,42 +105,19 @@ impl Control {
             network: unrestricted(new.network)?,
         };
         let target = new.target.filter(|target| !target.trim().is_empty());
-        let id = SandboxId::random();
-        let created_at = now();
-        let sandbox = Sandbox {
-            id,
-            organization: caller.organization,
-            name: match &new.name {
-                Some(name) => name.clone(),
-                None => id.to_string().parse().map_err(|_| Error::invalid("the sandbox's id is no name"))?,
-            },
-            origin: Origin {
-                snapshot: snapshot.name.clone(),
-                image: snapshot.image.clone(),
-                entrypoint: snapshot.entrypoint.clone(),
-                user: known_user(new.user)?,
-                env: checked_env(new.env)?,
-                target: target.map_or_else(|| self.config().region.clone(), RegionId::new),
-            },
-            resources,
-            resize_to: None,
-            settings,
-            preview_token: token::token()?,
-            toolbox_token: token::token()?,
-            desired: Desired::Started,
-            force: false,
-            seen: Seen::Absent,
-            failure: None,
-            note: None,
-            toolbox_version: None,
-            started_once: false,
-            generation: Generation::default(),
-            created_at,
-            updated_at: created_at,
-            last_activity_at: created_at,
-            warm_pool: None,
-            destroy_at: new.ttl.map_or(Ok(None), |ttl| end_of_life(ttl, created_at))?,
+        let origin = Origin {
+            snapshot: snapshot.name.clone(),
+            image: snapshot.image.clone(),
+            entrypoint: snapshot.entrypoint.clone(),
+            user: known_user(new.user)?,
+            env: checked_env(new.env)?,
+            target: target.map_or_else(|| self.config().region.clone(), RegionId::new),
         };
+        let mut sandbox = fresh(caller.organization, origin, resources, settings)?;
+        if let Some(name) = &new.name {
+            sandbox.name = name.clone();
+        }
+        sandbox.destroy_at = new.ttl.map_or(Ok(None), |ttl| end_of_life(ttl, sandbox.created_at))?;
         Ok((sandbox, snapshot, new.name))
     }
 
@@ -162,46 +139,25 @@ impl Control {
     /// A member of a warm pool, to be made of `snapshot`: a sandbox of nobody's, as a create without further wishes
     /// makes it, that nothing stops by itself.
     pub fn pool_member(&self, pool: &WarmPool, snapshot: &Snapshot) -> Result<Sandbox, Error> {
-        let (id, created_at) = (SandboxId::random(), now());
-        Ok(Sandbox {
-            id,
-            organization: OrganizationId::NOBODY,
-            name: DisplayName::recorded(id.to_string()),
-            origin: Origin {
-                snapshot: snapshot.name.clone(),
-                image: snapshot.image.clone(),
-                entrypoint: snapshot.entrypoint.clone(),
-                user: USERS[0].to_owned(),
-                env: BTreeMap::new(),
-                target: pool.target.clone(),
-            },
-            resources: snapshot.resources,
-            resize_to: None,
-            settings: Settings {
-                labels: BTreeMap::new(),
-                public: false,
-                auto_stop_minutes: 0,
-                auto_pause_minutes: 0,
-                auto_archive_minutes: AUTO_ARCHIVE_MAXIMUM,
-                auto_delete_minutes: None,
-                network: Network::default(),
-            },
-            preview_token: token::token()?,
-            toolbox_token: token::token()?,
-            desired: Desired::Started,
-            force: false,
-            seen: Seen::Absent,
-            failure: None,
-            note: None,
-            toolbox_version: None,
-            started_once: false,
-            generation: Generation::default(),
-            created_at,
-            updated_at: created_at,
-            last_activity_at: created_at,
-            warm_pool: Some(pool.id),
-            destroy_at: None,
-        })
+        let origin = Origin {
+            snapshot: snapshot.name.clone(),
+            image: snapshot.image.clone(),
+            entrypoint: snapshot.entrypoint.clone(),
+            user: USERS[0].to_owned(),
+            env: BTreeMap::new(),
+            target: pool.target.clone(),
+        };
+        let settings = Settings {
+            labels: BTreeMap::new(),
+            public: false,
+            auto_stop_minutes: 0,
+            auto_pause_minutes: 0,
+            auto_archive_minutes: AUTO_ARCHIVE_MAXIMUM,
+            auto_delete_minutes: None,
+            network: Network::default(),
+        };
+        let member = fresh(OrganizationId::NOBODY, origin, snapshot.resources, settings)?;
+        Ok(Sandbox { warm_pool: Some(pool.id), ..member })
     }
 
     fn granted(&self, snapshot: &Snapshot, asked: Asked) -> Result<Resources, Error> {
@@ -220,6 +176,40 @@ impl Control {
         resources.check(limits).map_err(|too_big| Error::invalid(too_big.to_string()))?;
         Ok(resources)
     }
+}
+
+/// A sandbox that is to be started and has nothing yet, named by its id, with tokens of its own.
+fn fresh(
+    organization: OrganizationId,
+    origin: Origin,
+    resources: Resources,
+    settings: Settings,
+) -> Result<Sandbox, Error> {
+    let (id, created_at) = (SandboxId::random(), now());
+    Ok(Sandbox {
+        id,
+        organization,
+        name: DisplayName::recorded(id.to_string()),
+        origin,
+        resources,
+        resize_to: None,
+        settings,
+        preview_token: token::token()?,
+        toolbox_token: token::token()?,
+        desired: Desired::Started,
+        force: false,
+        seen: Seen::Absent,
+        failure: None,
+        note: None,
+        toolbox_version: None,
+        started_once: false,
+        generation: Generation::default(),
+        created_at,
+        updated_at: created_at,
+        last_activity_at: created_at,
+        warm_pool: None,
+        destroy_at: None,
+    })
 }
 
 /// Network policies are enforced by infra, which cannot do that yet: refused rather than ignored (design D6).
