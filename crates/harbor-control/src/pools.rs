@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use harbor_model::actors::Actor;
 use harbor_model::ids::{OrganizationId, RegionId, WarmPoolId};
 use harbor_model::pools::WarmPool;
-use harbor_model::sandboxes::{Sandbox, SandboxState};
+use harbor_model::sandboxes::Sandbox;
 use harbor_model::snapshots::Snapshot;
 use harbor_store::StoreError;
 
@@ -65,8 +65,7 @@ impl Control {
         for pool in pools.into_iter().filter(|pool| pool.organization == caller.organization()) {
             // it goes with its snapshot
             let Some(snapshot) = self.store().snapshot(pool.snapshot).await? else { continue };
-            let ready = members.iter().filter(|member| member.warm_pool == Some(pool.id));
-            let ready = ready.filter(|member| member.state() == SandboxState::Started).count();
+            let ready = members.iter().filter(|member| member.warm_pool == Some(pool.id) && member.claimable()).count();
             own.push(PoolInUse { pool, snapshot, ready });
         }
         Ok(own)
@@ -108,12 +107,7 @@ impl Control {
     pub(crate) async fn discard_warm_members(&self) -> Result<(), Error> {
         let store = self.store().by(Actor::Harbor);
         for member in self.store().pool_members().await? {
-            let discard = |row: &mut Sandbox| {
-                if row.live() {
-                    row.want_destroyed(now());
-                }
-            };
-            store.change_sandbox(member.id, now(), discard).await?;
+            store.change_sandbox(member.id, now(), |row| row.discard_member(now())).await?;
         }
         Ok(())
     }

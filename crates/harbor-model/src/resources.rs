@@ -29,6 +29,17 @@ impl Resources {
         }
     }
 
+    /// `self`, as limits, for who has `own` already: what one has is never too much.
+    #[must_use]
+    pub fn raised_to(self, own: Self) -> Self {
+        Self {
+            cpu: self.cpu.max(own.cpu),
+            memory_gib: self.memory_gib.max(own.memory_gib),
+            disk_gib: self.disk_gib.max(own.disk_gib),
+            gpu: self.gpu.max(own.gpu),
+        }
+    }
+
     /// Whether each size is within `limit`; otherwise the first that is not.
     pub fn check(self, limit: Self) -> Result<(), TooBig> {
         let sizes = [

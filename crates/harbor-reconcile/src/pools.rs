@@ -15,7 +15,7 @@ use harbor_model::errors::chain;
 use harbor_model::ids::{SandboxId, WarmPoolId};
 use harbor_model::names::DisplayName;
 use harbor_model::pools::WarmPool;
-use harbor_model::sandboxes::{Desired, Sandbox, SandboxState};
+use harbor_model::sandboxes::{Desired, Sandbox};
 use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_store::{FromStock, StoreError};
 
@@ -130,7 +130,7 @@ impl Inner {
         for pool in &pools {
             let Some(Some(snapshot)) = snapshots.get(&pool.id) else { continue };
             let own: Vec<&Sandbox> = good.iter().filter(|member| member.warm_pool == Some(pool.id)).collect();
-            let ready = own.iter().filter(|member| member.state() == SandboxState::Started).count();
+            let ready = own.iter().filter(|member| member.claimable()).count();
             let kind = Kind { snapshot: snapshot.name.clone(), resources: snapshot.resources };
             let known = self.demand.of(&kind, self.config.clock.uptime());
             let wanted = self.wanted(pool, known.most);
@@ -184,12 +184,7 @@ impl Inner {
     /// Wants a member gone, unless it was given to somebody at this moment.
     async fn discard_member(&self, id: SandboxId) -> Result<(), StoreError> {
         let (store, now) = (self.store.by(Actor::Harbor), self.now());
-        let discard = move |row: &mut Sandbox| {
-            if row.warm_pool.is_some() && row.live() {
-                row.want_destroyed(now);
-            }
-        };
-        store.change_sandbox(id, now, discard).await.map(|_| ())
+        store.change_sandbox(id, now, move |row| row.discard_member(now)).await.map(|_| ())
     }
 
     /// Records a member; the loop over sandboxes starts it.

@@ -166,13 +166,7 @@ impl Control {
         }
         let resources = snapshot.resources.with(asked);
         // a snapshot's own size is never refused, however small the host
-        let limits = self.config().limits;
-        let limits = Resources {
-            cpu: limits.cpu.max(snapshot.resources.cpu),
-            memory_gib: limits.memory_gib.max(snapshot.resources.memory_gib),
-            disk_gib: limits.disk_gib.max(snapshot.resources.disk_gib),
-            gpu: limits.gpu,
-        };
+        let limits = self.config().limits.raised_to(snapshot.resources);
         resources.check(limits).map_err(|too_big| Error::invalid(too_big.to_string()))?;
         Ok(resources)
     }

@@ -1,4 +1,4 @@
-//! When a sandbox is stopped or deleted by itself (contract, control-plane §5.5, §5.13).
+//! When a sandbox is stopped, paused or deleted by itself (contract, control-plane §5.5, §5.13).
 
 use harbor_model::names::SandboxRef;
 use harbor_model::sandboxes::{Operation, Sandbox};

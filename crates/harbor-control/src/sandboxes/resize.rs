@@ -30,7 +30,7 @@ impl Control {
             if allowed(Operation::Resize, row, now()).map_err(No::State)? == Effect::Change {
                 let to = row.resources.with(asked);
                 check(row.state() == SandboxState::Started, row.resources, to).map_err(No::Size)?;
-                to.check(grown(row.resources, limits)).map_err(|too_big| No::Size(too_big.to_string()))?;
+                to.check(limits.raised_to(row.resources)).map_err(|too_big| No::Size(too_big.to_string()))?;
                 row.want_resized(to);
             }
             Ok(())
@@ -43,16 +43,6 @@ impl Control {
             Err(No::State(refusal)) => Err(refusal.into()),
             Err(No::Size(message)) => Err(Error::invalid(message)),
         }
-    }
-}
-
-/// What a sandbox has is never too much for it.
-fn grown(own: Resources, limits: Resources) -> Resources {
-    Resources {
-        cpu: limits.cpu.max(own.cpu),
-        memory_gib: limits.memory_gib.max(own.memory_gib),
-        disk_gib: limits.disk_gib.max(own.disk_gib),
-        gpu: limits.gpu.max(own.gpu),
     }
 }
 
@@ -90,6 +80,6 @@ mod tests {
         assert!(check(false, own, more_disk).is_ok());
         assert!(check(false, own, Resources { disk_gib: 9, ..own }).unwrap_err().contains("shrink"));
         assert!(check(false, own, own).unwrap_err().contains("already"));
-        assert_eq!(grown(own, Resources { cpu: 1, ..own }).cpu, 2);
+        assert_eq!(Resources { cpu: 1, ..own }.raised_to(own).cpu, 2);
     }
 }
