@@ -175,6 +175,7 @@ impl Events {
         match change {
             Change::Sandbox { before, after } => self.tell_sandbox(before.as_deref(), &after),
             Change::Snapshot { before, after } => self.tell_snapshot(before.as_deref(), &after),
+            Change::SnapshotRemoved(snapshot) => self.tell_removed(&snapshot),
             Change::WarmPools => {}
         }
     }
@@ -196,6 +197,15 @@ impl Events {
                     emit(&listeners, event.name(), &SandboxMoved { sandbox: &sandbox, old, new });
                 }
             }
+        }
+    }
+
+    fn tell_removed(&self, snapshot: &snapshots::Snapshot) {
+        let listeners = self.listeners(snapshot.organization);
+        if !listeners.is_empty() {
+            let region = self.api.control.config().region.as_str();
+            let snapshot = Snapshot::of(snapshot.clone(), region, &self.api.config.instance.to_string());
+            emit(&listeners, "snapshot.removed", &snapshot);
         }
     }
 

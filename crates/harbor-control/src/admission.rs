@@ -139,7 +139,7 @@ impl Admission {
         loop {
             let goes_on = match changes.recv().await {
                 Ok(Change::Sandbox { after, .. }) => after.id != self.sandbox.id || after.goes_on_since(&self.sandbox),
-                Ok(Change::Snapshot { .. } | Change::WarmPools) => true,
+                Ok(Change::Snapshot { .. } | Change::SnapshotRemoved(_) | Change::WarmPools) => true,
                 Err(RecvError::Lagged(_)) => self.goes_on().await,
                 Err(RecvError::Closed) => std::future::pending().await, // harbor ends, and this with it
             };

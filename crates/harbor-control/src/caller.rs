@@ -144,6 +144,14 @@ impl Requirement for DeleteSandboxes {
     const PERMISSIONS: &'static [Permission] = &[Permission::DeleteSandboxes];
 }
 
+/// Delete snapshots.
+#[derive(Clone, Copy, Debug)]
+pub struct DeleteSnapshots;
+
+impl Requirement for DeleteSnapshots {
+    const PERMISSIONS: &'static [Permission] = &[Permission::DeleteSnapshots];
+}
+
 /// Administer this installation. A key of an administrator that allows less than everything does not: it was made to
 /// be weaker than its user.
 #[derive(Clone, Copy, Debug)]

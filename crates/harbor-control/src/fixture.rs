@@ -38,6 +38,8 @@ pub fn default_snapshot(organization: OrganizationId, image: &str) -> Snapshot {
         name: "default".to_owned(),
         general: true,
         image: image.to_owned(),
+        layer: None,
+        source: None,
         entrypoint: None,
         resources: Resources::DEFAULT,
         state: SnapshotState::Active,

@@ -31,7 +31,9 @@ use harbor_model::secrets::Secret;
 use harbor_store::{Changes, Store};
 
 pub use admission::{Admission, Credential, Dial, DialError, DialFailure, Purpose, Stream};
-pub use caller::{Administer, Allowed, Caller, DeleteSandboxes, Grant, OwnOrganization, Requirement, WriteSandboxes};
+pub use caller::{
+    Administer, Allowed, Caller, DeleteSandboxes, DeleteSnapshots, Grant, OwnOrganization, Requirement, WriteSandboxes,
+};
 pub use error::{Error, Kind};
 pub use harbor_store::Change;
 pub use identity::hash_key;

@@ -17,6 +17,10 @@ pub(crate) struct Arguments {
     pub(crate) stream_port: u16,
     /// `--install`: do not serve, but make this delivered directory the current one, and end.
     pub(crate) install: Option<PathBuf>,
+    /// `--pack`: do not serve, but write this layer to standard output as an archive, and end.
+    pub(crate) pack: Option<PathBuf>,
+    /// `--unpack`: do not serve, but write the archive on standard input into this layer, and end.
+    pub(crate) unpack: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -27,6 +31,8 @@ impl Arguments {
             token_file: PathBuf::from(TOKEN_FILE),
             stream_port: STREAM_PORT,
             install: None,
+            pack: None,
+            unpack: None,
         };
         while let Some(name) = words.next() {
             let value = words.next().ok_or_else(|| Problem::new(format!("{} needs a value", name.display())))?;
@@ -34,6 +40,8 @@ impl Arguments {
                 Some("--directory") => parsed.directory = PathBuf::from(value),
                 Some("--token-file") => parsed.token_file = PathBuf::from(value),
                 Some("--install") => parsed.install = Some(PathBuf::from(value)),
+                Some("--pack") => parsed.pack = Some(PathBuf::from(value)),
+                Some("--unpack") => parsed.unpack = Some(PathBuf::from(value)),
                 Some("--stream-port") => parsed.stream_port = port(&value)?,
                 _ => return Err(Problem::new(format!("unknown argument {}", name.display()))),
             }

@@ -19,16 +19,20 @@ mod requests;
 mod streaming;
 mod visitor;
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use arguments::Arguments;
+use harbor_layer::{Cut, pack, unpack};
 use keeper::Keeper;
 use passing::Passing;
 use problem::{Context, Problem};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use streaming::Streaming;
+
+/// Bytes of an archive that are written at a time.
+const COPIED_AT_A_TIME: usize = 64 * 1024;
 
 fn main() -> ExitCode {
     match run() {
@@ -40,12 +44,19 @@ fn main() -> ExitCode {
     }
 }
 
-/// Sets up, then serves until SIGTERM or SIGINT; or does the one thing that `--install` asks for. `SIGPIPE` is
+/// Sets up, then serves until SIGTERM or SIGINT; or does the one thing that `--install`, `--pack` or `--unpack` asks for. `SIGPIPE` is
 /// ignored by Rust's runtime.
 fn run() -> Result<(), Problem> {
     let arguments = Arguments::parse(std::env::args_os().skip(1))?;
     if let Some(directory) = &arguments.install {
         return install::install(directory);
+    }
+    if let Some(layer) = &arguments.pack {
+        let output = BufWriter::with_capacity(COPIED_AT_A_TIME, std::io::stdout().lock());
+        return pack(layer, output, &Cut::default()).context(format!("cannot read {}", layer.display()));
+    }
+    if let Some(layer) = &arguments.unpack {
+        return unpack(layer, std::io::stdin().lock()).context(format!("cannot write {}", layer.display()));
     }
     privileges::hide_memory()?;
     let stop = stop_signal()?;

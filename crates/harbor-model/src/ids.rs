@@ -71,6 +71,10 @@ uuid_id! {
     /// A snapshot.
     SnapshotId
 }
+uuid_id! {
+    /// A stored layer: what a sandbox's files differ in from its image.
+    LayerId
+}
 impl OrganizationId {
     /// Owner of what nobody owns yet: members of warm pools (contract, control-plane §5.1).
     pub const NOBODY: Self = Self(Uuid::nil());

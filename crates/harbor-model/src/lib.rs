@@ -7,6 +7,7 @@ pub mod actors;
 pub mod errors;
 pub mod identity;
 pub mod ids;
+pub mod layers;
 pub mod names;
 pub mod organizations;
 pub mod pools;

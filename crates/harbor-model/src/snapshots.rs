@@ -1,7 +1,8 @@
 //! What sandboxes are made from: an image plus defaults.
 
 use crate::Timestamp;
-use crate::ids::{OrganizationId, SnapshotId};
+use crate::ids::{OrganizationId, SandboxId, SnapshotId};
+use crate::layers::Layer;
 use crate::resources::Resources;
 
 /// A snapshot.
@@ -17,6 +18,10 @@ pub struct Snapshot {
     pub general: bool,
     /// The image reference that the engine knows.
     pub image: String,
+    /// What a sandbox of it begins with, on top of the image.
+    pub layer: Option<Layer>,
+    /// The sandbox that it was made of.
+    pub source: Option<SandboxId>,
     /// What runs as its entrypoint instead of the image's own.
     pub entrypoint: Option<Vec<String>>,
     /// What a sandbox of it gets.
@@ -35,6 +40,25 @@ pub struct Snapshot {
     pub updated_at: Timestamp,
 }
 
+impl Snapshot {
+    /// Takes the copy of a sandbox's files that it waits for, or the reason why there is none.
+    pub fn receive(&mut self, outcome: Result<Layer, String>, at: Timestamp) {
+        if self.state != SnapshotState::Snapshotting {
+            return;
+        }
+        self.updated_at = at;
+        match outcome {
+            Ok(layer) => {
+                self.state = SnapshotState::Active;
+                self.last_used_at = Some(at);
+                self.size_bytes = Some(self.size_bytes.unwrap_or(0) + layer.bytes);
+                self.layer = Some(layer);
+            }
+            Err(reason) => (self.state, self.error) = (SnapshotState::Error, Some(reason)),
+        }
+    }
+}
+
 /// Where a snapshot stands (contract, control-plane §6.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SnapshotState {
@@ -42,6 +66,8 @@ pub enum SnapshotState {
     Pending,
     /// Its image is being fetched or made.
     Pulling,
+    /// A sandbox's files are being copied for it.
+    Snapshotting,
     /// Usable.
     Active,
     /// Put aside.
@@ -52,13 +78,15 @@ pub enum SnapshotState {
 
 impl SnapshotState {
     /// Every state.
-    pub const ALL: &[Self] = &[Self::Pending, Self::Pulling, Self::Active, Self::Inactive, Self::Error];
+    pub const ALL: &[Self] =
+        &[Self::Pending, Self::Pulling, Self::Snapshotting, Self::Active, Self::Inactive, Self::Error];
 
     /// The contract's word.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Pulling => "pulling",
+            Self::Snapshotting => "snapshotting",
             Self::Active => "active",
             Self::Inactive => "inactive",
             Self::Error => "error",

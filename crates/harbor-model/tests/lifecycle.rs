@@ -3,14 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use harbor_model::Timestamp;
-use harbor_model::ids::{ContainerId, OrganizationId, RegionId, SandboxId};
+use harbor_model::ids::{ContainerId, LayerId, OrganizationId, RegionId, SandboxId, SnapshotId};
+use harbor_model::layers::Layer;
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{
-    Boot, Desired, Effect, FailedAttempt, Found, FoundSandbox, Generation, Network, Operation, Origin, Outcome, Retry,
-    Sandbox, SandboxEvent, SandboxState, Seen, Settings, Step, allowed, events,
+    Beginning, Boot, CopyPurpose, Desired, Effect, FailedAttempt, Files, Found, FoundSandbox, Generation, Network,
+    Operation, Origin, Outcome, Retry, Sandbox, SandboxEvent, SandboxState, Seen, Settings, Step, allowed, events,
 };
 use harbor_model::secrets::Secret;
 use proptest::prelude::*;
@@ -38,6 +40,7 @@ fn sandbox(ephemeral: bool) -> Sandbox {
         },
         resources: Resources::DEFAULT,
         resize_to: None,
+        files: Files::default(),
         settings: Settings {
             labels: std::collections::BTreeMap::new(),
             public: false,
@@ -70,6 +73,9 @@ fn sandbox(ephemeral: bool) -> Sandbox {
 struct Engine {
     sandbox: Option<FoundSandbox>,
     boots: u32,
+    /// How often something ran since the sandbox was made, in what there is of it on the engine, and in what is stored.
+    written: u32,
+    stored: HashMap<LayerId, u32>,
 }
 
 impl Engine {
@@ -78,16 +84,35 @@ impl Engine {
     }
 
     /// Takes a step; `None`: there was nothing to do.
-    fn take(&mut self, step: &Step) -> Option<Outcome> {
+    fn take(&mut self, sandbox: &Sandbox) -> Option<Outcome> {
         let made = ContainerId::new("c");
+        let step = &sandbox.next_step();
         Some(match step {
             Step::Settled => return None,
-            Step::Create | Step::Remake(_) => {
+            Step::Create => {
+                self.written = sandbox.filling().map_or(0, |layer| self.stored[&layer.id]);
+                self.sandbox = Some(FoundSandbox::Made(made.clone()));
+                Outcome::Made(made)
+            }
+            Step::Copy(_) => {
+                let id = sandbox.files.copying.as_ref().unwrap().layer;
+                self.stored.insert(id, self.written);
+                if sandbox.desired == Desired::Started {
+                    self.freeze(false);
+                }
+                Outcome::Copied(layer(id))
+            }
+            Step::Evict => {
+                self.sandbox = None;
+                Outcome::Evicted
+            }
+            Step::Remake(_) => {
                 self.sandbox = Some(FoundSandbox::Made(made.clone()));
                 Outcome::Made(made)
             }
             Step::Start(container) => {
                 self.boots += 1;
+                self.written += 1;
                 let (container, boot) = (container.clone(), Boot(self.boots.to_string()));
                 self.sandbox =
                     Some(FoundSandbox::Running { container: container.clone(), boot: boot.clone(), connected: true });
@@ -163,6 +188,10 @@ enum Foreign {
     Removed,
 }
 
+fn layer(id: LayerId) -> Layer {
+    Layer { id, image: "i".to_owned(), digest: "d".to_owned(), bytes: 1 }
+}
+
 /// What happens to a sandbox, in any order.
 #[derive(Clone, Copy, Debug)]
 enum Action {
@@ -172,6 +201,11 @@ enum Action {
     },
     Pause,
     Resize(u32),
+    Archive,
+    Copy(CopyPurpose),
+    Recover {
+        start: bool,
+    },
     Delete,
     Step,
     Look,
@@ -194,6 +228,14 @@ fn any_action() -> impl Strategy<Value = Action> {
         2 => any::<bool>().prop_map(|force| Action::Stop { force }),
         2 => Just(Action::Pause),
         2 => (1u32..9).prop_map(Action::Resize),
+        2 => Just(Action::Archive),
+        2 => prop_oneof![
+            Just(CopyPurpose::Backup),
+            Just(CopyPurpose::Fork(SandboxId::random())),
+            Just(CopyPurpose::Snapshot(SnapshotId::random())),
+        ]
+        .prop_map(Action::Copy),
+        1 => any::<bool>().prop_map(|start| Action::Recover { start }),
         1 => Just(Action::Delete),
         8 => Just(Action::Step),
         2 => Just(Action::Look),
@@ -229,6 +271,7 @@ impl Life {
     fn change(&mut self, change: impl FnOnce(&mut Sandbox)) {
         let before = self.sandbox.clone();
         change(&mut self.sandbox);
+        self.sandbox.end_copy(self.now);
         if self.sandbox != before {
             self.sandbox.note_change(&before, self.now);
         }
@@ -243,7 +286,7 @@ impl Life {
 
     /// Answers whether there was something to do.
     fn step(&mut self) -> bool {
-        let outcome = self.engine.take(&self.sandbox.next_step());
+        let outcome = self.engine.take(&self.sandbox);
         outcome.map(|outcome| self.change(|sandbox| sandbox.record(outcome))).is_some()
     }
 
@@ -264,6 +307,18 @@ impl Life {
                 self.ask(Operation::Resize, |sandbox| sandbox.want_resized(to));
             }
             Action::Pause => self.ask(Operation::Pause, |sandbox| sandbox.want_paused(now)),
+            Action::Archive => {
+                self.ask(Operation::Archive, |sandbox| sandbox.want_archived(LayerId::random(), now));
+            }
+            Action::Copy(purpose) => {
+                let operation = match purpose {
+                    CopyPurpose::Backup | CopyPurpose::Archive => Operation::Backup,
+                    CopyPurpose::Fork(_) => Operation::Fork,
+                    CopyPurpose::Snapshot(_) => Operation::Snapshot,
+                };
+                self.ask(operation, |sandbox| sandbox.want_copied(LayerId::random(), purpose));
+            }
+            Action::Recover { start } => self.ask(Operation::Recover, |sandbox| sandbox.want_recovered(start, now)),
             Action::Delete => self.ask(Operation::Delete, |sandbox| sandbox.want_destroyed(now)),
             Action::Step => _ = self.step(),
             Action::Look => self.look(),
@@ -321,10 +376,13 @@ proptest! {
             SandboxState::Started
             | SandboxState::Stopped
             | SandboxState::Paused
+            | SandboxState::Archived
             | SandboxState::Error
             | SandboxState::Destroyed => true,
             SandboxState::Creating | SandboxState::Starting | SandboxState::Resizing | SandboxState::Resuming => false,
             SandboxState::Pausing | SandboxState::Stopping | SandboxState::Destroying => false,
+            SandboxState::Archiving | SandboxState::Restoring => false,
+            SandboxState::Snapshotting | SandboxState::Forking => false,
         };
         prop_assert!(settled, "{:?}", life.sandbox.state());
         prop_assert!(one_chain(&life.told), "{:?}", life.told);
@@ -356,6 +414,7 @@ proptest! {
         let mut life = Life::new(ephemeral);
         let minutes = |count: u32| Duration::from_mins(u64::from(count % 60));
         life.sandbox.destroy_at = lives.map(|count| life.now + minutes(count));
+        life.sandbox.settings.auto_archive_minutes = 60;
         if !ephemeral {
             life.sandbox.settings.auto_delete_minutes = deletes.map(|count| count % 60);
         }
@@ -371,12 +430,74 @@ proptest! {
                 (SandboxState::Started, SandboxState::Destroying) => {
                     prop_assert!(over || (was.settings.ephemeral() && idle >= time::Duration::minutes(15)));
                 }
+                (SandboxState::Stopped, SandboxState::Archiving | SandboxState::Archived) => prop_assert!(!over && idle >= time::Duration::minutes(60)),
                 (SandboxState::Stopped, SandboxState::Destroying) => {
                     let interval = was.settings.auto_delete_minutes.map(|count| time::Duration::minutes(count.into()));
                     prop_assert!(over || interval.is_some_and(|interval| idle >= interval));
                 }
                 (earlier, later) => prop_assert!(earlier == later || over, "{earlier:?} {later:?} since {before}"),
             }
+        }
+    }
+
+    #[test]
+    fn an_archive_and_back_loses_nothing(actions in prop::collection::vec(any_action(), 0..40)) {
+        let mut life = Life::after(false, actions);
+        life.look();
+        while life.step() {}
+        if life.sandbox.state() == SandboxState::Started || life.sandbox.state() == SandboxState::Paused {
+            life.act(Action::Stop { force: false });
+            while life.step() {}
+        }
+        if life.sandbox.state() != SandboxState::Stopped {
+            return Ok(());
+        }
+        let written = life.engine.written;
+        life.act(Action::Archive);
+        while life.step() {}
+        prop_assert_eq!(life.sandbox.state(), SandboxState::Archived);
+        prop_assert_eq!(&life.engine.sandbox, &None);
+        // what is needed to bring it back is not garbage
+        let needed = life.sandbox.layers();
+        life.engine.stored.retain(|id, _| needed.contains(id));
+        life.act(Action::Start);
+        life.step();
+        prop_assert_eq!(life.engine.written, written);
+        while life.step() {}
+        prop_assert_eq!(life.sandbox.state(), SandboxState::Started);
+    }
+
+    #[test]
+    fn a_fork_begins_with_what_was_there_or_fails(actions in prop::collection::vec(any_action(), 0..40), lost: bool) {
+        let mut life = Life::after(false, actions);
+        life.look();
+        while life.step() {}
+        let mut child = sandbox(false);
+        child.files = Files { beginning: Beginning::Awaited, parent: Some(life.sandbox.id), ..Files::default() };
+        if allowed(Operation::Fork, &life.sandbox, life.now).is_err() {
+            return Ok(());
+        }
+        let before = life.sandbox.state();
+        life.sandbox.want_copied(LayerId::random(), CopyPurpose::Fork(child.id));
+        prop_assert_eq!(life.sandbox.state(), SandboxState::Forking);
+        prop_assert_eq!(child.next_step(), Step::Settled);
+        if lost {
+            life.sandbox.want_destroyed(life.now);
+        }
+        let ended = loop {
+            match life.sandbox.end_copy(life.now) {
+                Some(ended) => break ended,
+                None => life.engine.take(&life.sandbox).map(|outcome| life.sandbox.record(outcome)).unwrap(),
+            }
+        };
+        prop_assert_eq!(ended.purpose, CopyPurpose::Fork(child.id));
+        child.receive(ended.outcome);
+        if lost {
+            prop_assert_eq!(child.state(), SandboxState::Error);
+        } else {
+            prop_assert_eq!(life.sandbox.state(), before);
+            prop_assert_eq!(child.next_step(), Step::Create);
+            prop_assert_eq!(life.engine.stored[&child.filling().unwrap().id], life.engine.written);
         }
     }
 
@@ -406,7 +527,8 @@ proptest! {
         let (before, step) = (life.sandbox.clone(), life.sandbox.next_step());
         let given_up = life.sandbox.give_up("no image".to_owned());
         let resize = matches!(step, Step::Resize(_));
-        let under_way = before.desired == Desired::Started && step != Step::Settled && !resize;
+        let copy = matches!(step, Step::Copy(_));
+        let under_way = before.desired == Desired::Started && step != Step::Settled && !resize && !copy;
         prop_assert_eq!(life.sandbox.failure.is_some() && before.failure.is_none(), under_way);
         prop_assert!(!resize || life.sandbox.resize_to.is_none(), "tried for ever");
         prop_assert_eq!(given_up, life.sandbox.state() == SandboxState::Error && before.desired == Desired::Started);

@@ -1,4 +1,4 @@
-//! What nobody needs any more: old rows, and infra containers of no sandbox.
+//! What nobody needs any more: old rows, stored files, and infra containers of no sandbox.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ const KEPT: time::Duration = time::Duration::hours(24);
 pub(crate) enum GarbageKey {
     /// Rows of sandboxes that are gone, and of events.
     Rows,
+    /// Stored files that nothing needs.
+    Layers,
     /// The infra container of a sandbox that no row knows.
     Infra(SandboxId),
 }
@@ -32,6 +34,7 @@ impl fmt::Display for GarbageKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rows => f.write_str("rows"),
+            Self::Layers => f.write_str("stored files"),
             Self::Infra(id) => write!(f, "infra of {id}"),
         }
     }
@@ -50,6 +53,7 @@ impl Work for Garbage {
     async fn step(&self, key: GarbageKey, _: Mark) -> Stepped {
         let (outcome, again) = match key {
             GarbageKey::Rows => (self.0.purge().await, Some(Mark::after(INTERVAL, Lane::Bulk))),
+            GarbageKey::Layers => (self.0.discard_layers().await, Some(Mark::after(INTERVAL, Lane::Bulk))),
             // whoever lists the engine finds it again
             GarbageKey::Infra(id) => (self.0.remove_stray_infra(id).await, None),
         };
@@ -67,6 +71,17 @@ impl Inner {
         let events = self.store.by(Actor::Harbor).purge_outbox(before).await.map_err(|error| chain(&error))?;
         let sandboxes = sandboxes.map_err(|error| chain(&error))?;
         Ok(format!("{sandboxes} sandboxes and {events} events purged"))
+    }
+
+    /// Removes stored files that nothing needs. What is stored is read first: a layer's id stands in a row before it is.
+    async fn discard_layers(&self) -> Result<String, String> {
+        let mut stored = self.engine.layers().await.map_err(|error| chain(&error))?;
+        let needed = self.store.needed_layers().await.map_err(|error| chain(&error))?;
+        stored.retain(|layer| !needed.contains(layer));
+        for layer in &stored {
+            self.engine.discard(layer).await.map_err(|error| chain(&error))?;
+        }
+        Ok(format!("{} layers removed", stored.len()))
     }
 
     /// Removes what the engine holds of `id`, if no row knows it.

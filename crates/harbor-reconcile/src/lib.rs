@@ -135,6 +135,7 @@ impl Reconciler {
         inner.listing.mark(WholeEngine, Mark::now(Lane::Bulk));
         inner.stock.mark(InfraStock, Mark::now(Lane::Bulk));
         inner.garbage.mark(GarbageKey::Rows, Mark::now(Lane::Bulk));
+        inner.garbage.mark(GarbageKey::Layers, Mark::now(Lane::Bulk));
         inner.timers.mark(TimerKey::Clock, Mark::now(Lane::Look));
         inner.pools.mark(AllPools, Mark::now(Lane::Bulk));
         let mut sandboxes = JoinSet::new();

@@ -27,8 +27,8 @@ pub(crate) struct Sandboxes(pub(crate) Arc<Inner>);
 pub(crate) const fn lane(step: &Step) -> Lane {
     match step {
         Step::Create | Step::Start(_) | Step::Resume(_) | Step::Resize(_) | Step::Configure(_) => Lane::Start,
-        Step::Pause(_) | Step::Stop(_) | Step::Remove => Lane::End,
-        Step::Remake(_) => Lane::Bulk,
+        Step::Pause(_) | Step::Stop(_) | Step::Evict | Step::Remove => Lane::End,
+        Step::Remake(_) | Step::Copy(_) => Lane::Bulk,
         Step::Settled | Step::Accept(_) => Lane::Look,
     }
 }
@@ -145,13 +145,26 @@ impl Inner {
         let failed = |error| Trouble::Engine(step.name(), error);
         let outcome = match step {
             Step::Settled => return Ok(sandbox.clone()),
-            Step::Create => Outcome::Made(self.engine.create(&spec(sandbox)).await.map_err(failed)?),
+            Step::Create => {
+                let spec = spec(sandbox);
+                tokio::select! {
+                    made = self.engine.create(&spec) => Outcome::Made(made.map_err(failed)?),
+                    deleted = self.overtaken(sandbox), if spec.filling.is_some() => return deleted,
+                }
+            }
+            Step::Copy(container) => {
+                let Some(copying) = &sandbox.files.copying else { return Ok(sandbox.clone()) };
+                let go_on = sandbox.desired == Desired::Started;
+                tokio::select! {
+                    saved = self.engine.save(&id, container, &copying.layer, go_on) => Outcome::Copied(saved.map_err(failed)?),
+                    overtaken = self.overtaken(sandbox) => return overtaken,
+                }
+            }
             Step::Remake(old) => {
                 let spec = spec(sandbox);
-                // it copies files, which may take minutes: a delete does not wait for it
                 tokio::select! {
                     made = self.engine.remake(&spec, old) => Outcome::Made(made.map_err(failed)?),
-                    deleted = self.deleted(id) => return deleted,
+                    deleted = self.overtaken(sandbox) => return deleted,
                 }
             }
             Step::Start(container) | Step::Resume(container) => {
@@ -176,6 +189,10 @@ impl Inner {
                 self.engine.stop(&id, container, grace).await.map_err(failed)?;
                 return self.look(sandbox).await;
             }
+            Step::Evict => {
+                self.engine.remove(&id).await.map_err(failed)?;
+                Outcome::Evicted
+            }
             Step::Remove => {
                 self.engine.remove(&id).await.map_err(failed)?;
                 Outcome::Removed
@@ -185,12 +202,13 @@ impl Inner {
         self.record(id, outcome).await
     }
 
-    /// Waits until the sandbox is to be destroyed.
-    async fn deleted(&self, id: SandboxId) -> Result<Sandbox, Trouble> {
+    /// Waits until something else is wanted of the sandbox, or another copy of its files: what copies files may take
+    /// minutes, and nothing that is wanted waits for it.
+    async fn overtaken(&self, sandbox: &Sandbox) -> Result<Sandbox, Trouble> {
         let mut changes = self.store.changes();
         loop {
-            if let Some(row) = self.store.sandbox(id).await?
-                && row.desired == Desired::Destroyed
+            if let Some(row) = self.store.sandbox(sandbox.id).await?
+                && (row.desired != sandbox.desired || row.files.copying != sandbox.files.copying)
             {
                 return Ok(row);
             }
@@ -228,6 +246,7 @@ fn spec(sandbox: &Sandbox) -> SandboxSpec {
     SandboxSpec {
         id: sandbox.id,
         image: sandbox.origin.image.clone(),
+        filling: sandbox.filling().cloned(),
         entrypoint: sandbox.origin.entrypoint.clone().unwrap_or_default(),
         resources: sandbox.resources,
     }

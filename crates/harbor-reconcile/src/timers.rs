@@ -95,6 +95,7 @@ impl Inner {
             None => "nothing is due",
             Some(Timed::Stop) => "stop wanted",
             Some(Timed::Pause) => "pause wanted",
+            Some(Timed::Archive) => "archive wanted",
             Some(Timed::Delete) => "delete wanted",
         };
         if done.is_some() {

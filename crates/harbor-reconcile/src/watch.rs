@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use harbor_model::errors::chain;
-use harbor_model::sandboxes::Step;
+use harbor_model::sandboxes::{Sandbox, Step};
 use harbor_runner::Event;
 use harbor_store::Change;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::garbage::GarbageKey;
 use crate::listing::WholeEngine;
 use crate::pools::AllPools;
 use crate::queue::{Lane, Mark};
@@ -31,19 +32,37 @@ pub(crate) async fn store(inner: Arc<Inner>) {
                 }
                 inner.note_demand(before.as_deref(), &after);
                 inner.set_timer(&after);
+                if before
+                    .as_ref()
+                    .is_some_and(|before| before.layers().iter().any(|layer| !after.layers().contains(layer)))
+                {
+                    inner.garbage.mark(GarbageKey::Layers, Mark::now(Lane::Bulk));
+                }
                 // what a step records is not news to the loop, and must not cut short the pause after a failed attempt
-                let wanted =
-                    before.is_none_or(|before| before.desired != after.desired || before.resize_to != after.resize_to);
+                let wanted = before.as_ref().is_none_or(|before| asks_for_more(before, &after));
                 let step = after.next_step();
                 if wanted && step != Step::Settled {
                     inner.sandboxes.mark(after.id, Mark::now(sandboxes::lane(&step)));
                 }
+            }
+            Ok(Change::SnapshotRemoved(_)) => {
+                inner.pools.mark(AllPools, Mark::now(Lane::Bulk));
+                inner.garbage.mark(GarbageKey::Layers, Mark::now(Lane::Bulk));
             }
             Ok(Change::Snapshot { .. } | Change::WarmPools) => inner.pools.mark(AllPools, Mark::now(Lane::Bulk)),
             Err(RecvError::Lagged(_)) => mark_unsettled(&inner).await,
             Err(RecvError::Closed) => std::future::pending().await,
         }
     }
+}
+
+/// Whether what is wanted changed, which steps alone never do.
+fn asks_for_more(before: &Sandbox, after: &Sandbox) -> bool {
+    before.desired != after.desired
+        || before.resize_to != after.resize_to
+        || before.failure.is_some() && after.failure.is_none()
+        || before.files.beginning != after.files.beginning
+        || before.files.copying != after.files.copying && after.files.copying.is_some()
 }
 
 /// Follows the engine's events.

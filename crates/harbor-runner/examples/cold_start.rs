@@ -84,6 +84,7 @@ async fn cold(runner: &DockerEngine, image: &str, reserved: bool) -> [Duration; 
     let spec = SandboxSpec {
         id,
         image: image.to_owned(),
+        filling: None,
         entrypoint: vec!["/bin/busybox".to_owned(), "sleep".to_owned(), "100".to_owned()],
         resources: Resources::DEFAULT,
     };

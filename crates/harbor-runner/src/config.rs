@@ -13,6 +13,8 @@ pub struct Config {
     pub docker_host: Option<String>,
     /// Directory for infra's sockets, one of mode 0700 per sandbox; made when missing.
     pub run_directory: PathBuf,
+    /// Directory for stored files of sandboxes, made when missing.
+    pub layer_directory: PathBuf,
     /// How harbor reaches into a sandbox's network; `None`: by [`Transport::Passing`] where the engine runs on our kernel,
     /// found out by dialling, else by [`Transport::Streaming`].
     pub transport: Option<Transport>,
@@ -34,6 +36,7 @@ impl Config {
         Self {
             instance,
             docker_host: None,
+            layer_directory: run_directory.with_file_name("layers"),
             run_directory,
             transport: None,
             runtime: None,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use harbor_model::ids::{ContainerId, SandboxId};
+use harbor_model::ids::{ContainerId, LayerId, SandboxId};
+use harbor_model::layers::Layer;
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{Boot, Found};
 use harbor_protocol::toolbox::Configured;
@@ -67,6 +68,22 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// Gives it other limits, whether it runs or not; 0 leaves one as it is.
     async fn resize(&self, id: &SandboxId, container: &ContainerId, to: Resources) -> Result<(), EngineError>;
+
+    /// Stores its files, but for what its image holds, as `to`. What runs is frozen meanwhile; with `go_on` it goes on
+    /// afterwards, also if an attempt before this one left it frozen, else it is left as it was or frozen.
+    async fn save(
+        &self,
+        id: &SandboxId,
+        container: &ContainerId,
+        to: &LayerId,
+        go_on: bool,
+    ) -> Result<Layer, EngineError>;
+
+    /// The layers that are stored, or were begun to be.
+    async fn layers(&self) -> Result<Vec<LayerId>, EngineError>;
+
+    /// Removes a stored layer, or what an attempt at one left.
+    async fn discard(&self, layer: &LayerId) -> Result<(), EngineError>;
 
     /// Ends its processes: they are asked to end, and made to after `grace` (whole seconds, rounded up). What is gone is
     /// stopped.

@@ -159,6 +159,12 @@ pub enum EngineError {
         /// Why not, and what to set instead.
         reason: String,
     },
+    /// The files of a sandbox cannot be reached.
+    #[error("could not {doing}: the engine does not tell where its files lie")]
+    OutOfReach {
+        /// What was to be done.
+        doing: String,
+    },
     /// Anything else that the engine refuses or fails at.
     #[error("could not {doing}")]
     Refused {
@@ -178,6 +184,7 @@ impl EngineError {
             Self::NotFound { .. } | Self::InfraGone { .. } | Self::Foreign { .. } | Self::ImageMissing { .. } => false,
             Self::Build { .. } | Self::ToolboxRefused { .. } | Self::EndedAtOnce { .. } | Self::Incomplete => false,
             Self::Delivery { .. } | Self::Files { .. } | Self::Setting { .. } | Self::Refused { .. } => false,
+            Self::OutOfReach { .. } => false,
         }
     }
 

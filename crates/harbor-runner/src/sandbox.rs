@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use harbor_model::ids::{ContainerId, SandboxId};
+use harbor_model::layers::Layer;
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::Found;
 use harbor_model::secrets::Secret;
@@ -16,6 +17,8 @@ pub struct SandboxSpec {
     pub id: SandboxId,
     /// The image, by a reference or id that the engine knows.
     pub image: String,
+    /// The files that it begins with on top of an image, which is the layer's then.
+    pub filling: Option<Layer>,
     /// What runs as session `entrypoint`; empty: the image's own entrypoint (its command is dropped; contract,
     /// toolbox §4.1).
     pub entrypoint: Vec<String>,

@@ -25,6 +25,8 @@ pub enum Change {
         /// The row after.
         after: Arc<Snapshot>,
     },
+    /// This snapshot was removed.
+    SnapshotRemoved(Arc<Snapshot>),
 }
 
 /// The stream of committed changes, in commit order.

@@ -7,8 +7,10 @@
 //! Leaves out: every rule about what may change when; that is the model's and control's.
 
 mod changes;
+mod copies;
 mod database;
 mod encryption;
+mod files;
 mod keys;
 mod migrations;
 mod organizations;

@@ -115,6 +115,7 @@ pub(crate) fn claim(
          WHERE sandbox.removed = 0 AND desired = 'started' AND failure IS NULL
          AND seen ->> '$.kind' = 'running' AND seen ->> '$.configured' AND seen ->> '$.connected'
          AND sandbox.snapshot = :snapshot AND image = :image AND entrypoint IS :entrypoint AND user = :user
+         AND files ->> '$.beginning.layer.id' IS :layer
          AND (cpu, memory_gib, disk_gib, gpu) = (:cpu, :memory_gib, :disk_gib, :gpu)
          AND warm_pool.organization IN (:nobody, :organization)
          ORDER BY sandbox.created_at, sandbox.id LIMIT 1",
@@ -128,6 +129,7 @@ pub(crate) fn claim(
         ":memory_gib": wanted.resources.memory_gib,
         ":disk_gib": wanted.resources.disk_gib,
         ":gpu": wanted.resources.gpu,
+        ":layer": wanted.filling().map(|layer| layer.id.to_string()),
         ":nobody": OrganizationId::NOBODY.to_string(),
         ":organization": wanted.organization.to_string(),
     };

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use harbor_model::ids::{RegionId, SandboxId};
 use harbor_model::resources::Resources;
-use harbor_model::sandboxes::{Desired, Failure, Generation, Network, Origin, Sandbox, Settings};
+use harbor_model::sandboxes::{Desired, Failure, Files, Generation, Network, Origin, Sandbox, Settings};
 use harbor_model::secrets::Secret;
 use rusqlite::{Connection, Row, Transaction, named_params, params};
 
-use crate::{EncryptionKey, StoreError, row, seen};
+use crate::{EncryptionKey, StoreError, files, row, seen};
 
 /// The row with this id.
 pub(crate) fn by_id(
@@ -36,6 +36,8 @@ pub(crate) fn read(row: &Row<'_>, key: &EncryptionKey) -> Result<Sandbox, StoreE
             Some(Resources { cpu, memory_gib, disk_gib, gpu })
         }
     };
+    let parent = row::optional_id(row, "parent")?;
+    let files = Files { parent, ..files::decode(row.get_ref("files")?.as_str_or_null().unwrap_or_default())? };
     Ok(Sandbox {
         id: row::parsed(row, "id")?,
         organization: row::parsed(row, "organization")?,
@@ -55,6 +57,7 @@ pub(crate) fn read(row: &Row<'_>, key: &EncryptionKey) -> Result<Sandbox, StoreE
             gpu,
         },
         resize_to,
+        files,
         settings: Settings {
             labels: row::map(row, "labels")?,
             public: row.get("public")?,
@@ -93,7 +96,7 @@ macro_rules! columns {
          network_block_all, allow_networks, allow_domains, encrypted_env, encrypted_preview_token, encrypted_toolbox_token, desired, force, seen, failure,
          recoverable, note, toolbox_version, started_once, generation, created_at, updated_at, last_activity_at,
          warm_pool, destroy_at,
-         auto_pause_minutes, resize_cpu, resize_memory_gib, resize_disk_gib"
+         auto_pause_minutes, resize_cpu, resize_memory_gib, resize_disk_gib, files, parent"
     };
 }
 
@@ -105,7 +108,7 @@ macro_rules! values {
          :desired, :force, :seen, :failure, :recoverable, :note, :toolbox_version, :started_once, :generation,
          :created_at, :updated_at, :last_activity_at, :warm_pool,
          :destroy_at, :auto_pause_minutes,
-         :resize_cpu, :resize_memory_gib, :resize_disk_gib"
+         :resize_cpu, :resize_memory_gib, :resize_disk_gib, :files, :parent"
     };
 }
 
@@ -135,6 +138,7 @@ pub(crate) fn put(
         origin: Origin { snapshot, image, entrypoint, user, env, target },
         resources: Resources { cpu, memory_gib, disk_gib, gpu },
         resize_to,
+        files,
         settings:
             Settings {
                 labels,
@@ -187,6 +191,8 @@ pub(crate) fn put(
         ":resize_cpu": resize_to.map(|to| to.cpu),
         ":resize_memory_gib": resize_to.map(|to| to.memory_gib),
         ":resize_disk_gib": resize_to.map(|to| to.disk_gib),
+        ":files": files::encode(files)?,
+        ":parent": files.parent.map(|id| id.to_string()),
         ":auto_archive_minutes": auto_archive_minutes,
         ":auto_delete_minutes": auto_delete_minutes,
         ":network_block_all": block_all,

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use harbor_model::actors::Actor;
 use harbor_model::ids::{OrganizationId, SandboxId, SnapshotId};
 use harbor_model::names::SandboxRef;
 use harbor_model::sandboxes::Sandbox;
 use harbor_model::{Timestamp, to_millisecond};
-use rusqlite::{named_params, params};
+use rusqlite::{Transaction, named_params, params};
 
 use crate::changes::Change;
 use crate::sandbox_row::{INSERT, UPDATE, by_id, put, read};
-use crate::{Store, StoreError, Writer, outbox, pools, row, signing_keys, snapshots, stock};
+use crate::{EncryptionKey, Store, StoreError, Writer, copies, outbox, pools, row, signing_keys, snapshots, stock};
 
 /// What a new sandbox takes from what was made ahead of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +122,8 @@ impl Writer {
 
     /// Changes one sandbox: `change` sees the committed row and alters it, all in one transaction.
     ///
-    /// What `change` returns comes back beside the new row. If it alters nothing, nothing is written or announced. If it
+    /// What `change` returns comes back beside the new row. A copy of its files that ends with it is told to whom it is
+    /// for, in the same transaction. If it alters nothing, nothing is written or announced. If it
     /// gives the row a name that another one holds, that is [`StoreError::NameTaken`].
     pub async fn change_sandbox<T: Send + 'static>(
         &self,
@@ -134,20 +136,7 @@ impl Writer {
             let before = by_id(transaction, &key, id)?.ok_or(StoreError::NoSandbox(id))?;
             let mut after = before.clone();
             let outcome = change(&mut after);
-            if after == before {
-                return Ok((before, outcome));
-            }
-            if after.removed() {
-                after.forget_secrets();
-            }
-            after.note_change(&before, to_millisecond(now));
-            if put(transaction, &key, UPDATE, &after)? == 0 {
-                return Err(StoreError::Stale(id));
-            }
-            signing_keys::forget_gone(transaction, &after)?;
-            outbox::note_sandbox(transaction, &actor, Some(&before), &after)?;
-            changes.push(Change::Sandbox { before: Some(Arc::new(before)), after: Arc::new(after.clone()) });
-            Ok((after, outcome))
+            Ok((commit_change(transaction, changes, &actor, &key, &before, after, now)?, outcome))
         })
         .await
     }
@@ -202,4 +191,36 @@ impl Writer {
         })
         .await
     }
+}
+
+/// Writes what a sandbox has become from `before`, with all that follows from it, and answers it. If nothing was altered,
+/// nothing is written or announced.
+pub(crate) fn commit_change(
+    transaction: &Transaction<'_>,
+    changes: &mut Vec<Change>,
+    actor: &Actor,
+    key: &EncryptionKey,
+    before: &Sandbox,
+    mut after: Sandbox,
+    now: Timestamp,
+) -> Result<Sandbox, StoreError> {
+    let ended = after.end_copy(to_millisecond(now));
+    if after == *before {
+        return Ok(after);
+    }
+    if after.removed() {
+        after.forget_secrets();
+    }
+    after.note_change(before, to_millisecond(now));
+    // first, so that whoever hears of this sandbox's new state finds what was made of it
+    if let Some(ended) = ended {
+        copies::follow(transaction, changes, actor, key, ended, now)?;
+    }
+    if put(transaction, key, UPDATE, &after)? == 0 {
+        return Err(StoreError::Stale(after.id));
+    }
+    signing_keys::forget_gone(transaction, &after)?;
+    outbox::note_sandbox(transaction, actor, Some(before), &after)?;
+    changes.push(Change::Sandbox { before: Some(Arc::new(before.clone())), after: Arc::new(after.clone()) });
+    Ok(after)
 }

@@ -26,6 +26,7 @@ enum EncodedSeen {
     Running { container: String, boot: String, configured: bool, connected: bool },
     Frozen { container: String, boot: String, configured: bool, connected: bool, asked: bool },
     Exited { container: String, code: i64, asked: bool, connected: bool },
+    Archived,
     Lost,
     Removed,
 }
@@ -52,6 +53,7 @@ pub(crate) fn encode(seen: &Seen) -> Result<String, StoreError> {
         Seen::Exited { container, code, asked, connected } => {
             EncodedSeen::Exited { container: text(container), code: *code, asked: *asked, connected: *connected }
         }
+        Seen::Archived => EncodedSeen::Archived,
         Seen::Lost => EncodedSeen::Lost,
         Seen::Removed => EncodedSeen::Removed,
     };
@@ -76,6 +78,7 @@ pub(crate) fn decode(text: &str) -> Result<Seen, StoreError> {
         EncodedSeen::Exited { container, code, asked, connected } => {
             Seen::Exited { container: ContainerId::new(container), code, asked, connected }
         }
+        EncodedSeen::Archived => Seen::Archived,
         EncodedSeen::Lost => Seen::Lost,
         EncodedSeen::Removed => Seen::Removed,
     })

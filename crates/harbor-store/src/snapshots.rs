@@ -9,16 +9,12 @@ use harbor_model::{Timestamp, to_millisecond};
 use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::changes::Change;
-use crate::{Store, StoreError, Writer, row};
+use crate::{Store, StoreError, Writer, files, row};
 
 impl Store {
     /// The snapshot with this id.
     pub async fn snapshot(&self, id: SnapshotId) -> Result<Option<Snapshot>, StoreError> {
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached("SELECT * FROM snapshot WHERE id = ?1")?;
-            row::first(&mut statement, params![id.to_string()], read)
-        })
-        .await
+        self.read(move |connection| by_id(connection, id)).await
     }
 
     /// What this text names for this organization: its own snapshot of that name, then a general one, then by id.
@@ -70,6 +66,19 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// Removes the snapshot with this id; answers whether there was one. Its warm pools go with it.
+    pub async fn remove_snapshot(&self, id: SnapshotId) -> Result<bool, StoreError> {
+        self.write(move |transaction, changes| {
+            let Some(before) = by_id(transaction, id)? else { return Ok(false) };
+            transaction.prepare_cached("DELETE FROM snapshot WHERE id = ?1")?.execute(params![id.to_string()])?;
+            changes.push(Change::SnapshotRemoved(Arc::new(before)));
+            Ok(true)
+        })
+        .await
+    }
+}
+
 /// Notes that a sandbox was made from this snapshot at `at`.
 pub(crate) fn note_use(transaction: &Transaction<'_>, id: SnapshotId, at: Timestamp) -> Result<(), StoreError> {
     transaction
@@ -83,14 +92,23 @@ fn by_name(connection: &Connection, organization: OrganizationId, name: &str) ->
     row::first(&mut statement, params![organization.to_string(), name], read)
 }
 
+/// The snapshot with this id.
+pub(crate) fn by_id(connection: &Connection, id: SnapshotId) -> Result<Option<Snapshot>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT * FROM snapshot WHERE id = ?1")?;
+    row::first(&mut statement, params![id.to_string()], read)
+}
+
 fn read(found: &Row<'_>) -> Result<Snapshot, StoreError> {
     let state: String = found.get("state")?;
+    let layer = found.get_ref("layer")?.as_str_or_null().unwrap_or_default();
     Ok(Snapshot {
         id: row::parsed(found, "id")?,
         organization: row::parsed(found, "organization")?,
         name: found.get("name")?,
         general: found.get("general")?,
         image: found.get("image")?,
+        layer: layer.map(files::decode_layer).transpose()?,
+        source: row::optional_id(found, "source")?,
         entrypoint: row::list(found, "entrypoint")?,
         resources: Resources {
             cpu: found.get("cpu")?,
@@ -107,13 +125,16 @@ fn read(found: &Row<'_>) -> Result<Snapshot, StoreError> {
     })
 }
 
-fn write(transaction: &Transaction<'_>, snapshot: &Snapshot) -> Result<(), StoreError> {
+/// Writes the row of this id, which may be new; [`StoreError::NameTaken`] if another one of its organization has its name.
+pub(crate) fn write(transaction: &Transaction<'_>, snapshot: &Snapshot) -> Result<(), StoreError> {
     let Snapshot {
         id,
         organization,
         name,
         general,
         image,
+        layer,
+        source,
         entrypoint,
         resources: Resources { cpu, memory_gib, disk_gib, gpu },
         state,
@@ -125,10 +146,10 @@ fn write(transaction: &Transaction<'_>, snapshot: &Snapshot) -> Result<(), Store
     } = snapshot;
     transaction
         .prepare_cached(
-            "INSERT INTO snapshot VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
-             ON CONFLICT (organization, name) DO UPDATE SET
-                 (general, image, entrypoint, cpu, memory_gib, disk_gib, gpu, state, error, size_bytes, updated_at)
-                 = (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?16)",
+            "INSERT INTO snapshot VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+             ON CONFLICT (id) DO UPDATE SET
+                 (general, image, entrypoint, cpu, memory_gib, disk_gib, gpu, state, error, size_bytes, updated_at, layer, source)
+                 = (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?16, ?17, ?18)",
         )?
         .execute(params![
             id.to_string(),
@@ -147,6 +168,9 @@ fn write(transaction: &Transaction<'_>, snapshot: &Snapshot) -> Result<(), Store
             last_used_at.map(row::milliseconds),
             row::milliseconds(*created_at),
             row::milliseconds(*updated_at),
-        ])?;
+            layer.as_ref().map(files::encode_layer).transpose()?,
+            source.map(|id| id.to_string()),
+        ])
+        .map_err(row::name_taken)?;
     Ok(())
 }

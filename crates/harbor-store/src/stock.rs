@@ -66,6 +66,13 @@ impl Writer {
     }
 }
 
+/// The oldest ready one, which [`claim`] would take.
+pub(crate) fn oldest_ready(transaction: &Transaction<'_>) -> Result<Option<SandboxId>, StoreError> {
+    let mut statement =
+        transaction.prepare_cached("SELECT sandbox FROM infra_stock WHERE ready = 1 ORDER BY made_at LIMIT 1")?;
+    row::first(&mut statement, [], |found| row::parsed(found, "sandbox"))
+}
+
 /// Takes the oldest ready one.
 pub(crate) fn claim(transaction: &Transaction<'_>) -> Result<Option<SandboxId>, StoreError> {
     let mut statement = transaction.prepare_cached(

@@ -4,8 +4,10 @@ use std::cmp::Ordering;
 
 use axum::Json;
 use axum::extract::State;
-use harbor_control::Caller;
+use harbor_control::{Allowed, Caller, DeleteSnapshots};
 use harbor_model::snapshots::Snapshot as Row;
+
+use http::StatusCode;
 
 use crate::error::ApiError;
 use crate::input::{Query, Segments};
@@ -49,8 +51,8 @@ pub(super) async fn list(
     let ((_, sort), (_, descending)) = (query.choice("sort", SORTS), query.choice("order", DESCENDING));
     query.finish()?;
     let mut rows = api.control.snapshots(&caller).await?;
-    // none is made from a sandbox yet
-    rows.retain(|row| source.is_none() && name.as_ref().is_none_or(|name| row.name.to_lowercase().contains(name)));
+    let made_from = |row: &Row| source.is_none() || row.source.map(|id| id.to_string()) == source;
+    rows.retain(|row| made_from(row) && name.as_ref().is_none_or(|name| row.name.to_lowercase().contains(name)));
     rows.sort_by(|a, b| a.general.cmp(&b.general).then_with(|| compare(sort, descending, a, b)));
     let (page, limit) = (number(page, 1), number(limit, 100));
     let (region, runner) = (api.control.config().region.as_str(), api.config.instance.to_string());
@@ -98,6 +100,20 @@ pub(super) async fn get(
     Ok(Json(Snapshot::of(found, api.control.config().region.as_str(), &api.config.instance.to_string())))
 }
 
+/// Removes a snapshot; sandboxes made from it stay, and its name is free at once.
+#[utoipa::path(
+    delete, path = "/snapshots/{id}", tag = "snapshots", params(("id" = String, Path, description = "Name or id")),
+    responses((status = 200, description = "Removed"))
+)]
+pub(super) async fn delete(
+    caller: Allowed<DeleteSnapshots>,
+    State(api): State<Api>,
+    Segments(text): Segments<String>,
+) -> Result<StatusCode, ApiError> {
+    api.control.delete_snapshot(&caller, &text).await?;
+    Ok(StatusCode::OK)
+}
+
 #[cfg(test)]
 mod tests {
     use harbor_model::Timestamp;
@@ -115,6 +131,8 @@ mod tests {
             name: name.to_owned(),
             general: false,
             image: String::new(),
+            layer: None,
+            source: None,
             entrypoint: None,
             resources: Resources::DEFAULT,
             state: SnapshotState::Active,

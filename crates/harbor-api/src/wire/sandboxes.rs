@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use harbor_model::sandboxes::{Network, Origin, SandboxState, Settings};
+use harbor_model::sandboxes::{CopyPurpose, Copying, Desired, Files, Network, Origin, SandboxState, Seen, Settings};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -39,6 +39,9 @@ pub(crate) struct Sandbox {
     error_reason: Option<String>,
     recoverable: bool,
     backup_state: &'static str,
+    /// When its files were as they were last stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backup_created_at: Option<String>,
     /// Minutes; 0: never.
     auto_stop_interval: u32,
     /// Minutes.
@@ -92,6 +95,7 @@ impl Sandbox {
             origin: Origin { snapshot, image: _, entrypoint: _, user, env, target },
             resources: harbor_model::resources::Resources { cpu, memory_gib, disk_gib, gpu },
             resize_to: _,
+            files,
             settings:
                 Settings {
                     labels,
@@ -106,7 +110,7 @@ impl Sandbox {
             toolbox_token: _,
             desired,
             force: _,
-            seen: _,
+            seen,
             failure,
             note,
             toolbox_version,
@@ -140,7 +144,8 @@ impl Sandbox {
             desired_state: desired.word(),
             error_reason: failure.map(|failure| failure.reason),
             recoverable,
-            backup_state: "None", // backups are not built
+            backup_state: if desired == Desired::Destroyed { "None" } else { backup_state(&files) },
+            backup_created_at: files.backup.map(|backup| iso(backup.at)),
             auto_stop_interval: auto_stop_minutes,
             auto_archive_interval: auto_archive_minutes,
             auto_delete_interval: auto_delete_minutes.map_or(-1, i64::from),
@@ -152,13 +157,25 @@ impl Sandbox {
             auto_destroy_at: destroy_at.map(iso),
             sandbox_class: "container",
             daemon_version: toolbox_version,
-            runner_id: (state != SandboxState::Destroyed).then(|| config.instance.to_string()),
+            runner_id: (state != SandboxState::Destroyed && seen != Seen::Archived)
+                .then(|| config.instance.to_string()),
             toolbox_proxy_url: config.urls.proxy_toolbox.clone(),
             kvm: false,
             spot: false,
             warm_pool_id: warm_pool.map(|id| id.to_string()),
             stop_reason: note,
         }
+    }
+}
+
+/// The contract's word for what is stored of a sandbox's files.
+fn backup_state(files: &Files) -> &'static str {
+    match files {
+        Files { copying: Some(Copying { purpose: CopyPurpose::Backup | CopyPurpose::Archive, .. }), .. } => {
+            "InProgress"
+        }
+        Files { backup: Some(_), .. } => "Completed",
+        Files { backup: None, .. } => "None",
     }
 }
 

@@ -51,6 +51,8 @@ impl Snapshot {
             name,
             general,
             image,
+            layer: _,
+            source,
             entrypoint,
             resources: Resources { cpu, memory_gib, disk_gib, gpu },
             state,
@@ -81,7 +83,7 @@ impl Snapshot {
             initial_runner_id: runner.to_owned(),
             reference: image,
             sandbox_class: "container",
-            source_sandbox_id: None,
+            source_sandbox_id: source.map(|id| id.to_string()),
         }
     }
 }

@@ -9,7 +9,14 @@ use crate::support::Installation;
 /// The contract's table for the built routes. A route that is not here asks for no permission.
 const CONTRACT: &[(&str, &str)] = &[
     ("post /sandbox", "write:sandboxes"),
+    ("post /sandbox/{sandboxIdOrName}/archive", "write:sandboxes"),
+    ("post /sandbox/{sandboxIdOrName}/autoarchive/{interval}", "write:sandboxes"),
     ("post /sandbox/{sandboxIdOrName}/autodelete/{interval}", "write:sandboxes"),
+    ("post /sandbox/{sandboxIdOrName}/backup", "write:sandboxes"),
+    ("post /sandbox/{sandboxIdOrName}/fork", "write:sandboxes"),
+    ("post /sandbox/{sandboxIdOrName}/public/{isPublic}", "write:sandboxes"),
+    ("post /sandbox/{sandboxIdOrName}/recover", "write:sandboxes"),
+    ("post /sandbox/{sandboxIdOrName}/snapshot", "write:sandboxes"),
     ("post /sandbox/{sandboxIdOrName}/autopause/{interval}", "write:sandboxes"),
     ("post /sandbox/{sandboxIdOrName}/autostop/{interval}", "write:sandboxes"),
     ("post /sandbox/{sandboxIdOrName}/pause", "write:sandboxes"),
@@ -20,6 +27,7 @@ const CONTRACT: &[(&str, &str)] = &[
     ("put /sandbox/{sandboxIdOrName}/labels", "write:sandboxes"),
     ("post /sandbox/{sandboxId}/signing-key/rotate", "write:sandboxes"),
     ("delete /sandbox/{sandboxIdOrName}", "delete:sandboxes"),
+    ("delete /snapshots/{id}", "delete:snapshots"),
     // stricter than the contract: these open the sandbox, as the toolbox does
     ("get /sandbox/{sandboxId}/signing-key", "write:sandboxes"),
     ("get /sandbox/{sandboxIdOrName}/ports/{port}/preview-url", "write:sandboxes"),

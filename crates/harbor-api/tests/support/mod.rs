@@ -12,7 +12,8 @@ use harbor_control::{Administer, Allowed, Control, NewUser, hash_key};
 use harbor_model::actors::Actor;
 use harbor_model::identity::{ApiKey, KeyEnds, Permission};
 use harbor_model::ids::{ContainerId, InstanceId, OrganizationId, SandboxId, UserId};
-use harbor_model::sandboxes::{Boot, Desired, Sandbox, Seen};
+use harbor_model::layers::Layer;
+use harbor_model::sandboxes::{Boot, Desired, Outcome, Sandbox, Seen};
 use harbor_model::secrets::Secret;
 use harbor_model::snapshots::Snapshot;
 use harbor_model::{Timestamp, to_millisecond};
@@ -178,8 +179,13 @@ pub(crate) async fn settle(store: &Store, id: SandboxId) {
                 Seen::Frozen { container, boot, configured: true, connected: true, asked: true }
             }
             Desired::Stopped => Seen::Exited { container, code: 0, asked: true, connected: true },
+            Desired::Archived => Seen::Archived,
             Desired::Destroyed => Seen::Removed,
         };
+        if let Some(copying) = &row.files.copying {
+            let (image, digest) = ("i".to_owned(), "d".to_owned());
+            row.record(Outcome::Copied(Layer { id: copying.layer, image, digest, bytes: 1 }));
+        }
         Ok::<(), ()>(())
     };
     store.by(Actor::Harbor).change_sandbox(id, to_millisecond(Timestamp::now_utc()), seen).await.unwrap().1.unwrap();

@@ -7,7 +7,9 @@ use harbor_model::ids::{OrganizationId, RegionId, SandboxId};
 use harbor_model::names::DisplayName;
 use harbor_model::pools::WarmPool;
 use harbor_model::resources::{Asked, Resources};
-use harbor_model::sandboxes::{Desired, Generation, Network, Origin, Sandbox, SandboxState, Seen, Settings};
+use harbor_model::sandboxes::{
+    Beginning, Desired, Files, Generation, Network, Origin, Sandbox, SandboxState, Seen, Settings,
+};
 use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_store::{FromStock, StoreError};
 
@@ -114,6 +116,7 @@ impl Control {
             target: target.map_or_else(|| self.config().region.clone(), RegionId::new),
         };
         let mut sandbox = fresh(caller.organization, origin, resources, settings)?;
+        sandbox.files.beginning = beginning(&snapshot);
         if let Some(name) = &new.name {
             sandbox.name = name.clone();
         }
@@ -156,7 +159,8 @@ impl Control {
             auto_delete_minutes: None,
             network: Network::default(),
         };
-        let member = fresh(OrganizationId::NOBODY, origin, snapshot.resources, settings)?;
+        let mut member = fresh(OrganizationId::NOBODY, origin, snapshot.resources, settings)?;
+        member.files.beginning = beginning(snapshot);
         Ok(Sandbox { warm_pool: Some(pool.id), ..member })
     }
 
@@ -172,8 +176,13 @@ impl Control {
     }
 }
 
+/// What a sandbox of this snapshot begins with.
+fn beginning(snapshot: &Snapshot) -> Beginning {
+    snapshot.layer.clone().map_or(Beginning::Image, Beginning::Layer)
+}
+
 /// A sandbox that is to be started and has nothing yet, named by its id, with tokens of its own.
-fn fresh(
+pub(super) fn fresh(
     organization: OrganizationId,
     origin: Origin,
     resources: Resources,
@@ -187,6 +196,7 @@ fn fresh(
         origin,
         resources,
         resize_to: None,
+        files: Files::default(),
         settings,
         preview_token: token::token()?,
         toolbox_token: token::token()?,
@@ -268,7 +278,7 @@ pub(super) fn end_of_life(ttl: i64, start: Timestamp) -> Result<Option<Timestamp
 }
 
 /// 0 means the maximum, more is cut to it (contract, control-plane §5.1).
-fn auto_archive(given: Option<u32>) -> u32 {
+pub(super) fn auto_archive(given: Option<u32>) -> u32 {
     match given {
         None => AUTO_ARCHIVE_DEFAULT,
         Some(0) => AUTO_ARCHIVE_MAXIMUM,

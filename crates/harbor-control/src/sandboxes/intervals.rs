@@ -1,9 +1,9 @@
-//! When a sandbox is stopped, paused or deleted by itself (contract, control-plane §5.5, §5.13).
+//! When a sandbox is stopped, paused, archived or deleted by itself (contract, control-plane §5.5, §5.13).
 
 use harbor_model::names::SandboxRef;
 use harbor_model::sandboxes::{Operation, Sandbox};
 
-use super::create::{auto_delete, end_of_life, minutes, never_paused};
+use super::create::{auto_archive, auto_delete, end_of_life, minutes, never_paused};
 use crate::{Allowed, Control, Error, WriteSandboxes, now};
 
 impl Control {
@@ -46,6 +46,20 @@ impl Control {
             }
         };
         self.change(caller, found.id, sandbox, Operation::Change, pause).await
+    }
+
+    /// Archives the sandbox from now on when it has been stopped for so many minutes; 0, and more than thirty days: thirty
+    /// days. Less than 0 is 400.
+    pub async fn set_auto_archive(
+        &self,
+        caller: &Allowed<WriteSandboxes>,
+        sandbox: &SandboxRef,
+        interval: i64,
+    ) -> Result<Sandbox, Error> {
+        let interval = auto_archive(minutes("autoArchiveInterval", Some(interval))?);
+        let id = self.sandbox(caller, sandbox).await?.id;
+        self.change(caller, id, sandbox, Operation::Change, move |row| row.settings.auto_archive_minutes = interval)
+            .await
     }
 
     /// Deletes the sandbox from now on when it has been stopped for so many minutes; 0: as soon as it stops, less: never.

@@ -3,6 +3,7 @@
 //! Every change is one transaction that checks the state and writes the intent; then, where the contract holds the
 //! answer, a bounded wait on committed changes (design D1, D2).
 
+mod copies;
 mod create;
 mod intervals;
 mod list;
@@ -27,7 +28,7 @@ impl Control {
 
     /// Wants the sandbox started and waits for that as long as the start budget lasts.
     ///
-    /// A started one is left as it is. One that is changing is 409, one in `error` 400 (contract, control-plane §5.5).
+    /// An archived one is answered at once, as its files may take minutes. A started one is left as it is. One that is changing is 409, one in `error` 400 (contract, control-plane §5.5).
     pub async fn start_sandbox(
         &self,
         caller: &Allowed<WriteSandboxes>,
@@ -38,6 +39,9 @@ impl Control {
         let changes = self.changes();
         let start = move |row: &mut Sandbox| row.want_started(preview_token, now());
         let started = self.change(caller, id, sandbox, Operation::Start, start).await?;
+        if started.state() == SandboxState::Restoring {
+            return Ok(started);
+        }
         let settled = self.wait_settled(changes, started).await?;
         if settled.state() == SandboxState::Error {
             return Err(failed_to_start(&settled));
@@ -68,13 +72,17 @@ impl Control {
         self.change(caller, id, sandbox, Operation::Pause, |row| row.want_paused(now())).await
     }
 
-    /// Wants the sandbox gone, files and all, and answers at once. Its name is free from then on.
+    /// Wants the sandbox gone, files and all, and answers at once. Its name is free from then on. One that has forks is 400.
     pub async fn delete_sandbox(
         &self,
         caller: &Allowed<DeleteSandboxes>,
         sandbox: &SandboxRef,
     ) -> Result<Sandbox, Error> {
         let id = self.sandbox(caller, sandbox).await?.id;
+        let forks = self.store().forks_of(id).await?.into_iter().filter(Sandbox::live).count();
+        if forks > 0 {
+            return Err(Error::invalid(format!("Sandbox {id} has {forks} forks: delete them first")));
+        }
         self.change(caller, id, sandbox, Operation::Delete, |row| row.want_destroyed(now())).await
     }
 
@@ -87,6 +95,17 @@ impl Control {
     ) -> Result<Sandbox, Error> {
         let id = self.sandbox(caller, sandbox).await?.id;
         self.change(caller, id, sandbox, Operation::Change, move |row| row.settings.labels = labels).await
+    }
+
+    /// Says whether the sandbox's previews need no token.
+    pub async fn set_public(
+        &self,
+        caller: &Allowed<WriteSandboxes>,
+        sandbox: &SandboxRef,
+        public: bool,
+    ) -> Result<Sandbox, Error> {
+        let id = self.sandbox(caller, sandbox).await?.id;
+        self.change(caller, id, sandbox, Operation::Change, move |row| row.settings.public = public).await
     }
 
     /// Notes that the caller uses the sandbox; less than five seconds after its last use nothing is written.

@@ -33,5 +33,5 @@ impl Control {
 
 const fn moving(state: SandboxState) -> bool {
     use SandboxState as S;
-    matches!(state, S::Creating | S::Starting | S::Resuming | S::Resizing)
+    matches!(state, S::Creating | S::Starting | S::Resuming | S::Restoring | S::Resizing)
 }

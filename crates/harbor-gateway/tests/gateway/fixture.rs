@@ -19,7 +19,7 @@ use harbor_model::identity::{ApiKey, KeyEnds, Permission};
 use harbor_model::ids::{ContainerId, OrganizationId, RegionId, SandboxId, UserId};
 use harbor_model::organizations::{Organization, User};
 use harbor_model::resources::Resources;
-use harbor_model::sandboxes::{Boot, Desired, Generation, Network, Origin, Sandbox, Seen, Settings};
+use harbor_model::sandboxes::{Boot, Desired, Files, Generation, Network, Origin, Sandbox, Seen, Settings};
 use harbor_model::secrets::Secret;
 use harbor_model::{Timestamp, to_millisecond};
 use harbor_serve::Budget;
@@ -223,6 +223,7 @@ fn sandbox(id: SandboxId, organization: OrganizationId) -> Sandbox {
         },
         resources: Resources::DEFAULT,
         resize_to: None,
+        files: Files::default(),
         settings: Settings {
             labels: BTreeMap::new(),
             public: false,

@@ -1,6 +1,6 @@
 //! What the owner of a sandbox wants of it, and the changes by which that is said.
 
-use super::{Sandbox, Seen};
+use super::{CopyPurpose, Copying, Sandbox, Seen};
 use crate::Timestamp;
 use crate::resources::Resources;
 use crate::secrets::Secret;
@@ -14,6 +14,8 @@ pub enum Desired {
     Stopped,
     /// Its processes should be frozen, and stay as they are.
     Paused,
+    /// Its files should be stored, and nothing of it be on the engine.
+    Archived,
     /// It should be gone, files and all.
     Destroyed,
 }
@@ -25,13 +27,15 @@ impl Desired {
             Self::Started => "started",
             Self::Stopped => "stopped",
             Self::Paused => "paused",
+            Self::Archived => "archived",
             Self::Destroyed => "destroyed",
         }
     }
 
     /// The intent with this word.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Started, Self::Stopped, Self::Paused, Self::Destroyed].into_iter().find(|desired| desired.word() == word)
+        let all = [Self::Started, Self::Stopped, Self::Paused, Self::Archived, Self::Destroyed];
+        all.into_iter().find(|desired| desired.word() == word)
     }
 }
 
@@ -40,6 +44,9 @@ impl Sandbox {
     /// control-plane §5.1).
     pub fn want_started(&mut self, preview_token: Secret, at: Timestamp) {
         self.desired = Desired::Started;
+        if matches!(&self.files.copying, Some(Copying { purpose: CopyPurpose::Archive, .. })) {
+            self.files.copying = None;
+        }
         if !matches!(self.seen, Seen::Frozen { .. }) {
             self.preview_token = preview_token;
         }
@@ -86,7 +93,7 @@ impl Sandbox {
     /// is wanted gone is only found by its id, until it is gone.
     pub const fn live(&self) -> bool {
         match self.desired {
-            Desired::Started | Desired::Stopped | Desired::Paused => !self.removed(),
+            Desired::Started | Desired::Stopped | Desired::Paused | Desired::Archived => !self.removed(),
             Desired::Destroyed => false,
         }
     }

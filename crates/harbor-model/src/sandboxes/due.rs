@@ -4,6 +4,7 @@ use time::Duration;
 
 use super::{Sandbox, SandboxState};
 use crate::Timestamp;
+use crate::ids::LayerId;
 
 /// What time brings about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub enum Timed {
     Stop,
     /// It is paused, as nobody used it for as long as its owner allows.
     Pause,
+    /// It is archived, as it was stopped for long enough.
+    Archive,
     /// It is deleted: it was stopped for long enough, or its time is over.
     Delete,
 }
@@ -40,17 +43,27 @@ impl Sandbox {
                 (minutes, _) => after(minutes).map(|at| Due { at, what: Timed::Stop }),
             },
             SandboxState::Stopped => {
-                let at = self.settings.auto_delete_minutes.and_then(after);
-                at.map(|at| Due { at, what: Timed::Delete })
+                let delete = self.settings.auto_delete_minutes.and_then(after);
+                let archive = after(self.settings.auto_archive_minutes).filter(|_| !self.settings.ephemeral());
+                let both = [
+                    delete.map(|at| Due { at, what: Timed::Delete }),
+                    archive.map(|at| Due { at, what: Timed::Archive }),
+                ];
+                both.into_iter().flatten().min_by_key(|due| due.at)
             }
             SandboxState::Destroying | SandboxState::Destroyed => return None,
             SandboxState::Creating
             | SandboxState::Starting
             | SandboxState::Stopping
             | SandboxState::Resizing
+            | SandboxState::Snapshotting
+            | SandboxState::Forking
             | SandboxState::Pausing
             | SandboxState::Paused
             | SandboxState::Resuming
+            | SandboxState::Archiving
+            | SandboxState::Archived
+            | SandboxState::Restoring
             | SandboxState::Error => None,
         };
         let end = self.destroy_at.map(|at| Due { at, what: Timed::Delete });
@@ -69,6 +82,7 @@ impl Sandbox {
                 self.want_paused(now);
                 self.note = Some(idle("paused", self.settings.auto_pause_minutes));
             }
+            Timed::Archive => self.want_archived(LayerId::random(), now),
             Timed::Delete => self.want_destroyed(now),
         }
         Some(what)

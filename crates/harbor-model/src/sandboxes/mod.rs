@@ -9,6 +9,7 @@ mod claim;
 mod desired;
 mod due;
 mod event;
+mod files;
 mod operation;
 mod retry;
 mod seen;
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 pub use desired::Desired;
 pub use due::{Due, Timed};
 pub use event::{SandboxEvent, events};
+pub use files::{Backup, Beginning, CopyPurpose, Copying, EndedCopy, Files};
 pub use operation::{Effect, Operation, Refusal, Verdict, WhyNot, allowed, verdict};
 pub use retry::{FailedAttempt, Retry};
 pub use seen::{Boot, Found, FoundSandbox, Seen};
@@ -47,6 +49,8 @@ pub struct Sandbox {
     pub resources: Resources,
     /// What it is to be allowed instead.
     pub resize_to: Option<Resources>,
+    /// Its files, apart from its container.
+    pub files: Files,
     /// What its owner may change about it.
     pub settings: Settings,
     /// Opens its previews and its toolbox from outside; new at every start (contract, control-plane §5.11).

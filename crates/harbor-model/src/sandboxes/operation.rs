@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{Sandbox, SandboxState, Step};
+use super::{Sandbox, SandboxState, Seen, Step};
 use crate::Timestamp;
 use crate::ids::SandboxId;
 
@@ -24,6 +24,16 @@ pub enum Operation {
     Pause,
     /// Give it other limits.
     Resize,
+    /// Store its files and remove its containers.
+    Archive,
+    /// Store its files.
+    Backup,
+    /// Make another sandbox of its files.
+    Fork,
+    /// Make a snapshot of its files.
+    Snapshot,
+    /// Try again what it failed at.
+    Recover,
     /// Remove it, files and all.
     Delete,
     /// Replace its labels, or the times at which it is stopped or deleted by itself.
@@ -34,8 +44,20 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: &[Self] =
-        &[Self::Start, Self::Stop, Self::Pause, Self::Resize, Self::Delete, Self::Change, Self::Enter];
+    pub const ALL: &[Self] = &[
+        Self::Start,
+        Self::Stop,
+        Self::Pause,
+        Self::Resize,
+        Self::Archive,
+        Self::Backup,
+        Self::Fork,
+        Self::Snapshot,
+        Self::Recover,
+        Self::Delete,
+        Self::Change,
+        Self::Enter,
+    ];
 
     /// A word for it.
     pub const fn word(self) -> &'static str {
@@ -44,6 +66,11 @@ impl Operation {
             Self::Stop => "stop",
             Self::Pause => "pause",
             Self::Resize => "resize",
+            Self::Archive => "archive",
+            Self::Backup => "back up",
+            Self::Fork => "fork",
+            Self::Snapshot => "make a snapshot of",
+            Self::Recover => "recover",
             Self::Delete => "delete",
             Self::Change => "change",
             Self::Enter => "enter",
@@ -84,11 +111,12 @@ pub const fn verdict(operation: Operation, state: SandboxState) -> Verdict {
     use {Operation as O, SandboxState as S, Verdict as V};
     match (operation, state) {
         (O::Start, S::Started) => V::Already,
-        (O::Start, S::Stopped | S::Paused) => V::Allowed,
+        // a start that is asked for while it is being archived calls that off
+        (O::Start, S::Stopped | S::Paused | S::Archiving | S::Archived) => V::Allowed,
         (O::Start, S::Error) => V::Refused,
 
         (O::Stop, S::Started | S::Paused) => V::Allowed,
-        (O::Stop, S::Stopped | S::Error) => V::Refused,
+        (O::Stop, S::Stopped | S::Archived | S::Error) => V::Refused,
 
         (O::Pause, S::Started) => V::Allowed,
         (
@@ -97,18 +125,54 @@ pub const fn verdict(operation: Operation, state: SandboxState) -> Verdict {
             | S::Starting
             | S::Stopping
             | S::Resizing
+            | S::Snapshotting
+            | S::Forking
             | S::Pausing
             | S::Resuming
+            | S::Archiving
+            | S::Archived
+            | S::Restoring
             | S::Stopped
             | S::Paused
             | S::Destroying
             | S::Error,
         ) => V::Refused,
 
-        (O::Resize, S::Started | S::Stopped) => V::Allowed,
-        (O::Resize, S::Paused | S::Error) => V::Refused,
+        (O::Resize | O::Snapshot, S::Started | S::Stopped) => V::Allowed,
+        (O::Resize | O::Snapshot, S::Paused | S::Archived | S::Error) => V::Refused,
 
-        (O::Delete, S::Started | S::Stopped | S::Paused | S::Error) => V::Allowed,
+        (O::Fork, S::Started | S::Stopped | S::Paused) => V::Allowed,
+        (O::Fork, S::Archived | S::Error) => V::Refused,
+
+        (O::Archive, S::Stopped) => V::Allowed,
+        (O::Archive, S::Started | S::Paused | S::Archived | S::Error) => V::Refused,
+
+        (O::Backup, S::Started | S::Stopped | S::Paused) => V::Allowed,
+        // its files are stored, or about to be
+        (O::Backup, S::Archived | S::Archiving) => V::Already,
+        (O::Backup, S::Error) => V::Refused,
+
+        (O::Recover, S::Error) => V::Allowed,
+        (
+            O::Recover,
+            S::Creating
+            | S::Starting
+            | S::Started
+            | S::Stopping
+            | S::Stopped
+            | S::Resizing
+            | S::Snapshotting
+            | S::Forking
+            | S::Pausing
+            | S::Paused
+            | S::Resuming
+            | S::Archiving
+            | S::Archived
+            | S::Restoring
+            | S::Destroying,
+        ) => V::Refused,
+
+        (O::Delete, S::Started | S::Stopped | S::Paused | S::Archiving | S::Archived | S::Error) => V::Allowed,
         // who cleans up twice has what it wants
         (O::Delete, S::Destroying) => V::Already,
 
@@ -119,15 +183,21 @@ pub const fn verdict(operation: Operation, state: SandboxState) -> Verdict {
             | S::Starting
             | S::Stopping
             | S::Resizing
+            | S::Snapshotting
+            | S::Forking
             | S::Pausing
             | S::Resuming
+            | S::Archiving
+            | S::Archived
+            | S::Restoring
             | S::Started
             | S::Stopped
             | S::Paused
             | S::Error,
         ) => V::Allowed,
 
-        (O::Enter, S::Started | S::Resizing) => V::Allowed,
+        // while it is changed or copied its processes go on, if it runs
+        (O::Enter, S::Started | S::Resizing | S::Snapshotting | S::Forking) => V::Allowed,
         (
             O::Enter,
             S::Creating
@@ -135,20 +205,37 @@ pub const fn verdict(operation: Operation, state: SandboxState) -> Verdict {
             | S::Stopping
             | S::Pausing
             | S::Resuming
+            | S::Archiving
+            | S::Archived
+            | S::Restoring
             | S::Stopped
             | S::Paused
             | S::Destroying
             | S::Error,
         ) => V::Refused,
 
-        (O::Start | O::Stop | O::Resize, S::Destroying) => V::Busy,
+        (O::Start | O::Stop | O::Resize | O::Archive | O::Backup | O::Fork | O::Snapshot, S::Destroying) => V::Busy,
+        (O::Stop | O::Resize | O::Archive | O::Fork | O::Snapshot, S::Archiving) => V::Busy,
         (
-            O::Start | O::Stop | O::Resize | O::Delete,
-            S::Creating | S::Starting | S::Stopping | S::Resizing | S::Pausing | S::Resuming,
+            O::Start | O::Stop | O::Resize | O::Archive | O::Backup | O::Fork | O::Snapshot | O::Delete,
+            S::Creating
+            | S::Starting
+            | S::Stopping
+            | S::Resizing
+            | S::Snapshotting
+            | S::Forking
+            | S::Pausing
+            | S::Resuming
+            | S::Restoring,
         ) => V::Busy,
 
-        (O::Start | O::Stop | O::Pause | O::Resize | O::Delete | O::Change | O::Enter, S::Destroyed) => V::Gone,
+        (_, S::Destroyed) => V::Gone,
     }
+}
+
+/// Whether an operation makes a copy of the sandbox's files.
+const fn copies(operation: Operation) -> bool {
+    matches!(operation, Operation::Archive | Operation::Backup | Operation::Fork | Operation::Snapshot)
 }
 
 /// Whether an operation on this sandbox would change something.
@@ -162,14 +249,24 @@ pub enum Effect {
 
 /// Whether `operation` may be asked of `sandbox` now.
 ///
-/// Beyond the table, a delete supersedes a stop that was asked for longer than a minute ago, and the copying of files
+/// Beyond the table, nobody enters one that does not run, and one copy of its files is made at a time. A delete supersedes a stop that was asked for longer than a minute ago, and the copying of files
 /// that may hold up a start for many minutes.
 pub fn allowed(operation: Operation, sandbox: &Sandbox, now: Timestamp) -> Result<Effect, Refusal> {
     let state = sandbox.state();
     // the stop was the last use of it: its row may have changed since, and nothing else counts as use
     let overdue = state == SandboxState::Stopping && now - sandbox.last_activity_at > STOP_DEADLINE;
-    let superseded = overdue || matches!(sandbox.next_step(), Step::Remake(_));
+    let copies_files = match sandbox.next_step() {
+        Step::Remake(_) => true,
+        Step::Create => sandbox.filling().is_some(),
+        _ => false,
+    };
+    let superseded = overdue || copies_files;
+    let runs = matches!(sandbox.seen, Seen::Running { configured: true, .. });
     let why = match verdict(operation, state) {
+        Verdict::Allowed if operation == Operation::Enter && !runs => WhyNot::State,
+        Verdict::Allowed if operation == Operation::Recover && !sandbox.recoverable() => WhyNot::State,
+        // one copy at a time
+        Verdict::Allowed if copies(operation) && sandbox.files.copying.is_some() => WhyNot::Busy,
         Verdict::Allowed => return Ok(Effect::Change),
         Verdict::Already => return Ok(Effect::Already),
         Verdict::Busy if superseded && operation == Operation::Delete => return Ok(Effect::Change),

@@ -54,7 +54,7 @@ impl Sandbox {
     /// Puts it in `error` for `reason` if it is on its way up, and answers whether it is in `error` now.
     ///
     /// One that runs as wanted loses nothing while the engine does not answer, and what is to stop or go is never
-    /// given up. One that cannot be paused or resized goes on as it was.
+    /// given up. One that cannot be paused, resized or copied goes on as it was.
     pub fn give_up(&mut self, reason: String) -> bool {
         if matches!(self.next_step(), Step::Resize(_)) {
             self.resize_to = None;
@@ -64,6 +64,10 @@ impl Sandbox {
         if matches!(self.next_step(), Step::Pause(_)) {
             self.desired = Desired::Started;
             self.note = Some(format!("it could not be paused: {reason}"));
+            return false;
+        }
+        if matches!(self.next_step(), Step::Copy(_)) {
+            self.note_copy(Err(reason));
             return false;
         }
         if self.desired == Desired::Started && self.next_step() != Step::Settled {

@@ -53,6 +53,8 @@ pub enum Seen {
         /// Whether the infra container that it is bound to still exists; without it it cannot start.
         connected: bool,
     },
+    /// It has no container: its files are stored, or it never wrote any.
+    Archived,
     /// Its container was removed by somebody else, and its files with it.
     Lost,
     /// harbor has removed everything of it.
@@ -64,7 +66,9 @@ impl Seen {
     pub const fn boot(&self) -> Option<&Boot> {
         match self {
             Self::Running { boot, .. } | Self::Frozen { boot, .. } => Some(boot),
-            Self::Absent | Self::Made { .. } | Self::Exited { .. } | Self::Lost | Self::Removed => None,
+            Self::Absent | Self::Made { .. } | Self::Exited { .. } | Self::Archived | Self::Lost | Self::Removed => {
+                None
+            }
         }
     }
 
@@ -74,7 +78,9 @@ impl Seen {
             Self::Running { boot: earlier, configured, .. } | Self::Frozen { boot: earlier, configured, .. } => {
                 *configured && earlier == boot
             }
-            Self::Absent | Self::Made { .. } | Self::Exited { .. } | Self::Lost | Self::Removed => false,
+            Self::Absent | Self::Made { .. } | Self::Exited { .. } | Self::Archived | Self::Lost | Self::Removed => {
+                false
+            }
         }
     }
 }
@@ -127,6 +133,7 @@ pub(super) fn observe(desired: Desired, before: &Seen, found: &Found) -> Seen {
     match &found.sandbox {
         None => match before {
             Seen::Absent | Seen::Made { .. } => Seen::Absent,
+            Seen::Archived => Seen::Archived,
             Seen::Removed => Seen::Removed,
             Seen::Running { .. } | Seen::Frozen { .. } | Seen::Exited { .. } | Seen::Lost => Seen::Lost,
         },

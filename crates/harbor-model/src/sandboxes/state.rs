@@ -1,6 +1,6 @@
 //! The contract's one word for where a sandbox stands (contract, control-plane §5.2).
 
-use super::{Desired, Sandbox, Seen};
+use super::{CopyPurpose, Desired, Sandbox, Seen};
 
 /// The state that clients read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,12 +17,22 @@ pub enum SandboxState {
     Stopped,
     /// It gets other limits, while it runs or is stopped.
     Resizing,
+    /// Its files are copied for a snapshot.
+    Snapshotting,
+    /// Its files are copied for another sandbox.
+    Forking,
     /// On its way to be frozen.
     Pausing,
     /// Its processes are frozen.
     Paused,
     /// On its way to let them go on.
     Resuming,
+    /// Its files are being stored.
+    Archiving,
+    /// Its files are stored, and the engine holds nothing of it.
+    Archived,
+    /// On its way from there to a start.
+    Restoring,
     /// On its way out.
     Destroying,
     /// Gone.
@@ -40,9 +50,14 @@ impl SandboxState {
         Self::Stopping,
         Self::Stopped,
         Self::Resizing,
+        Self::Snapshotting,
+        Self::Forking,
         Self::Pausing,
         Self::Paused,
         Self::Resuming,
+        Self::Archiving,
+        Self::Archived,
+        Self::Restoring,
         Self::Destroying,
         Self::Destroyed,
         Self::Error,
@@ -57,9 +72,14 @@ impl SandboxState {
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
             Self::Resizing => "resizing",
+            Self::Snapshotting => "snapshotting",
+            Self::Forking => "forking",
             Self::Pausing => "pausing",
             Self::Paused => "paused",
             Self::Resuming => "resuming",
+            Self::Archiving => "archiving",
+            Self::Archived => "archived",
+            Self::Restoring => "restoring",
             Self::Destroying => "destroying",
             Self::Destroyed => "destroyed",
             Self::Error => "error",
@@ -72,15 +92,20 @@ impl Sandbox {
     /// toolbox ends that, in words; after any other departure from `started` nobody in it does.
     pub fn goes_on_since(&self, entered: &Self) -> bool {
         match self.state() {
-            SandboxState::Started | SandboxState::Resizing | SandboxState::Stopping => {
-                self.seen.boot() == entered.seen.boot()
-            }
+            SandboxState::Started
+            | SandboxState::Resizing
+            | SandboxState::Snapshotting
+            | SandboxState::Forking
+            | SandboxState::Stopping => self.seen.boot() == entered.seen.boot(),
             SandboxState::Creating
             | SandboxState::Starting
             | SandboxState::Stopped
             | SandboxState::Pausing
             | SandboxState::Paused
             | SandboxState::Resuming
+            | SandboxState::Archiving
+            | SandboxState::Archived
+            | SandboxState::Restoring
             | SandboxState::Destroying
             | SandboxState::Destroyed
             | SandboxState::Error => false,
@@ -89,19 +114,30 @@ impl Sandbox {
 
     /// Where it stands.
     pub fn state(&self) -> SandboxState {
-        match self.state_but_for_size() {
-            SandboxState::Started | SandboxState::Stopped if self.resize_to.is_some() => SandboxState::Resizing,
-            state => state,
+        use SandboxState as S;
+        let copied_for = self.files.copying.as_ref().map(|copying| copying.purpose);
+        match (self.state_but_for_changes(), copied_for) {
+            (S::Started | S::Stopped, _) if self.resize_to.is_some() => S::Resizing,
+            (S::Started | S::Stopped | S::Paused, Some(CopyPurpose::Fork(_))) => S::Forking,
+            (S::Started | S::Stopped | S::Paused, Some(CopyPurpose::Snapshot(_))) => S::Snapshotting,
+            (state, _) => state,
         }
     }
 
-    fn state_but_for_size(&self) -> SandboxState {
+    fn state_but_for_changes(&self) -> SandboxState {
         let starting = if self.started_once { SandboxState::Starting } else { SandboxState::Creating };
         match (self.desired, &self.seen) {
             (_, Seen::Removed) => SandboxState::Destroyed,
             (Desired::Destroyed, _) => SandboxState::Destroying,
             _ if self.failure.is_some() => SandboxState::Error,
             (_, Seen::Lost) => SandboxState::Error,
+            (Desired::Started, Seen::Archived) if self.started_once => SandboxState::Restoring,
+            (Desired::Started, Seen::Archived) => SandboxState::Creating,
+            (Desired::Stopped | Desired::Paused | Desired::Archived, Seen::Archived) => SandboxState::Archived,
+            (
+                Desired::Archived,
+                Seen::Absent | Seen::Made { .. } | Seen::Running { .. } | Seen::Frozen { .. } | Seen::Exited { .. },
+            ) => SandboxState::Archiving,
             (Desired::Started, Seen::Running { configured: true, .. }) => SandboxState::Started,
             (Desired::Started, Seen::Exited { asked: false, .. }) => SandboxState::Stopped,
             (Desired::Started, Seen::Frozen { asked: true, .. }) => SandboxState::Resuming,

@@ -1,9 +1,10 @@
 //! The one thing to do next for a sandbox, and what is recorded when it was done.
 
 use super::seen::observe;
-use super::{Boot, Desired, Failure, Found, FoundSandbox, Sandbox, Seen};
+use super::{Beginning, Boot, Desired, Failure, Found, FoundSandbox, Sandbox, Seen};
 use crate::Timestamp;
 use crate::ids::ContainerId;
+use crate::layers::Layer;
 
 /// The one thing to do next for a sandbox. Each is idempotent: doing it again after a crash does no harm.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +25,12 @@ pub enum Step {
     Resume(ContainerId),
     /// Give this container the limits that are wanted.
     Resize(ContainerId),
+    /// Copy the files of this container to the store.
+    Copy(ContainerId),
     /// End this container's processes.
     Stop(ContainerId),
+    /// Remove its containers: its files are stored.
+    Evict,
     /// Remove its containers and all that harbor holds of it.
     Remove,
     /// It ended on its own: take that as what is wanted, or as a failure.
@@ -44,7 +49,9 @@ impl Step {
             Self::Pause(_) => "pause",
             Self::Resume(_) => "resume",
             Self::Resize(_) => "resize",
+            Self::Copy(_) => "copy",
             Self::Stop(_) => "stop",
+            Self::Evict => "evict",
             Self::Remove => "remove",
             Self::Accept(_) => "accept",
         }
@@ -94,6 +101,10 @@ pub enum Outcome {
     Resized,
     /// The engine was looked at, for example after a stop.
     Found(Found),
+    /// Its files were copied.
+    Copied(Layer),
+    /// Its containers were removed.
+    Evicted,
     /// Everything of it was removed.
     Removed,
     /// Its ending was read again.
@@ -111,7 +122,9 @@ impl Sandbox {
                 Step::Settled,
                 Seen::Made { container } | Seen::Running { container, .. } | Seen::Exited { container, .. },
             ) if self.resize_to.is_some() => Step::Resize(container.clone()),
-            (step, _) => step,
+            // whoever copies its parent's files says when they are there
+            (Step::Create, _) if self.files.beginning == Beginning::Awaited => Step::Settled,
+            (step, _) => self.with_copy(step),
         }
     }
 
@@ -134,17 +147,43 @@ impl Sandbox {
             }
             Outcome::Resized => self.resources = self.resize_to.take().unwrap_or(self.resources),
             Outcome::Found(found) => self.seen = observe(self.desired, &self.seen, &found),
+            Outcome::Copied(layer) => self.note_copy(Ok(layer)),
+            Outcome::Evicted => self.seen = Seen::Archived,
             Outcome::Removed => self.seen = Seen::Removed,
             Outcome::Accepted => {}
         }
+        self.note_absence();
         if let Step::Accept(ending) = self.next_step() {
             self.accept(ending);
         }
     }
 
+    /// Reads what was seen in the light of what is stored: without a container its files are those that were stored when
+    /// nothing has run since, and lost if it has.
+    fn note_absence(&mut self) {
+        let running = self.seen.boot().is_some();
+        if let Some(backup) = &mut self.files.backup {
+            backup.current &= !running;
+        }
+        self.files.backup.take_if(|backup| running && !backup.kept);
+        match self.seen {
+            Seen::Absent | Seen::Lost if self.files.backup.as_ref().is_some_and(|backup| backup.current) => {
+                self.seen = Seen::Archived;
+            }
+            // one that was made anew, with its files
+            Seen::Absent if self.started_once => self.seen = Seen::Lost,
+            _ => {}
+        }
+        if matches!(self.seen, Seen::Absent | Seen::Archived) {
+            self.resources = self.resize_to.take().unwrap_or(self.resources);
+        }
+    }
+
     /// Whether the engine holds it otherwise than it was last seen, or a step is due.
     pub fn needs_a_look(&self, found: &Found) -> bool {
-        observe(self.desired, &self.seen, found) != self.seen || self.next_step() != Step::Settled
+        let mut looked = self.clone();
+        looked.record(Outcome::Found(found.clone()));
+        looked != *self || self.next_step() != Step::Settled
     }
 
     /// It ended without being asked: that is what is wanted now, or a failure.
@@ -170,14 +209,20 @@ impl Sandbox {
                 self.note = Some("somebody paused it on the engine; start it to use it again".to_owned());
             }
             Ending::Failed(code) => self.fail(format!("exited with code {code}")),
-            Ending::Lost => self.fail(
-                "its container was removed by somebody else, and its files with it; delete the sandbox".to_owned(),
-            ),
+            Ending::Lost => self.fail(match &self.files.backup {
+                None => {
+                    "its container was removed by somebody else, and its files with it; delete the sandbox".to_owned()
+                }
+                Some(backup) => format!(
+                    "its container was removed by somebody else; recover the sandbox to have its files as of {}",
+                    backup.at.date()
+                ),
+            }),
         }
     }
 
     pub(super) fn fail(&mut self, reason: String) {
-        self.failure = Some(Failure { reason, recoverable: false });
+        self.failure = Some(Failure { reason, recoverable: self.recoverable() });
     }
 }
 
@@ -187,12 +232,18 @@ fn next_step(desired: Desired, seen: &Seen) -> Step {
         (D::Destroyed, S::Removed) => Step::Settled,
         (
             D::Destroyed,
-            S::Absent | S::Made { .. } | S::Running { .. } | S::Frozen { .. } | S::Exited { .. } | S::Lost,
+            S::Absent
+            | S::Made { .. }
+            | S::Running { .. }
+            | S::Frozen { .. }
+            | S::Exited { .. }
+            | S::Archived
+            | S::Lost,
         ) => Step::Remove,
-        (D::Started | D::Stopped | D::Paused, S::Removed) => Step::Settled,
-        (D::Started | D::Stopped | D::Paused, S::Lost) => Step::Accept(Ending::Lost),
+        (D::Started | D::Stopped | D::Paused | D::Archived, S::Removed) => Step::Settled,
+        (D::Started | D::Stopped | D::Paused | D::Archived, S::Lost) => Step::Accept(Ending::Lost),
 
-        (D::Started, S::Absent) => Step::Create,
+        (D::Started, S::Absent | S::Archived) => Step::Create,
         (D::Started, S::Made { container }) => Step::Start(container.clone()),
         (D::Started, S::Running { connected: false, .. }) => Step::Accept(Ending::Disconnected),
         (D::Started, S::Running { container, configured: false, .. }) => Step::Configure(container.clone()),
@@ -211,7 +262,11 @@ fn next_step(desired: Desired, seen: &Seen) -> Step {
         (D::Paused, S::Exited { code, .. }) => Step::Accept(Ending::of(*code)),
         (D::Paused, S::Absent | S::Made { .. }) => Step::Accept(Ending::Stopped),
 
-        (D::Stopped, S::Running { container, .. } | S::Frozen { container, .. }) => Step::Stop(container.clone()),
+        (D::Stopped | D::Archived, S::Running { container, .. } | S::Frozen { container, .. }) => {
+            Step::Stop(container.clone())
+        }
         (D::Stopped, S::Absent | S::Made { .. } | S::Exited { .. }) => Step::Settled,
+        (D::Stopped | D::Paused | D::Archived, S::Archived) => Step::Settled,
+        (D::Archived, S::Absent | S::Made { .. } | S::Exited { .. }) => Step::Evict,
     }
 }

@@ -117,8 +117,13 @@ async fn infra_of_nobody_goes_and_files_of_nobody_stay() {
     let harbor = Installation::new().await;
     let (infra, files) = (SandboxId::random(), SandboxId::random());
     Engine::reserve(&harbor.engine, &infra).await.unwrap();
-    let spec =
-        SandboxSpec { id: files, image: IMAGE.to_owned(), entrypoint: Vec::new(), resources: Resources::DEFAULT };
+    let spec = SandboxSpec {
+        id: files,
+        image: IMAGE.to_owned(),
+        filling: None,
+        entrypoint: Vec::new(),
+        resources: Resources::DEFAULT,
+    };
     Engine::create(&harbor.engine, &spec).await.unwrap();
     harbor.pass(LISTING).await;
     let held = Engine::list(&harbor.engine).await.unwrap().held;

@@ -202,6 +202,54 @@ impl Installation {
         self.while_time_passes(self.control.resize_sandbox(&self.may(), &id.into(), asked)).await
     }
 
+    /// A sandbox that was started and stopped.
+    pub(crate) async fn stopped(&self) -> SandboxId {
+        let id = self.started().await;
+        self.stop(id).await;
+        self.reaches(id, SandboxState::Stopped, Duration::from_secs(1)).await;
+        id
+    }
+
+    /// Wants the sandbox's files stored and its containers removed.
+    pub(crate) async fn archive(&self, id: SandboxId) -> Result<Sandbox, Error> {
+        self.control.archive_sandbox(&self.may(), &id.into()).await
+    }
+
+    /// Wants the sandbox's files stored.
+    pub(crate) async fn back_up(&self, id: SandboxId) -> Result<Sandbox, Error> {
+        self.control.back_up_sandbox(&self.may(), &id.into()).await
+    }
+
+    /// As [`Control::fork_sandbox`], while the clock moves.
+    pub(crate) async fn fork(&self, id: SandboxId) -> Result<Sandbox, Error> {
+        self.while_time_passes(self.control.fork_sandbox(&self.may(), &id.into(), None)).await
+    }
+
+    /// Wants a snapshot made of the sandbox.
+    pub(crate) async fn snapshot_of(&self, id: SandboxId, name: &str) -> Result<Sandbox, Error> {
+        self.control.snapshot_sandbox(&self.may(), &id.into(), name.parse().unwrap()).await
+    }
+
+    /// The snapshot of this name.
+    pub(crate) async fn named(&self, name: &str) -> Result<Snapshot, Error> {
+        self.control.snapshot(&self.caller, name).await
+    }
+
+    /// Removes the snapshot of this name.
+    pub(crate) async fn remove_snapshot(&self, name: &str) {
+        self.control.delete_snapshot(&self.may(), name).await.unwrap();
+    }
+
+    /// As [`Installation::create`], of this snapshot.
+    pub(crate) async fn create_from(&self, snapshot: &str) -> Result<Sandbox, Error> {
+        self.create_as(NewSandbox { snapshot: Some(snapshot.to_owned()), ..NewSandbox::default() }).await
+    }
+
+    /// As [`Control::recover_sandbox`], while the clock moves.
+    pub(crate) async fn recover(&self, id: SandboxId, start: bool) -> Result<Sandbox, Error> {
+        self.while_time_passes(self.control.recover_sandbox(&self.may(), &id.into(), start)).await
+    }
+
     /// Wants the sandbox gone.
     pub(crate) async fn delete(&self, id: SandboxId) -> Result<Sandbox, Error> {
         self.control.delete_sandbox(&self.may(), &id.into()).await

@@ -2,6 +2,7 @@
 //! still but for the tests.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod copies;
 mod fairness;
 mod foreign;
 mod installation;

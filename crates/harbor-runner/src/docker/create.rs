@@ -18,6 +18,9 @@ impl DockerEngine {
     /// Makes the sandbox container and, unless reserved, its infra container, which runs afterwards. Idempotent: one of
     /// ours under the same name is adopted, one of somebody else is an error.
     pub async fn create(&self, spec: &SandboxSpec) -> Result<ContainerId, EngineError> {
+        if let Some(layer) = &spec.filling {
+            return self.create_filled(spec, layer).await;
+        }
         // always both to their end: what is given up half way may still appear on the engine
         let (infra, image) = tokio::join!(self.infra_made(&spec.id), self.expected_image(&spec.image));
         let (infra, image) = (infra?, image?);

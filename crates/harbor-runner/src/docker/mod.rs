@@ -11,6 +11,7 @@ mod about;
 mod belongings;
 mod cleanup;
 mod configure;
+mod copies;
 mod create;
 mod delivery;
 mod embedded;
@@ -36,7 +37,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use harbor_model::ids::{ContainerId, SandboxId};
+use harbor_model::ids::{ContainerId, LayerId, SandboxId};
+use harbor_model::layers::Layer;
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{Boot, Found};
 use harbor_protocol::toolbox::Configured;
@@ -107,6 +109,24 @@ impl Engine for DockerEngine {
 
     async fn resize(&self, id: &SandboxId, container: &ContainerId, to: Resources) -> Result<(), EngineError> {
         self.resize(id, container, to).await
+    }
+
+    async fn save(
+        &self,
+        id: &SandboxId,
+        container: &ContainerId,
+        to: &LayerId,
+        go_on: bool,
+    ) -> Result<Layer, EngineError> {
+        self.save(id, container, to, go_on).await
+    }
+
+    async fn layers(&self) -> Result<Vec<LayerId>, EngineError> {
+        self.layers().await
+    }
+
+    async fn discard(&self, layer: &LayerId) -> Result<(), EngineError> {
+        self.discard(layer).await
     }
 
     async fn stop(&self, id: &SandboxId, container: &ContainerId, grace: Duration) -> Result<(), EngineError> {

@@ -26,6 +26,8 @@ pub(crate) enum Role {
     Sandbox,
     /// Fills the toolbox volume and ends.
     Delivery,
+    /// Reads or writes a layer and ends.
+    Porter,
 }
 
 impl Role {
@@ -34,6 +36,7 @@ impl Role {
             Self::Infra => "infra",
             Self::Sandbox => "sandbox",
             Self::Delivery => "delivery",
+            Self::Porter => "porter",
         }
     }
 }
@@ -71,6 +74,11 @@ pub(crate) fn volume(instance: &InstanceId) -> String {
 /// Name of the container that fills that volume.
 pub(crate) fn delivery(instance: &InstanceId) -> String {
     format!("harbor-delivery-{instance}")
+}
+
+/// Name of a container that reads or writes a layer; another one each time.
+pub(crate) fn porter(instance: &InstanceId) -> String {
+    format!("harbor-porter-{instance}-{}", SandboxId::random())
 }
 
 /// Name of the container that tries what the engine can.

@@ -18,7 +18,13 @@ impl DockerEngine {
     /// Idempotent, and quick when all is there.
     pub async fn prepare(&self) -> Result<(), EngineError> {
         make_private(&self.config().run_directory)?;
-        let (about, (), ()) = tokio::try_join!(self.about(), self.make_network(), self.make_infra_image_and_deliver())?;
+        make_private(&self.config().layer_directory)?;
+        let (about, (), (), ()) = tokio::try_join!(
+            self.about(),
+            self.make_network(),
+            self.make_infra_image_and_deliver(),
+            self.remove_porters()
+        )?;
         self.apply(&about).await
     }
 

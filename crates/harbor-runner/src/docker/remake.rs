@@ -5,19 +5,16 @@
 //! it. Whatever moment harbor dies at, one of the two has the files and is found again.
 
 use std::io;
-use std::time::Duration;
 
 use harbor_model::ids::{ContainerId, SandboxId};
 
+use crate::docker::copies::LONGEST_COPY;
 use crate::docker::handle::DockerEngine;
-use crate::docker::layer;
+use crate::docker::layer::{self, Place};
 use crate::docker::naming::{self, Role};
 use crate::docker::objects::containers::Container;
 use crate::error::{EngineError, EngineSaid};
 use crate::sandbox::SandboxSpec;
-
-/// How long the files of one sandbox may take to copy: a hundred gigabytes on a slow disk.
-const LONGEST_COPY: Duration = Duration::from_mins(15);
 
 impl DockerEngine {
     /// Makes the sandbox's containers anew with the files of `container`, which is then removed. Idempotent: after a
@@ -58,8 +55,8 @@ impl DockerEngine {
 
     /// Copies the files of one container to another, neither running, if their layers can be reached.
     async fn copy_layer(&self, from: &ContainerId, to: &ContainerId) -> Result<bool, EngineError> {
-        let Some(source) = self.layer_directory(from.as_str()).await? else { return Ok(false) };
-        let Some(target) = self.layer_directory(to.as_str()).await? else { return Ok(false) };
+        let Some(Place::Ours(source)) = self.layer_place(from.as_str(), false).await? else { return Ok(false) };
+        let Some(Place::Ours(target)) = self.layer_place(to.as_str(), false).await? else { return Ok(false) };
         match layer::copy(&source, &target, LONGEST_COPY).await {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {

@@ -10,7 +10,7 @@ use harbor_protocol::{infra, toolbox};
 use crate::config::{Config, Transport};
 use crate::docker::known::Facts;
 use crate::docker::naming::{self, Role};
-use crate::docker::objects::containers::{NewContainer, VolumeMount};
+use crate::docker::objects::containers::{Log, NewContainer, VolumeMount};
 use crate::docker::seccomp;
 use crate::image::Image;
 use crate::sandbox::SandboxSpec;
@@ -86,7 +86,7 @@ pub(crate) fn sandbox(config: &Config, spec: &SandboxSpec, facts: &Facts, infra:
         memory,
         processes: i64::from(config.processes),
         files: Some(i64::from(host.files)),
-        log: Some(small_log()),
+        log: Log::File(small_log()),
         ..NewContainer::default()
     }
 }
@@ -139,7 +139,7 @@ pub(crate) fn infra(
         published: streaming.then(|| format!("{}/tcp", infra::STREAM_PORT)),
         memory: Some(64 * MIB),
         processes: 32,
-        log: Some(small_log()),
+        log: Log::File(small_log()),
         sysctls: only(ipv6, &IPV6_LOOPBACK.replace('/', "."), "0"),
         ..NewContainer::default()
     }
@@ -166,6 +166,34 @@ pub(crate) fn delivery(config: &Config, directory: &str) -> NewContainer {
         volume: toolbox_mount(config, false),
         memory: Some(64 * MIB),
         processes: 32,
+        ..NewContainer::default()
+    }
+}
+
+/// A container that writes the layer at `directory` of the engine's machine to its output, or, with `writes`, writes its
+/// input there. Beyond what belongs to other users it may do what overlay's own notes take: `SYS_ADMIN` reads and writes
+/// `trusted` attributes.
+pub(crate) fn porter(config: &Config, directory: &Path, writes: bool) -> NewContainer {
+    const LAYER: &str = "/layer";
+    let mut labels = naming::instance_labels(&config.instance);
+    labels.insert(naming::ROLE.to_owned(), Role::Porter.word().to_owned());
+    let capabilities = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "MKNOD", "SETFCAP", "SYS_ADMIN"];
+    NewContainer {
+        image: naming::INFRA_IMAGE.to_owned(),
+        entrypoint: infra::BINARY.to_owned(),
+        arguments: vec![if writes { "--unpack" } else { "--pack" }.to_owned(), LAYER.to_owned()],
+        user: Some("0:0".to_owned()),
+        labels,
+        network: "none".to_owned(),
+        capabilities: capabilities.map(str::to_owned).to_vec(),
+        // the layer keeps its sandbox's SELinux label
+        security: vec!["no-new-privileges".to_owned(), "label=disable".to_owned()],
+        read_only: true,
+        binds: vec![format!("{}:{LAYER}{}", directory.display(), if writes { "" } else { ":ro" })],
+        volume: toolbox_mount(config, true),
+        processes: 32,
+        log: Log::Nowhere,
+        input: writes,
         ..NewContainer::default()
     }
 }

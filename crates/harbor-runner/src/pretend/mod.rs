@@ -16,7 +16,8 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::{self, BoxStream};
-use harbor_model::ids::{ContainerId, SandboxId};
+use harbor_model::ids::{ContainerId, LayerId, SandboxId};
+use harbor_model::layers::Layer;
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{Boot, Found};
 use harbor_protocol::toolbox::{Configured, PORT, PROTOCOL};
@@ -357,6 +358,25 @@ impl Engine for Pretend {
 
     async fn resize(&self, id: &SandboxId, container: &ContainerId, _to: Resources) -> Result<(), EngineError> {
         self.call(Verb::Resize, Some(id), false, |world| world.is_there(id, container)).await
+    }
+
+    async fn save(
+        &self,
+        id: &SandboxId,
+        container: &ContainerId,
+        to: &LayerId,
+        go_on: bool,
+    ) -> Result<Layer, EngineError> {
+        self.call(Verb::Save, Some(id), true, |world| world.save(id, container, *to, go_on)).await
+    }
+
+    async fn layers(&self) -> Result<Vec<LayerId>, EngineError> {
+        Ok(self.lock().world.layers.iter().copied().collect())
+    }
+
+    async fn discard(&self, layer: &LayerId) -> Result<(), EngineError> {
+        self.lock().world.layers.remove(layer);
+        Ok(())
     }
 
     async fn stop(&self, id: &SandboxId, container: &ContainerId, _grace: Duration) -> Result<(), EngineError> {

@@ -28,6 +28,8 @@ pub enum Verb {
     Pause,
     /// `resize`.
     Resize,
+    /// `save`.
+    Save,
     /// `stop`.
     Stop,
     /// `remove`.

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use harbor_model::ids::{ContainerId, SandboxId};
+use harbor_model::ids::{ContainerId, LayerId, SandboxId};
+use harbor_model::layers::Layer;
 use harbor_model::sandboxes::{Boot, Found, FoundSandbox};
 
 use crate::error::{EngineError, EngineSaid};
@@ -13,6 +14,8 @@ use crate::sandbox::{Configuration, Held, HeldInfra, SandboxSpec};
 #[derive(Debug, Default)]
 pub(super) struct World {
     pub(super) images: HashMap<String, Image>,
+    /// Stored layers.
+    pub(super) layers: BTreeSet<LayerId>,
     sandboxes: BTreeMap<SandboxId, Containers>,
     /// Numbers for containers and boots, so that none is like another.
     last: u64,
@@ -70,8 +73,13 @@ impl World {
     }
 
     pub(super) fn create(&mut self, spec: &SandboxSpec) -> Result<ContainerId, EngineError> {
-        if !self.images.contains_key(&spec.image) {
-            return Err(EngineError::ImageMissing { image: spec.image.clone() });
+        let image = spec.filling.as_ref().map_or(&spec.image, |layer| &layer.image);
+        if !self.images.contains_key(image) {
+            return Err(EngineError::ImageMissing { image: image.clone() });
+        }
+        if let Some(layer) = spec.filling.as_ref().filter(|layer| !self.layers.contains(&layer.id)) {
+            let doing = format!("write the stored files of layer {}", layer.id);
+            return Err(EngineError::Files { doing, source: std::io::ErrorKind::NotFound.into() });
         }
         let infra = self.infra_running(&spec.id);
         let pair = self.sandboxes.entry(spec.id).or_default();
@@ -83,7 +91,7 @@ impl World {
             }
             _ => {}
         }
-        Ok(self.make(&spec.id, infra, false))
+        Ok(self.make(&spec.id, infra, spec.filling.is_some()))
     }
 
     pub(super) fn remake(&mut self, id: &SandboxId, old: &ContainerId) -> Result<ContainerId, EngineError> {
@@ -143,6 +151,27 @@ impl World {
         self.own(id, container, &|| format!("pause sandbox {id}"))?;
         self.pause(id);
         Ok(())
+    }
+
+    /// Stores the container's files; its image is known by the one name that it has here.
+    pub(super) fn save(
+        &mut self,
+        id: &SandboxId,
+        container: &ContainerId,
+        to: LayerId,
+        go_on: bool,
+    ) -> Result<Layer, EngineError> {
+        let found = self.own(id, container, &|| format!("copy the files of sandbox {id}"))?;
+        if let (true, Phase::Paused { boot, connected }) = (go_on, &found.phase) {
+            found.phase = Phase::Running { boot: *boot, connected: *connected };
+        } else if let Phase::Running { boot, connected } = found.phase
+            && !go_on
+        {
+            found.phase = Phase::Paused { boot, connected };
+        }
+        self.layers.insert(to);
+        let image = self.images.keys().min().cloned().unwrap_or_default();
+        Ok(Layer { id: to, image, digest: to.to_string(), bytes: 1 << 10 })
     }
 
     pub(super) fn is_there(&mut self, id: &SandboxId, container: &ContainerId) -> Result<(), EngineError> {

@@ -93,10 +93,16 @@ impl Fixture {
         self.directory.path().join("run")
     }
 
+    /// Where layers are stored.
+    pub(crate) fn layers(&self) -> std::path::PathBuf {
+        self.directory.path().join("layers")
+    }
+
     pub(crate) fn spec(&self) -> SandboxSpec {
         SandboxSpec {
             id: SandboxId::random(),
             image: self.image.clone(),
+            filling: None,
             entrypoint: Vec::new(),
             resources: Resources { cpu: 1, memory_gib: 1, disk_gib: 3, gpu: 0 },
         }

@@ -9,13 +9,13 @@ use harbor_runner::{EngineError, SandboxSpec};
 use crate::fixture::{Fixture, Started, configuration, docker};
 
 /// Changes of every kind that a layer can hold.
-const CHANGES: &str = "set -e; mkdir -p /new/deep; echo data > /new/deep/file; busybox ln /new/deep/file /new/twin; \
+pub(crate) const CHANGES: &str = "set -e; mkdir -p /new/deep; echo data > /new/deep/file; busybox ln /new/deep/file /new/twin; \
     busybox chown 12:34 /new/deep/file; busybox chmod 4750 /new/deep/file; busybox ln -s /lower/kept /new/link; \
     busybox rm /lower/deleted; busybox rm -r /lower/directory; busybox mkdir /lower/directory; \
     echo three > /lower/directory/three; busybox mkfifo /new/pipe; busybox touch -d '2001-02-03 04:05:06' /new/old";
 
 /// The same facts before and after.
-const FACTS: &str = "busybox ls -R /lower /new; busybox cat /new/deep/file /new/link /lower/directory/three; \
+pub(crate) const FACTS: &str = "busybox ls -R /lower /new; busybox cat /new/deep/file /new/link /lower/directory/three; \
     busybox stat -c '%n %a %u %g %h %F %Y' /new /new/deep /new/deep/file /new/twin /new/pipe /new/old";
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use harbor_model::ids::{ContainerId, SandboxId};
+use harbor_model::ids::{ContainerId, LayerId, SandboxId};
 use harbor_model::sandboxes::FoundSandbox;
 use harbor_runner::{DialError, EngineError, Event, SandboxSpec};
 
@@ -173,6 +173,49 @@ pub(super) async fn a_sandbox_that_lost_its_infra_is_made_anew(subject: &impl Su
     let again = engine.remake(&spec, &anew).await.unwrap();
     engine.start(&id, &again).await.unwrap();
     engine.configure(&id, &again, &configuration("token")).await.unwrap();
+}
+
+pub(super) async fn files_are_stored_and_brought_back(subject: &impl Subject) {
+    let (id, container, boot) = subject.started().await;
+    let engine = subject.engine();
+    let running = FoundSandbox::Running { container: container.clone(), boot: boot.clone(), connected: true };
+    let frozen = FoundSandbox::Frozen { container: container.clone(), boot: boot.clone(), connected: true };
+    let layer = LayerId::random();
+    assert_eq!(engine.layers().await.unwrap(), []);
+    let stored = engine.save(&id, &container, &layer, true).await.unwrap();
+    assert_eq!(stored.id, layer);
+    assert_eq!(subject.found(&id).await, Some(running.clone()), "it goes on");
+    // one that an attempt before this one left frozen
+    engine.pause(&id, &container).await.unwrap();
+    engine.save(&id, &container, &layer, true).await.unwrap();
+    assert_eq!(subject.found(&id).await, Some(running));
+    engine.pause(&id, &container).await.unwrap();
+    engine.save(&id, &container, &LayerId::random(), false).await.unwrap();
+    assert_eq!(subject.found(&id).await, Some(frozen), "it stays frozen");
+    engine.stop(&id, &container, Duration::from_secs(1)).await.unwrap();
+    let stopped = engine.save(&id, &container, &LayerId::random(), false).await.unwrap();
+    assert!(matches!(subject.found(&id).await, Some(FoundSandbox::Exited { connected: true, .. })));
+    assert_eq!(engine.layers().await.unwrap().len(), 3);
+
+    engine.remove(&id).await.unwrap();
+    for (id, layer) in [(id, stopped), (SandboxId::random(), stored.clone())] {
+        let spec = SandboxSpec { id, filling: Some(layer), ..subject.spec() };
+        let container = engine.create(&spec).await.unwrap();
+        assert_eq!(engine.create(&spec).await.unwrap(), container);
+        assert_eq!(subject.found(&id).await, Some(FoundSandbox::Made(container.clone())));
+        engine.start(&id, &container).await.unwrap();
+        engine.configure(&id, &container, &configuration("token")).await.unwrap();
+    }
+    for layer in engine.layers().await.unwrap() {
+        engine.discard(&layer).await.unwrap();
+        engine.discard(&layer).await.unwrap();
+    }
+    assert_eq!(engine.layers().await.unwrap(), []);
+    let spec = SandboxSpec { filling: Some(stored), ..subject.spec() };
+    let refused = engine.create(&spec).await;
+    assert!(matches!(refused, Err(EngineError::Files { .. })), "{refused:?}");
+    assert_eq!(subject.found(&spec.id).await, None, "what is not complete is not there");
+    engine.remove(&spec.id).await.unwrap();
 }
 
 pub(super) async fn a_lost_sandbox_is_not_found(subject: &impl Subject) {

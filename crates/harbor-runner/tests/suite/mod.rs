@@ -49,6 +49,7 @@ trait Subject: Sync {
         SandboxSpec {
             id: SandboxId::random(),
             image: self.image(),
+            filling: None,
             entrypoint: Vec::new(),
             resources: Resources { cpu: 1, memory_gib: 1, disk_gib: 3, gpu: 0 },
         }
@@ -82,6 +83,7 @@ macro_rules! for_each_case {
             a_sandbox_that_ends_on_its_own_shows_its_exit_code
             a_paused_sandbox_goes_on_and_can_be_ended
             a_sandbox_that_lost_its_infra_is_made_anew
+            files_are_stored_and_brought_back
             a_lost_sandbox_is_not_found
             what_does_not_exist_is_removed_and_stopped_without_a_word
             a_missing_image_is_named

@@ -20,6 +20,7 @@ const STEPS: &[(&str, &str)] = &[
     ("warm pools", include_str!("0008_warm_pools.sql")),
     ("auto-pause", include_str!("0009_auto_pause.sql")),
     ("resize", include_str!("0010_resize.sql")),
+    ("stored files", include_str!("0011_stored_files.sql")),
 ];
 
 /// The step after which secrets are encrypted, by code.

@@ -6,7 +6,7 @@ use harbor_model::actors::Actor;
 use harbor_model::ids::{OrganizationId, RegionId, SandboxId, UserId};
 use harbor_model::organizations::{Organization, User};
 use harbor_model::resources::Resources;
-use harbor_model::sandboxes::{Desired, Failure, Generation, Network, Origin, Sandbox, Seen, Settings};
+use harbor_model::sandboxes::{Desired, Failure, Files, Generation, Network, Origin, Sandbox, Seen, Settings};
 use harbor_model::secrets::Secret;
 use harbor_model::{Timestamp, to_millisecond};
 use harbor_store::{EncryptionKey, FromStock, Store, StoreError};
@@ -71,6 +71,7 @@ pub(crate) fn sandbox(organization: OrganizationId, name: &str) -> Sandbox {
         },
         resources: Resources { cpu: 2, memory_gib: 4, disk_gib: 10, gpu: 0 },
         resize_to: None,
+        files: Files::default(),
         settings: Settings {
             labels: BTreeMap::from([("team".into(), "blue".into())]),
             public: true,

@@ -141,6 +141,7 @@ fn runner_config(config: &Config, secrets: &Secrets) -> harbor_runner::Config {
         docker_host: config.docker_host.clone(),
         runtime: config.runtime.clone(),
         allow_lan: config.allow_lan,
+        layer_directory: config.directories().archives(),
         ..harbor_runner::Config::new(secrets.instance, config.directories().run().join("infra"))
     }
 }

@@ -96,6 +96,9 @@ struct BuildInfo {
     dockerfile_content: String,
 }
 
+/// What is said of a sandbox that is to be public.
+pub(super) const PUBLIC: &str = "public is recorded and has no effect yet: there are no previews";
+
 /// A text or a list of texts.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(untagged, expecting = "must be a text or a list of texts")]
@@ -107,11 +110,8 @@ enum OneOrMore {
 impl CreateSandbox {
     /// Tells what is accepted and recorded, because clients send it routinely, and has no effect yet.
     pub(super) fn warn(&self, warnings: &Warnings) {
-        if self.auto_archive_interval.is_some_and(|minutes| minutes > 0) {
-            warnings.add("autoArchiveInterval is recorded and not acted on yet: nothing is archived by itself");
-        }
         if self.public == Some(true) {
-            warnings.add("public is recorded and has no effect yet: there are no previews");
+            warnings.add(PUBLIC);
         }
         if self.user.as_deref() == Some("root") {
             warnings.add("user is told to the sandbox's processes, which run as the image's own user");

@@ -1,4 +1,4 @@
-//! When a sandbox is stopped, paused or deleted by itself (contract, control-plane §5.5, §5.13).
+//! When a sandbox is stopped, paused, archived or deleted by itself (contract, control-plane §5.5, §5.13).
 
 use axum::Json;
 use axum::extract::State;
@@ -38,6 +38,24 @@ pub(in crate::routes) async fn set_auto_pause(
 ) -> Result<Json<Sandbox>, ApiError> {
     let interval = minutes("autoPauseInterval", &interval)?;
     Ok(api.render(api.control.set_auto_pause(&caller, &SandboxRef::new(sandbox), interval).await?))
+}
+
+/// Archives the sandbox from now on when it has been stopped for so long.
+#[utoipa::path(
+    post, path = "/sandbox/{sandboxIdOrName}/autoarchive/{interval}", tag = "sandbox",
+    params(
+        ("sandboxIdOrName" = String, Path),
+        ("interval" = u32, Path, description = "Minutes; 0, and more than thirty days: thirty days"),
+    ),
+    responses((status = 200, body = Sandbox))
+)]
+pub(in crate::routes) async fn set_auto_archive(
+    caller: Allowed<WriteSandboxes>,
+    State(api): State<Api>,
+    Segments((sandbox, interval)): Segments<(String, String)>,
+) -> Result<Json<Sandbox>, ApiError> {
+    let interval = minutes("autoArchiveInterval", &interval)?;
+    Ok(api.render(api.control.set_auto_archive(&caller, &SandboxRef::new(sandbox), interval).await?))
 }
 
 /// Deletes the sandbox from now on when it has been stopped for so long.

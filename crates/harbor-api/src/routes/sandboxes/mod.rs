@@ -1,5 +1,6 @@
 //! Sandboxes (contract, control-plane §5).
 
+mod copies;
 mod create;
 mod intervals;
 mod list;
@@ -14,9 +15,13 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+pub(super) use copies::{
+    __path_ancestors, __path_archive, __path_backup, __path_fork, __path_forks, __path_parent, __path_recover,
+    __path_snapshot, ancestors, archive, backup, fork, forks, parent, recover, snapshot,
+};
 pub(super) use intervals::{
-    __path_set_auto_delete, __path_set_auto_pause, __path_set_auto_stop, __path_set_ttl, set_auto_delete,
-    set_auto_pause, set_auto_stop, set_ttl,
+    __path_set_auto_archive, __path_set_auto_delete, __path_set_auto_pause, __path_set_auto_stop, __path_set_ttl,
+    set_auto_archive, set_auto_delete, set_auto_pause, set_auto_stop, set_ttl,
 };
 pub(super) use list::{__path_list, __path_list_numbered, list, list_numbered};
 
@@ -174,6 +179,24 @@ pub(super) async fn set_labels(
 ) -> Result<Json<Sandbox>, ApiError> {
     let SandboxLabels { labels } = body.read().await?;
     Ok(api.render(api.control.set_labels(&caller, &SandboxRef::new(sandbox), labels).await?))
+}
+
+/// Says whether the sandbox's previews need no token: `true` means that, anything else that they do.
+#[utoipa::path(
+    post, path = "/sandbox/{sandboxIdOrName}/public/{isPublic}", tag = "sandbox",
+    params(("sandboxIdOrName" = String, Path), ("isPublic" = bool, Path)), responses((status = 200, body = Sandbox))
+)]
+pub(super) async fn set_public(
+    caller: Allowed<WriteSandboxes>,
+    State(api): State<Api>,
+    Segments((sandbox, public)): Segments<(String, String)>,
+    warnings: Warnings,
+) -> Result<Json<Sandbox>, ApiError> {
+    let public = public == "true";
+    if public {
+        warnings.add(create::PUBLIC);
+    }
+    Ok(api.render(api.control.set_public(&caller, &SandboxRef::new(sandbox), public).await?))
 }
 
 /// Base of toolbox calls.

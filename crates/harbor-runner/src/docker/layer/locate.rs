@@ -10,18 +10,30 @@ use crate::error::EngineError;
 /// How long the engine may take to unmount a layer that it mounted for us.
 const UNMOUNT: Duration = Duration::from_secs(10);
 
+/// Where a layer lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In this directory, which is ours to read and write.
+    Ours(PathBuf),
+    /// In this directory of the engine's machine, which is not.
+    Engine(PathBuf),
+}
+
 impl DockerEngine {
-    /// The directory of a stopped container's writable layer; `None` when it is not on this machine or not for us.
-    pub(crate) async fn layer_directory(&self, container: &str) -> Result<Option<PathBuf>, EngineError> {
-        if !self.client().address().starts_with("unix://") {
-            return Ok(None);
-        }
+    /// Where the writable layer of a container lies that is `running` or not, and in which nothing moves; `None` when the
+    /// engine does not tell.
+    pub(crate) async fn layer_place(&self, container: &str, running: bool) -> Result<Option<Place>, EngineError> {
         let found = self.client().inspect_container(container, &format!("inspect container {container}")).await?;
         let directory = match found.layer {
             Some(directory) => Some(PathBuf::from(directory)),
+            None if running => upper_directory(&mount_table(), &found.id.unwrap_or_default()),
             None => self.mounted_layer(container, &found.id.unwrap_or_default()).await?,
         };
-        Ok(directory.filter(|directory| fs::read_dir(directory).is_ok()))
+        let near = self.client().address().starts_with("unix://");
+        Ok(directory.map(|directory| match near && fs::read_dir(&directory).is_ok() {
+            true => Place::Ours(directory),
+            false => Place::Engine(directory),
+        }))
     }
 
     /// With containerd's image store only the mount table tells, while the container is mounted: reading from it makes

@@ -1,20 +1,17 @@
-//! A container's writable layer as a directory, read and written as a tar archive (design D7).
-//!
-//! Guarantees: what is read back is what was written: owners, modes, times to the nanosecond, extended attributes, hard
-//! links, holes, devices (a deleted file is the character device 0/0) and opaque directories. Writing never leaves the
-//! directory that it is given, whatever links the archive holds. Leaves out: sockets, which mean nothing later, and
-//! containers that run.
+//! Writable layers of containers: where they lie, copied to each other, and stored as compressed files (design D7).
 
-mod extents;
+mod archive;
 mod locate;
-mod pack;
-mod unpack;
+mod porter;
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use harbor_layer::{Cut, CutWhenDropped, pack, unpack};
+
+pub(crate) use archive::Written;
+pub(crate) use locate::Place;
 
 /// Copies the contents of the layer `from` into the layer `to`, through the archive form, within `limit`. Dropped or
 /// late, it stops reading, and what it has written stays.
@@ -23,8 +20,8 @@ pub(crate) async fn copy(from: &Path, to: &Path, limit: Duration) -> io::Result<
     let (reader, writer) = io::pipe()?;
     let cut = Cut::default();
     let _cut_when_dropped = CutWhenDropped(cut.clone());
-    let packing = tokio::task::spawn_blocking(move || pack::pack(&from, writer, &cut));
-    let unpacking = tokio::task::spawn_blocking(move || unpack::unpack(&to, reader));
+    let packing = tokio::task::spawn_blocking(move || pack(&from, writer, &cut));
+    let unpacking = tokio::task::spawn_blocking(move || unpack(&to, reader));
     let both = async { tokio::try_join!(packing, unpacking).map_err(io::Error::other) };
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
     let (packed, unpacked) = tokio::time::timeout(limit, both).await.map_err(late)??;
@@ -32,140 +29,64 @@ pub(crate) async fn copy(from: &Path, to: &Path, limit: Duration) -> io::Result<
     unpacked.and(packed)
 }
 
-/// Whether a copy under way is to end: threads cannot be dropped.
-#[derive(Clone, Debug, Default)]
-struct Cut(Arc<AtomicBool>);
-
-impl Cut {
-    /// An error once the copy is to end.
-    fn check(&self) -> io::Result<()> {
-        if self.0.load(Ordering::Relaxed) { Err(io::Error::other("the copy was cut short")) } else { Ok(()) }
-    }
+/// Writes the contents of the layer `from` to `file`, within `limit`. The file appears when it is complete.
+pub(crate) async fn save(from: &Path, file: &Path, limit: Duration) -> io::Result<Written> {
+    let from = from.to_owned();
+    store(move |output, cut| pack(&from, output, cut), file, limit).await
 }
 
-/// Ends the copy with whoever waits for it.
-struct CutWhenDropped(Cut);
-
-impl Drop for CutWhenDropped {
-    fn drop(&mut self) {
-        self.0.0.store(true, Ordering::Relaxed);
-    }
+/// Writes the archive that `from` writes to `file`, within `limit`. The file appears when it is complete.
+pub(crate) async fn store(
+    from: impl FnOnce(&mut dyn Write, &Cut) -> io::Result<()> + Send + 'static,
+    file: &Path,
+    limit: Duration,
+) -> io::Result<Written> {
+    let file = file.to_owned();
+    on_a_thread(limit, move |cut| archive::write(from, &file, cut)).await
 }
 
-/// Prefix of a PAX record that holds an extended attribute, as GNU tar and containerd write it.
-const ATTRIBUTE: &str = "SCHILY.xattr.";
+/// Writes what `file` holds, which must have this digest, into the layer `to`, within `limit`.
+pub(crate) async fn restore(file: &Path, digest: &str, to: &Path, limit: Duration) -> io::Result<()> {
+    let to = to.to_owned();
+    fetch(file, digest, move |input| unpack(&to, input), limit).await
+}
 
-/// PAX record of a file with holes, as GNU tar writes it (its sparse format 0.1): how long the file is.
-const WHOLE_SIZE: &str = "GNU.sparse.size";
+/// Gives the archive that `file` holds, which must have this digest, to `to`, within `limit`.
+pub(crate) async fn fetch(
+    file: &Path,
+    digest: &str,
+    to: impl FnOnce(&mut dyn Read) -> io::Result<()> + Send + 'static,
+    limit: Duration,
+) -> io::Result<()> {
+    let (file, digest) = (file.to_owned(), digest.to_owned());
+    on_a_thread(limit, move |cut| archive::read(&file, &digest, to, cut)).await
+}
 
-/// PAX record beside it: where its data lies, `offset,length,offset,length`. The entry holds nothing else.
-const DATA_MAP: &str = "GNU.sparse.map";
+/// Runs `work` where it may block. Dropped or late, it is cut short.
+async fn on_a_thread<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce(&Cut) -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let cut = Cut::default();
+    let _cut_when_dropped = CutWhenDropped(cut.clone());
+    let working = tokio::task::spawn_blocking(move || work(&cut));
+    match tokio::time::timeout(limit, working).await {
+        Ok(ended) => ended.map_err(io::Error::other)?,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt, symlink};
-
-    use rustix::fs::{CWD, FileType, Mode, XattrFlags, makedev, mknodat};
 
     use super::*;
 
-    const LONG: Duration = Duration::from_mins(1);
-
     #[tokio::test]
-    async fn holes_are_neither_read_nor_written() {
-        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let terabyte = 1 << 40;
-        let file = fs::File::create(from.path().join("file")).unwrap();
-        for (offset, text) in [(0, "first"), (1 << 39, "middle"), (terabyte - 4, "last")] {
-            file.write_all_at(text.as_bytes(), offset).unwrap();
-        }
-        fs::File::create(from.path().join("empty")).unwrap().set_len(terabyte).unwrap();
-
-        copy(from.path(), to.path(), LONG).await.unwrap();
-
-        for name in ["file", "empty"] {
-            let found = fs::metadata(to.path().join(name)).unwrap();
-            assert_eq!(found.len(), terabyte, "{name}");
-            assert!(found.blocks() * 512 < 1 << 20, "{name} takes {} blocks", found.blocks());
-        }
-        let file = fs::File::open(to.path().join("file")).unwrap();
-        for (offset, text) in [(0, "first\0"), ((1 << 39) - 1, "\0middle\0"), (terabyte - 5, "\0last")] {
-            let mut found = vec![1; text.len()];
-            file.read_exact_at(&mut found, offset).unwrap();
-            assert_eq!(found, text.as_bytes());
-        }
-    }
-
-    #[tokio::test]
-    async fn a_copy_ends_with_its_limit_and_reads_no_more_when_cut() {
+    async fn a_copy_ends_with_its_limit() {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::write(from.path().join("file"), vec![1; 1 << 20]).unwrap();
         let late = copy(from.path(), to.path(), Duration::ZERO).await.unwrap_err();
         assert_eq!(late.kind(), io::ErrorKind::TimedOut);
-        let cut = Cut::default();
-        drop(CutWhenDropped(cut.clone()));
-        let mut written = Vec::new();
-        pack::pack(from.path(), &mut written, &cut).unwrap_err();
-        assert!(written.len() < 1 << 20, "{} bytes", written.len());
-    }
-
-    #[tokio::test]
-    async fn a_layer_survives_the_copy() {
-        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let old = from.path();
-        fs::create_dir_all(old.join("a/b")).unwrap();
-        fs::write(old.join("a/b/file"), b"content").unwrap();
-        fs::set_permissions(old.join("a/b/file"), fs::Permissions::from_mode(0o4711)).unwrap();
-        fs::hard_link(old.join("a/b/file"), old.join("twin")).unwrap();
-        symlink("/etc/passwd", old.join("link")).unwrap();
-        let long = "n".repeat(200);
-        fs::write(old.join("a").join(&long), vec![0_u8; 300_000]).unwrap();
-        mknodat(CWD, old.join("gone"), FileType::CharacterDevice, Mode::empty(), makedev(0, 0)).unwrap();
-        rustix::fs::lsetxattr(old.join("a"), "trusted.overlay.opaque", b"y", XattrFlags::empty()).unwrap();
-        rustix::fs::lsetxattr(old.join("twin"), "user.note", b"\x00\xff", XattrFlags::empty()).unwrap();
-        fs::create_dir(to.path().join("a")).unwrap();
-        symlink("/nowhere", to.path().join("twin")).unwrap();
-
-        copy(old, to.path(), LONG).await.unwrap();
-
-        let new = to.path();
-        let file = fs::metadata(new.join("a/b/file")).unwrap();
-        assert_eq!(fs::read(new.join("a/b/file")).unwrap(), b"content");
-        assert_eq!(file.mode() & 0o7777, 0o4711);
-        assert_eq!(file.ino(), fs::symlink_metadata(new.join("twin")).unwrap().ino());
-        let before = fs::metadata(old.join("a/b/file")).unwrap();
-        assert_eq!((file.mtime(), file.mtime_nsec()), (before.mtime(), before.mtime_nsec()));
-        assert_eq!(
-            fs::metadata(new.join("a")).unwrap().mtime_nsec(),
-            fs::metadata(old.join("a")).unwrap().mtime_nsec()
-        );
-        assert_eq!(fs::read_link(new.join("link")).unwrap(), Path::new("/etc/passwd"));
-        assert_eq!(fs::metadata(new.join("a").join(&long)).unwrap().len(), 300_000);
-        let gone = fs::symlink_metadata(new.join("gone")).unwrap();
-        assert!(gone.file_type().is_char_device() && gone.rdev() == 0);
-        let mut value = [0; 16];
-        let length = rustix::fs::lgetxattr(new.join("a"), "trusted.overlay.opaque", &mut value[..]).unwrap();
-        assert_eq!(&value[..length], b"y");
-        let length = rustix::fs::lgetxattr(new.join("twin"), "user.note", &mut value[..]).unwrap();
-        assert_eq!(&value[..length], b"\x00\xff");
-    }
-
-    #[test]
-    fn an_archive_cannot_reach_out_of_its_directory() {
-        let outside = tempfile::tempdir().unwrap();
-        let inside = tempfile::tempdir().unwrap();
-        let mut archive = tar::Builder::new(Vec::new());
-        let mut header = tar::Header::new_gnu();
-        header.set_entry_type(tar::EntryType::Symlink);
-        header.set_size(0);
-        archive.append_link(&mut header, "door", outside.path()).unwrap();
-        let mut header = tar::Header::new_gnu();
-        header.set_size(1);
-        header.set_mode(0o644);
-        archive.append_data(&mut header, "door/file", &b"x"[..]).unwrap();
-        let archive = archive.into_inner().unwrap();
-        unpack::unpack(inside.path(), archive.as_slice()).unwrap_err();
-        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
     }
 }

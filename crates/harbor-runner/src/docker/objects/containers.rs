@@ -63,10 +63,24 @@ pub(crate) struct NewContainer {
     pub(crate) processes: i64,
     /// The most open files per process; `None` leaves it to the engine.
     pub(crate) files: Option<i64>,
-    /// Options of its log, which is a file; `None` leaves log and options to the engine.
-    pub(crate) log: Option<HashMap<String, String>>,
+    /// Where what it writes is kept.
+    pub(crate) log: Log,
+    /// Whether it reads what is sent to it, until that ends.
+    pub(crate) input: bool,
     /// Kernel settings of its namespaces.
     pub(crate) sysctls: HashMap<String, String>,
+}
+
+/// Where the engine keeps what a container writes.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Log {
+    /// Wherever it keeps all.
+    #[default]
+    Usual,
+    /// In a file, with these options.
+    File(HashMap<String, String>),
+    /// Nowhere: only who is attached reads it.
+    Nowhere,
 }
 
 /// A volume in a container. The engine copies nothing into it: an empty one would be filled from a user's image.
@@ -270,7 +284,13 @@ impl From<NewContainer> for ContainerCreateBody {
             HashMap::from([(port, Some(vec![binding]))])
         });
         let ulimit = |most| ResourcesUlimits { name: Some("nofile".to_owned()), soft: Some(most), hard: Some(most) };
-        let log = |options| HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(options) };
+        let log = match new.log {
+            Log::Usual => None,
+            Log::File(options) => {
+                Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(options) })
+            }
+            Log::Nowhere => Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
+        };
         let host = HostConfig {
             network_mode: Some(new.network),
             runtime: new.runtime,
@@ -288,12 +308,15 @@ impl From<NewContainer> for ContainerCreateBody {
             memory_swap: new.memory,
             pids_limit: Some(new.processes),
             ulimits: new.files.map(|most| vec![ulimit(most)]),
-            log_config: new.log.map(log),
+            log_config: log,
             sysctls: (!new.sysctls.is_empty()).then_some(new.sysctls),
             ..HostConfig::default()
         };
         Self {
             hostname: new.hostname,
+            attach_stdin: Some(new.input),
+            open_stdin: Some(new.input),
+            stdin_once: Some(new.input),
             image: Some(new.image),
             entrypoint: Some(vec![new.entrypoint]),
             cmd: Some(new.arguments),

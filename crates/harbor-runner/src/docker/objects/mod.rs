@@ -10,5 +10,6 @@ pub(crate) mod containers;
 pub(crate) mod events;
 mod images;
 pub(crate) mod networks;
+pub(crate) mod streams;
 mod system;
 mod volumes;

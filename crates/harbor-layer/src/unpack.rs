@@ -22,7 +22,7 @@ const BLOCK: usize = 64 * 1024;
 
 /// Writes every entry of the archive below `root`, in place of what is there under the same name. Returns when all of
 /// it is on the disk: the caller may then remove what it is a copy of.
-pub(super) fn unpack(root: &Path, input: impl Read) -> io::Result<()> {
+pub fn unpack(root: &Path, input: impl Read) -> io::Result<()> {
     let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let unpacker = Unpacker { root: openat(CWD, root, directory, Mode::empty())? };
     let mut archive = Archive::new(input);

@@ -16,7 +16,7 @@ use super::{ATTRIBUTE, Cut, DATA_MAP, WHOLE_SIZE};
 const NOT_KEPT: [&str; 5] = ["origin", "impure", "nlink", "uuid", "upper"];
 
 /// Writes everything below `root`, and `root`'s own attributes, to `output`. Parents come before children.
-pub(super) fn pack(root: &Path, output: impl Write, cut: &Cut) -> io::Result<()> {
+pub fn pack(root: &Path, output: impl Write, cut: &Cut) -> io::Result<()> {
     let mut packer = Packer { archive: Builder::new(output), root, links: HashMap::new(), cut };
     let mut waiting = vec![PathBuf::new()];
     while let Some(directory) = waiting.pop() {

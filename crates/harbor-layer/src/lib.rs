@@ -1,0 +1,160 @@
+//! A container's writable layer as a directory, read and written as a tar archive (design D7).
+//!
+//! Guarantees: what is read back is what was written: owners, modes, times to the nanosecond, extended attributes, hard
+//! links, holes, devices (a deleted file is the character device 0/0) and opaque directories. Writing never leaves the
+//! directory that it is given, whatever links the archive holds. Leaves out: sockets, which mean nothing later, layers in
+//! which something moves, and compression.
+
+mod extents;
+mod pack;
+mod unpack;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub use pack::pack;
+pub use unpack::unpack;
+
+/// Whether a copy under way is to end: threads cannot be dropped. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Cut(Arc<AtomicBool>);
+
+impl Cut {
+    /// An error once the copy is to end.
+    pub fn check(&self) -> io::Result<()> {
+        if self.0.load(Ordering::Relaxed) { Err(io::Error::other("the copy was cut short")) } else { Ok(()) }
+    }
+}
+
+/// Ends the copy with whoever waits for it.
+#[derive(Debug)]
+pub struct CutWhenDropped(pub Cut);
+
+impl Drop for CutWhenDropped {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Prefix of a PAX record that holds an extended attribute, as GNU tar and containerd write it.
+const ATTRIBUTE: &str = "SCHILY.xattr.";
+
+/// PAX record of a file with holes, as GNU tar writes it (its sparse format 0.1): how long the file is.
+const WHOLE_SIZE: &str = "GNU.sparse.size";
+
+/// PAX record beside it: where its data lies, `offset,length,offset,length`. The entry holds nothing else.
+const DATA_MAP: &str = "GNU.sparse.map";
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt, symlink};
+    use std::path::Path;
+
+    use rustix::fs::{CWD, FileType, Mode, XattrFlags, makedev, mknodat};
+
+    use super::*;
+
+    /// Copies one layer to another through the archive form.
+    fn copy(from: &Path, to: &Path) {
+        let mut archive = Vec::new();
+        pack(from, &mut archive, &Cut::default()).unwrap();
+        unpack(to, archive.as_slice()).unwrap();
+    }
+
+    #[test]
+    fn holes_are_neither_read_nor_written() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let terabyte = 1 << 40;
+        let file = fs::File::create(from.path().join("file")).unwrap();
+        for (offset, text) in [(0, "first"), (1 << 39, "middle"), (terabyte - 4, "last")] {
+            file.write_all_at(text.as_bytes(), offset).unwrap();
+        }
+        fs::File::create(from.path().join("empty")).unwrap().set_len(terabyte).unwrap();
+
+        copy(from.path(), to.path());
+
+        for name in ["file", "empty"] {
+            let found = fs::metadata(to.path().join(name)).unwrap();
+            assert_eq!(found.len(), terabyte, "{name}");
+            assert!(found.blocks() * 512 < 1 << 20, "{name} takes {} blocks", found.blocks());
+        }
+        let file = fs::File::open(to.path().join("file")).unwrap();
+        for (offset, text) in [(0, "first\0"), ((1 << 39) - 1, "\0middle\0"), (terabyte - 5, "\0last")] {
+            let mut found = vec![1; text.len()];
+            file.read_exact_at(&mut found, offset).unwrap();
+            assert_eq!(found, text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn what_is_cut_is_read_no_further() {
+        let from = tempfile::tempdir().unwrap();
+        fs::write(from.path().join("file"), vec![1; 1 << 20]).unwrap();
+        let cut = Cut::default();
+        drop(CutWhenDropped(cut.clone()));
+        let mut written = Vec::new();
+        pack(from.path(), &mut written, &cut).unwrap_err();
+        assert!(written.len() < 1 << 20, "{} bytes", written.len());
+    }
+
+    #[test]
+    fn a_layer_survives_the_copy() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let old = from.path();
+        fs::create_dir_all(old.join("a/b")).unwrap();
+        fs::write(old.join("a/b/file"), b"content").unwrap();
+        fs::set_permissions(old.join("a/b/file"), fs::Permissions::from_mode(0o4711)).unwrap();
+        fs::hard_link(old.join("a/b/file"), old.join("twin")).unwrap();
+        symlink("/etc/passwd", old.join("link")).unwrap();
+        let long = "n".repeat(200);
+        fs::write(old.join("a").join(&long), vec![0_u8; 300_000]).unwrap();
+        mknodat(CWD, old.join("gone"), FileType::CharacterDevice, Mode::empty(), makedev(0, 0)).unwrap();
+        rustix::fs::lsetxattr(old.join("a"), "trusted.overlay.opaque", b"y", XattrFlags::empty()).unwrap();
+        rustix::fs::lsetxattr(old.join("twin"), "user.note", b"\x00\xff", XattrFlags::empty()).unwrap();
+        fs::create_dir(to.path().join("a")).unwrap();
+        symlink("/nowhere", to.path().join("twin")).unwrap();
+
+        copy(old, to.path());
+
+        let new = to.path();
+        let file = fs::metadata(new.join("a/b/file")).unwrap();
+        assert_eq!(fs::read(new.join("a/b/file")).unwrap(), b"content");
+        assert_eq!(file.mode() & 0o7777, 0o4711);
+        assert_eq!(file.ino(), fs::symlink_metadata(new.join("twin")).unwrap().ino());
+        let before = fs::metadata(old.join("a/b/file")).unwrap();
+        assert_eq!((file.mtime(), file.mtime_nsec()), (before.mtime(), before.mtime_nsec()));
+        assert_eq!(
+            fs::metadata(new.join("a")).unwrap().mtime_nsec(),
+            fs::metadata(old.join("a")).unwrap().mtime_nsec()
+        );
+        assert_eq!(fs::read_link(new.join("link")).unwrap(), Path::new("/etc/passwd"));
+        assert_eq!(fs::metadata(new.join("a").join(&long)).unwrap().len(), 300_000);
+        let gone = fs::symlink_metadata(new.join("gone")).unwrap();
+        assert!(gone.file_type().is_char_device() && gone.rdev() == 0);
+        let mut value = [0; 16];
+        let length = rustix::fs::lgetxattr(new.join("a"), "trusted.overlay.opaque", &mut value[..]).unwrap();
+        assert_eq!(&value[..length], b"y");
+        let length = rustix::fs::lgetxattr(new.join("twin"), "user.note", &mut value[..]).unwrap();
+        assert_eq!(&value[..length], b"\x00\xff");
+    }
+
+    #[test]
+    fn an_archive_cannot_reach_out_of_its_directory() {
+        let outside = tempfile::tempdir().unwrap();
+        let inside = tempfile::tempdir().unwrap();
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        archive.append_link(&mut header, "door", outside.path()).unwrap();
+        let mut header = tar::Header::new_gnu();
+        header.set_size(1);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, "door/file", &b"x"[..]).unwrap();
+        let archive = archive.into_inner().unwrap();
+        unpack(inside.path(), archive.as_slice()).unwrap_err();
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,225 @@
+//! Where a sandbox's files are, apart from its container, and the copies that are made of them (design D7).
+//!
+//! Archive, backup, fork and snapshot are one thing: a copy of what the sandbox has written, under an id that stands in
+//! its row before the copy is begun. What the copy is for decides what follows from its end.
+
+use super::{Desired, Sandbox, Seen, Step};
+use crate::Timestamp;
+use crate::ids::{LayerId, SandboxId, SnapshotId};
+use crate::layers::Layer;
+
+/// A sandbox's files, apart from its container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files {
+    /// What it begins with.
+    pub beginning: Beginning,
+    /// The sandbox that it is a fork of.
+    pub parent: Option<SandboxId>,
+    /// Its files as they were last stored.
+    pub backup: Option<Backup>,
+    /// The copy of its files that is wanted, or being made.
+    pub copying: Option<Copying>,
+}
+
+/// What a sandbox begins with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Beginning {
+    /// Its image.
+    #[default]
+    Image,
+    /// Its image and this on top of it.
+    Layer(Layer),
+    /// A copy of its parent's files, which is being made.
+    Awaited,
+}
+
+/// The files of a sandbox as they were.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// The files.
+    pub layer: Layer,
+    /// When they were so.
+    pub at: Timestamp,
+    /// Whether nothing has run in it since: then they are its files.
+    pub current: bool,
+    /// Whether it was asked for, and is kept when the sandbox runs again; an archive is not.
+    pub kept: bool,
+}
+
+/// A copy of a sandbox's files that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copying {
+    /// What the copy will be called.
+    pub layer: LayerId,
+    /// What it is for.
+    pub purpose: CopyPurpose,
+    /// What came of it; such a copy is never stored, see [`Sandbox::end_copy`].
+    pub outcome: Option<Result<Layer, String>>,
+}
+
+/// What a copy of a sandbox's files is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyPurpose {
+    /// To have it, if the sandbox should be lost.
+    Backup,
+    /// To have it instead of a container.
+    Archive,
+    /// To be what this sandbox begins with.
+    Fork(SandboxId),
+    /// To be what this snapshot is made of.
+    Snapshot(SnapshotId),
+}
+
+/// A copy that has come to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedCopy {
+    /// What it was for.
+    pub purpose: CopyPurpose,
+    /// The copy, or why there is none.
+    pub outcome: Result<Layer, String>,
+}
+
+impl Files {
+    /// The stored layers that must not be removed, for a sandbox of which this was `seen`.
+    fn layers(&self, seen: &Seen) -> Vec<LayerId> {
+        let beginning = match (&self.beginning, seen) {
+            (Beginning::Layer(layer), Seen::Absent | Seen::Made { .. } | Seen::Archived) => Some(layer.id),
+            _ => None,
+        };
+        let backup = self.backup.as_ref().map(|backup| backup.layer.id);
+        let copying = self.copying.as_ref().map(|copying| copying.layer);
+        beginning.into_iter().chain(backup).chain(copying).collect()
+    }
+}
+
+impl Sandbox {
+    /// The stored layers that it needs.
+    pub fn layers(&self) -> Vec<LayerId> {
+        if self.removed() { Vec::new() } else { self.files.layers(&self.seen) }
+    }
+
+    /// What a container that is made for it now is filled with, on top of its image.
+    pub fn filling(&self) -> Option<&Layer> {
+        match (&self.seen, &self.files) {
+            (Seen::Archived, Files { backup: Some(backup), .. }) => Some(&backup.layer),
+            (_, Files { beginning: Beginning::Layer(layer), .. }) => Some(layer),
+            (_, Files { beginning: Beginning::Image | Beginning::Awaited, .. }) => None,
+        }
+    }
+
+    /// Wants its files stored and its containers removed, from `at` on.
+    pub fn want_archived(&mut self, layer: LayerId, at: Timestamp) {
+        self.desired = Desired::Archived;
+        self.note = None;
+        self.last_activity_at = at;
+        if self.seen == Seen::Absent {
+            self.seen = Seen::Archived;
+        } else {
+            self.want_copied(layer, CopyPurpose::Archive);
+        }
+    }
+
+    /// Wants a copy of its files, called `layer`.
+    pub fn want_copied(&mut self, layer: LayerId, purpose: CopyPurpose) {
+        self.files.copying = Some(Copying { layer, purpose, outcome: None });
+    }
+
+    /// Wants another attempt at what it failed at, or its files as they were last stored if they are lost. With `start`
+    /// it is wanted started.
+    pub fn want_recovered(&mut self, start: bool, at: Timestamp) {
+        self.failure = None;
+        self.note = None;
+        self.last_activity_at = at;
+        match &mut self.seen {
+            Seen::Lost => self.seen = Seen::Archived,
+            Seen::Exited { asked, .. } | Seen::Frozen { asked, .. } => *asked = true,
+            Seen::Absent | Seen::Made { .. } | Seen::Running { .. } | Seen::Archived | Seen::Removed => {}
+        }
+        self.desired = match &self.seen {
+            _ if start => Desired::Started,
+            Seen::Archived => Desired::Archived,
+            _ => Desired::Stopped,
+        };
+    }
+
+    /// Whether [`Sandbox::want_recovered`] may help.
+    pub(super) fn recoverable(&self) -> bool {
+        match (&self.seen, &self.files.beginning) {
+            (Seen::Lost, _) => self.files.backup.is_some(),
+            (Seen::Absent, Beginning::Awaited) => false,
+            _ => true,
+        }
+    }
+
+    /// Takes the copy away that has come to its end in this change, or cannot any more, and does what follows for this
+    /// sandbox. Whoever commits the change does what follows for others, in the same transaction:
+    /// [`Sandbox::receive`], [`crate::snapshots::Snapshot::receive`].
+    pub fn end_copy(&mut self, at: Timestamp) -> Option<EndedCopy> {
+        let copying = self.files.copying.as_ref()?;
+        let outcome = match &copying.outcome {
+            Some(outcome) => outcome.clone(),
+            None if self.desired == Desired::Destroyed => Err("the sandbox was deleted".to_owned()),
+            None if self.failure.is_some() => Err("the sandbox failed".to_owned()),
+            None if self.seen == Seen::Lost => Err("the sandbox's container was removed".to_owned()),
+            None => return None,
+        };
+        let purpose = copying.purpose;
+        self.files.copying = None;
+        match (purpose, &outcome) {
+            (CopyPurpose::Backup | CopyPurpose::Archive, Ok(layer)) => {
+                let current = !matches!(self.seen, Seen::Running { .. } | Seen::Frozen { .. });
+                let kept = purpose == CopyPurpose::Backup;
+                self.files.backup = Some(Backup { layer: layer.clone(), at, current, kept });
+            }
+            (CopyPurpose::Archive, Err(reason)) if self.desired == Desired::Archived => {
+                self.desired = Desired::Stopped;
+                self.note = Some(format!("it could not be archived: {reason}"));
+            }
+            (CopyPurpose::Backup, Err(reason)) => self.note = Some(format!("it could not be backed up: {reason}")),
+            (CopyPurpose::Archive | CopyPurpose::Fork(_) | CopyPurpose::Snapshot(_), _) => {}
+        }
+        Some(EndedCopy { purpose, outcome })
+    }
+
+    /// Takes the copy of its parent's files that it waits for.
+    pub fn receive(&mut self, outcome: Result<Layer, String>) {
+        if self.files.beginning != Beginning::Awaited {
+            return;
+        }
+        match outcome {
+            Ok(layer) => self.files.beginning = Beginning::Layer(layer),
+            Err(reason) => self.fail(format!("the files of its parent could not be copied: {reason}")),
+        }
+    }
+
+    /// The copy under way has come to this end; copies of another one are too late.
+    pub(super) fn note_copy(&mut self, outcome: Result<Layer, String>) {
+        let wanted = |copying: &&mut Copying| outcome.as_ref().map_or(true, |layer| layer.id == copying.layer);
+        if let Some(copying) = self.files.copying.as_mut().filter(wanted) {
+            copying.outcome = Some(outcome);
+        }
+        // an attempt that harbor died in may have left it frozen
+        if let Seen::Frozen { asked, .. } = &mut self.seen {
+            *asked = true;
+        }
+    }
+
+    /// The step that a wanted copy makes of `step`.
+    pub(super) fn with_copy(&self, step: Step) -> Step {
+        let frozen_for_it = matches!(step, Step::Accept(super::Ending::Frozen));
+        match &self.seen {
+            _ if self.files.copying.is_none() => step,
+            // it was stopped before it had a container
+            Seen::Absent if step == Step::Settled => Step::Create,
+            Seen::Made { container }
+            | Seen::Running { container, .. }
+            | Seen::Frozen { container, .. }
+            | Seen::Exited { container, .. }
+                if matches!(step, Step::Settled | Step::Evict) || frozen_for_it =>
+            {
+                Step::Copy(container.clone())
+            }
+            _ => step,
+        }
+    }
+}

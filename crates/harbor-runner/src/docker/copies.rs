@@ -1,0 +1,163 @@
+//! Stores the files of a sandbox, and makes sandboxes of stored files (design D7).
+//!
+//! A stored layer is one compressed file named by its id, below a directory of harbor's own. It appears whole or not at
+//! all. A container is filled with one under a name of its own, and takes the sandbox's name only when it is complete:
+//! whatever moment harbor dies at, a container of the sandbox's name has all of its files.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use harbor_model::ids::{ContainerId, LayerId, SandboxId};
+use harbor_model::layers::Layer;
+
+use crate::docker::create::bound_infra;
+use crate::docker::handle::DockerEngine;
+use crate::docker::layer::{self, Place};
+use crate::docker::naming::{self, Role};
+use crate::docker::spec;
+use crate::error::{EngineError, EngineSaid};
+use crate::sandbox::SandboxSpec;
+
+/// How long the files of one sandbox may take to copy: a hundred gigabytes on a slow disk.
+pub(crate) const LONGEST_COPY: Duration = Duration::from_mins(15);
+
+/// What a layer's file is called after its id.
+const SUFFIX: &str = "tar.zst";
+
+impl DockerEngine {
+    /// Stores what the container's files differ in from its image, as `to`. Idempotent.
+    ///
+    /// What runs is frozen meanwhile; with `go_on` it goes on afterwards, also if an attempt before this one left it
+    /// frozen.
+    pub async fn save(
+        &self,
+        id: &SandboxId,
+        container: &ContainerId,
+        to: &LayerId,
+        go_on: bool,
+    ) -> Result<Layer, EngineError> {
+        self.known().outdate(id);
+        let found = self.inspect_own(container.as_str(), id, Role::Sandbox).await?;
+        let running = found.state.as_ref().is_some_and(|state| state.running);
+        if running {
+            self.pause(id, container).await?;
+        }
+        let image = found.image.unwrap_or_default();
+        let saved = self.save_still(container, image, to, running).await;
+        if running && go_on {
+            self.thaw(container.as_str()).await?;
+        }
+        saved
+    }
+
+    /// Stores the files of a container in which nothing moves.
+    async fn save_still(
+        &self,
+        container: &ContainerId,
+        image: String,
+        to: &LayerId,
+        running: bool,
+    ) -> Result<Layer, EngineError> {
+        let doing = format!("copy the files of container {container}");
+        let file = self.layer_file(to);
+        let layer::Written { digest, bytes } = match self.layer_place(container.as_str(), running).await? {
+            Some(Place::Ours(source)) => {
+                layer::save(&source, &file, LONGEST_COPY).await.map_err(|error| failed(doing, error))?
+            }
+            Some(Place::Engine(source)) => self.carry_out(&source, &file).await?,
+            None => return Err(EngineError::OutOfReach { doing }),
+        };
+        Ok(Layer { id: *to, image, digest, bytes })
+    }
+
+    /// Makes the sandbox's container with the files of `layer`. Idempotent.
+    pub(crate) async fn create_filled(&self, spec: &SandboxSpec, layer: &Layer) -> Result<ContainerId, EngineError> {
+        let id = &spec.id;
+        let (name, successor) = (naming::sandbox(id), naming::successor(id));
+        let infra = self.infra_made(id).await?;
+        // an attempt that came to its end
+        if let Some(found) = self.find_own(&name, id, Role::Sandbox).await? {
+            if bound_infra(&found) == Some(&infra) {
+                return Ok(ContainerId::new(found.id.unwrap_or_default()));
+            }
+            let source = EngineSaid::new("its infra container was replaced");
+            return Err(EngineError::InfraGone { sandbox: *id, source });
+        }
+        // one that did not
+        if self.find_own(&successor, id, Role::Sandbox).await?.is_some() {
+            self.remove_container(&successor).await?;
+        }
+        let missing = || EngineError::ImageMissing { image: format!("{} ({})", spec.image, layer.image) };
+        let image = self.image(&layer.image).await?.ok_or_else(missing)?;
+        let spec = SandboxSpec { image: layer.image.clone(), ..spec.clone() };
+        let facts = spec::facts(&spec, &image);
+        let (container, started) =
+            tokio::join!(self.sandbox_made(&spec, &facts, &infra, &successor, true), self.infra_started(id, &infra));
+        let container = started.and(container)?;
+        self.fill(&container, layer).await?;
+        self.rename(&successor, &name).await?;
+        self.known().note(id, |entry| entry.facts = Some((container.clone(), facts)));
+        Ok(container)
+    }
+
+    async fn fill(&self, container: &ContainerId, layer: &Layer) -> Result<(), EngineError> {
+        let doing = format!("write the stored files of layer {} to container {container}", layer.id);
+        let file = self.layer_file(&layer.id);
+        match self.layer_place(container.as_str(), false).await? {
+            Some(Place::Ours(target)) => {
+                let filled = layer::restore(&file, &layer.digest, &target, LONGEST_COPY).await;
+                filled.map_err(|error| failed(doing, error))
+            }
+            Some(Place::Engine(target)) => self.carry_in(layer, &file, &target).await,
+            None => Err(EngineError::OutOfReach { doing }),
+        }
+    }
+
+    /// The layers that are stored, or were begun to be.
+    pub async fn layers(&self) -> Result<Vec<LayerId>, EngineError> {
+        let directory = &self.config().layer_directory;
+        let read = || -> io::Result<Vec<LayerId>> {
+            let files = fs::read_dir(directory)?.map(|file| Ok(file?.file_name()));
+            let names = files.collect::<io::Result<Vec<_>>>()?;
+            Ok(names.iter().filter_map(|name| name.to_str()?.split('.').next()?.parse().ok()).collect())
+        };
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            outcome => outcome.map_err(|source| EngineError::Files {
+                doing: format!("read the directory {}", directory.display()),
+                source,
+            }),
+        }
+    }
+
+    /// Removes a stored layer, or what an attempt at one left. One that is gone is fine.
+    pub async fn discard(&self, layer: &LayerId) -> Result<(), EngineError> {
+        let file = self.layer_file(layer);
+        for file in [file.with_extension("partial"), file] {
+            match fs::remove_file(&file) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(EngineError::Files { doing: format!("remove {}", file.display()), source });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn layer_file(&self, layer: &LayerId) -> PathBuf {
+        self.config().layer_directory.join(format!("{layer}.{SUFFIX}"))
+    }
+}
+
+/// What became of a copy, for people.
+pub(crate) fn failed(doing: String, error: io::Error) -> EngineError {
+    match error.kind() {
+        io::ErrorKind::TimedOut => EngineError::TooSlow { doing, limit: LONGEST_COPY },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            EngineError::NoSpace { doing, source: EngineSaid::new(error.to_string()) }
+        }
+        _ => EngineError::Files { doing, source: error },
+    }
+}

@@ -1,0 +1,132 @@
+//! What is stored of a sandbox's files is what they were.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use harbor_model::ids::{LayerId, SandboxId};
+use harbor_runner::{EngineError, SandboxSpec};
+
+use crate::fixture::{Fixture, configuration, docker};
+use crate::remake::{CHANGES, FACTS};
+
+#[tokio::test]
+async fn a_copy_of_what_runs_is_what_it_was_and_disturbs_nothing() {
+    copied(Fixture::prepared().await).await;
+}
+
+#[tokio::test]
+async fn a_copy_is_the_same_where_only_the_engine_can_reach_the_files() {
+    copied(out_of_reach().await).await;
+}
+
+#[tokio::test]
+async fn a_damaged_copy_is_refused_and_nothing_is_left_of_it() {
+    damaged(Fixture::prepared().await).await;
+}
+
+#[tokio::test]
+async fn a_damaged_copy_is_refused_where_only_the_engine_can_reach_the_files() {
+    damaged(out_of_reach().await).await;
+}
+
+/// As to a harbor that does not run as root, or not on the engine's machine.
+async fn out_of_reach() -> Fixture {
+    let fixture = Fixture::over_tcp().await;
+    fixture.runner.prepare().await.unwrap();
+    fixture
+}
+
+async fn copied(fixture: Fixture) {
+    let started = fixture.started().await;
+    Fixture::shell(&started.id, CHANGES);
+    let facts = Fixture::shell(&started.id, FACTS);
+    // not yet on the disk, and open
+    Fixture::shell(&started.id, "while :; do echo x >>/ticks; busybox usleep 1000; done >/dev/null 2>&1 &");
+    let layer = LayerId::random();
+    let stored = fixture.runner.save(&started.id, &started.container, &layer, true).await.unwrap();
+    let ticks = || Fixture::shell(&started.id, "busybox wc -l </ticks").parse::<u32>().unwrap();
+    let before = ticks();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(ticks() > before, "its processes go on");
+
+    let file = fixture.layers().join(format!("{layer}.tar.zst"));
+    let found = fs::metadata(&file).unwrap();
+    assert_eq!((found.len(), found.permissions().mode() & 0o777), (stored.bytes, 0o600));
+
+    let spec = SandboxSpec { id: SandboxId::random(), filling: Some(stored.clone()), ..fixture.spec() };
+    // a crash of harbor's before the copy was complete
+    docker(&[
+        "create",
+        "--name",
+        &format!("harbor-{}-new", spec.id),
+        "--label",
+        "harbor.role=sandbox",
+        "--label",
+        &format!("harbor.sandbox={}", spec.id),
+        "--label",
+        &format!("harbor.instance={}", fixture.instance),
+        &fixture.image,
+    ]);
+    let container = fixture.runner.create(&spec).await.unwrap();
+    fixture.runner.start(&spec.id, &container).await.unwrap();
+    fixture.runner.configure(&spec.id, &container, &configuration("token")).await.unwrap();
+    assert_eq!(Fixture::shell(&spec.id, FACTS), facts);
+    let copied: u32 = Fixture::shell(&spec.id, "busybox wc -l </ticks").parse().unwrap();
+    assert!(copied > 0 && copied <= ticks(), "{copied}");
+
+    // and a copy of the copy
+    let again = LayerId::random();
+    fixture.runner.stop(&spec.id, &container, Duration::from_secs(1)).await.unwrap();
+    let stored = fixture.runner.save(&spec.id, &container, &again, false).await.unwrap();
+    let spec = SandboxSpec { id: SandboxId::random(), filling: Some(stored), ..fixture.spec() };
+    let container = fixture.runner.create(&spec).await.unwrap();
+    fixture.runner.start(&spec.id, &container).await.unwrap();
+    assert_eq!(Fixture::shell(&spec.id, FACTS), facts);
+    fixture.finish().await;
+}
+
+async fn damaged(fixture: Fixture) {
+    let started = fixture.started().await;
+    Fixture::shell(&started.id, "busybox seq 100000 >/numbers");
+    let layer = LayerId::random();
+    let stored = fixture.runner.save(&started.id, &started.container, &layer, true).await.unwrap();
+    let file = fixture.layers().join(format!("{layer}.tar.zst"));
+    let whole = fs::read(&file).unwrap();
+    for damage in [whole[..whole.len() / 2].to_vec(), [&whole[..], b"more"].concat(), {
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 1;
+        flipped
+    }] {
+        fs::write(&file, damage).unwrap();
+        let spec = SandboxSpec { id: SandboxId::random(), filling: Some(stored.clone()), ..fixture.spec() };
+        let refused = fixture.runner.create(&spec).await;
+        assert!(matches!(refused, Err(EngineError::Files { .. })), "{refused:?}");
+        assert_eq!(fixture.runner.find(&spec.id).await.unwrap().sandbox, None);
+        fixture.runner.remove(&spec.id).await.unwrap();
+    }
+    fs::write(&file, whole).unwrap();
+    let spec = SandboxSpec { id: SandboxId::random(), filling: Some(stored), ..fixture.spec() };
+    fixture.runner.create(&spec).await.unwrap();
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn a_copy_that_does_not_come_to_its_end_leaves_no_file() {
+    let fixture = Fixture::prepared().await;
+    let started = fixture.started().await;
+    Fixture::shell(&started.id, "busybox dd if=/dev/urandom of=/large bs=1M count=64 2>/dev/null");
+    let layer = LayerId::random();
+    let save = fixture.runner.save(&started.id, &started.container, &layer, true);
+    assert!(tokio::time::timeout(Duration::from_millis(60), save).await.is_err(), "too quick to be cut short");
+    let kept = || fs::read_dir(fixture.layers()).unwrap().count();
+    let begun = std::time::Instant::now();
+    while kept() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(5), "{} files are left", kept());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // it is frozen until the next attempt
+    fixture.runner.save(&started.id, &started.container, &layer, true).await.unwrap();
+    assert_eq!(Fixture::shell(&started.id, "echo runs"), "runs");
+    fixture.finish().await;
+}

@@ -1,0 +1,135 @@
+//! Copies of a sandbox's files: forks and snapshots that are made of one, and what follows when a copy ends (design D7).
+
+use std::sync::Arc;
+
+use harbor_model::actors::Actor;
+use harbor_model::ids::{LayerId, SandboxId};
+use harbor_model::sandboxes::{CopyPurpose, EndedCopy, Sandbox};
+use harbor_model::snapshots::Snapshot;
+use harbor_model::{Timestamp, to_millisecond};
+use rusqlite::{Transaction, params};
+
+use crate::changes::Change;
+use crate::sandbox_row::{INSERT, UPDATE, by_id, put, read};
+use crate::sandboxes::commit_change;
+use crate::{EncryptionKey, Store, StoreError, Writer, files, outbox, row, snapshots, stock};
+
+impl Store {
+    /// The forks of this sandbox, oldest first, in whatever state.
+    pub async fn forks_of(&self, parent: SandboxId) -> Result<Vec<Sandbox>, StoreError> {
+        let key = self.key()?;
+        self.read(move |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT * FROM sandbox WHERE parent = ?1 ORDER BY created_at, id")?;
+            row::collect(&mut statement, params![parent.to_string()], |found| read(found, &key))
+        })
+        .await
+    }
+
+    /// Every stored layer that a sandbox or snapshot needs, or is about to have.
+    pub async fn needed_layers(&self) -> Result<Vec<LayerId>, StoreError> {
+        let mut needed: Vec<LayerId> = self.all_sandboxes().await?.iter().flat_map(Sandbox::layers).collect();
+        let of_snapshots = self.read(move |connection| {
+            let mut statement = connection.prepare_cached("SELECT layer FROM snapshot WHERE layer IS NOT NULL")?;
+            row::collect(&mut statement, [], |found| {
+                Ok(files::decode_layer(found.get_ref("layer")?.as_str().unwrap_or_default())?.id)
+            })
+        });
+        needed.extend(of_snapshots.await?);
+        Ok(needed)
+    }
+}
+
+impl Writer {
+    /// Records a fork of `parent`: `fork` sees the committed row, wants the copy of its files, and makes the child under
+    /// the id that it is given. Answers the child; where `fork` refuses, nothing is written.
+    ///
+    /// The child's name must be free, else [`StoreError::NameTaken`]. It takes an infra container from the stock.
+    pub async fn fork_sandbox<E: Send + 'static>(
+        &self,
+        parent: SandboxId,
+        now: Timestamp,
+        fork: impl FnOnce(&mut Sandbox, SandboxId) -> Result<Sandbox, E> + Send + 'static,
+    ) -> Result<Result<Sandbox, E>, StoreError> {
+        let (actor, key) = (self.actor().clone(), self.key()?);
+        self.write(move |transaction, changes| {
+            let before = by_id(transaction, &key, parent)?.ok_or(StoreError::NoSandbox(parent))?;
+            let mut after = before.clone();
+            let ready = stock::oldest_ready(transaction)?;
+            let child = match fork(&mut after, ready.unwrap_or_else(SandboxId::random)) {
+                Ok(child) => child,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            if ready.is_some() {
+                stock::claim(transaction)?;
+            }
+            put(transaction, &key, INSERT, &child)?;
+            outbox::note_sandbox(transaction, &actor, None, &child)?;
+            changes.push(Change::Sandbox { before: None, after: Arc::new(child.clone()) });
+            commit_change(transaction, changes, &actor, &key, &before, after, now)?;
+            Ok(Ok(child))
+        })
+        .await
+    }
+
+    /// Records a snapshot that is to be made of `source`: `snapshot` sees the committed row, wants the copy of its files,
+    /// and makes the snapshot's. Answers the sandbox's new row; where `snapshot` refuses, nothing is written.
+    ///
+    /// The snapshot's name must be free in its organization, else [`StoreError::NameTaken`].
+    pub async fn snapshot_sandbox<E: Send + 'static>(
+        &self,
+        source: SandboxId,
+        now: Timestamp,
+        snapshot: impl FnOnce(&mut Sandbox) -> Result<Snapshot, E> + Send + 'static,
+    ) -> Result<Result<Sandbox, E>, StoreError> {
+        let (actor, key) = (self.actor().clone(), self.key()?);
+        self.write(move |transaction, changes| {
+            let before = by_id(transaction, &key, source)?.ok_or(StoreError::NoSandbox(source))?;
+            let mut after = before.clone();
+            let made = match snapshot(&mut after) {
+                Ok(made) => made,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            snapshots::write(transaction, &made)?;
+            changes.push(Change::Snapshot { before: None, after: Arc::new(made) });
+            commit_change(transaction, changes, &actor, &key, &before, after, now).map(Ok)
+        })
+        .await
+    }
+}
+
+/// Does for others what follows from the end of a copy.
+pub(crate) fn follow(
+    transaction: &Transaction<'_>,
+    changes: &mut Vec<Change>,
+    actor: &Actor,
+    key: &EncryptionKey,
+    ended: EndedCopy,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    match ended.purpose {
+        CopyPurpose::Backup | CopyPurpose::Archive => {}
+        CopyPurpose::Fork(child) => {
+            // it may have been deleted meanwhile, and its row be purged
+            let Some(before) = by_id(transaction, key, child)? else { return Ok(()) };
+            let mut after = before.clone();
+            after.receive(ended.outcome);
+            if after != before {
+                after.note_change(&before, to_millisecond(now));
+                put(transaction, key, UPDATE, &after)?;
+                outbox::note_sandbox(transaction, actor, Some(&before), &after)?;
+                changes.push(Change::Sandbox { before: Some(Arc::new(before)), after: Arc::new(after) });
+            }
+        }
+        CopyPurpose::Snapshot(id) => {
+            let Some(before) = snapshots::by_id(transaction, id)? else { return Ok(()) };
+            let mut after = before.clone();
+            after.receive(ended.outcome, to_millisecond(now));
+            if after != before {
+                snapshots::write(transaction, &after)?;
+                changes.push(Change::Snapshot { before: Some(Arc::new(before)), after: Arc::new(after) });
+            }
+        }
+    }
+    Ok(())
+}
