@@ -59,21 +59,27 @@ def daytona(connect):
 
 
 @pytest.fixture
-def create(daytona):
-    """Makes sandboxes that are gone after the test."""
+def made(daytona):
+    """Sandboxes that are gone after the test, the last one first: none is deleted while it has forks."""
     made = []
+    yield made
+    for sandbox in reversed(made):
+        try:
+            daytona.get(sandbox.id).delete()
+        except DaytonaNotFoundError:
+            pass
+
+
+@pytest.fixture
+def create(daytona, made):
+    """Makes sandboxes that are gone after the test."""
 
     def create(**parameters):
         sandbox = daytona.create(CreateSandboxFromSnapshotParams(**parameters)) if parameters else daytona.create()
         made.append(sandbox)
         return sandbox
 
-    yield create
-    for sandbox in made:
-        try:
-            daytona.get(sandbox.id).delete()
-        except DaytonaNotFoundError:
-            pass
+    return create
 
 
 @pytest.fixture

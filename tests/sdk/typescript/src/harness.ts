@@ -15,7 +15,8 @@ export const sdk = (await import(wanted)) as typeof import('daytonaio-0.185.0')
 export const api = { url: required('DAYTONA_API_URL'), key: required('DAYTONA_API_KEY') }
 
 const clients: Daytona[] = []
-const made: Sandbox[] = []
+/** Sandboxes that are gone after the tests, the last one first: none is deleted while it has forks. */
+export const made: Sandbox[] = []
 
 export function connect(apiKey = api.key): Daytona {
   const client = new sdk.Daytona({ apiUrl: api.url, apiKey })
@@ -32,7 +33,7 @@ export async function create(parameters?: CreateSandboxFromSnapshotParams): Prom
 }
 
 after(async () => {
-  for (const { id } of made) {
+  for (const { id } of made.reverse()) {
     await daytona.get(id).then((sandbox) => sandbox.delete(), ignore(sdk.DaytonaNotFoundError))
   }
   // a client with an event stream keeps the process alive until it is closed
@@ -44,7 +45,7 @@ export const word = () => `sdk-${randomBytes(6).toString('hex')}`
 
 type Kind = new (...anything: never[]) => Error
 
-function ignore(kind: Kind) {
+export function ignore(kind: Kind) {
   return (error: unknown) => {
     if (!(error instanceof kind)) throw error
   }
