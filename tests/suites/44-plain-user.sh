@@ -68,7 +68,7 @@ as_root cp -r scripts "$home/repository/"
 as_root cp -r tests/sdk/python "$home/repository/tests/sdk/"
 as_root chown -R "$user" "$home/.cache" "$home/repository"
 count as_user DAYTONA_API_URL="$url/api" DAYTONA_API_KEY="$key" "$home/repository/tests/sdk/python/run" "$version" \
-  test_lifecycle.py test_process.py test_files.py
+  test_lifecycle.py test_process.py test_files.py test_copies.py
 
 say "--- down"
 none_left() { same '[]' "$(api GET '/sandbox?limit=200' | field items)"; }

@@ -64,9 +64,7 @@ impl Writer {
         })
         .await
     }
-}
 
-impl Writer {
     /// Removes the snapshot with this id; answers whether there was one. Its warm pools go with it.
     pub async fn remove_snapshot(&self, id: SnapshotId) -> Result<bool, StoreError> {
         self.write(move |transaction, changes| {
@@ -148,8 +146,8 @@ pub(crate) fn write(transaction: &Transaction<'_>, snapshot: &Snapshot) -> Resul
         .prepare_cached(
             "INSERT INTO snapshot VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
              ON CONFLICT (id) DO UPDATE SET
-                 (general, image, entrypoint, cpu, memory_gib, disk_gib, gpu, state, error, size_bytes, updated_at, layer, source)
-                 = (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?16, ?17, ?18)",
+                 (general, image, entrypoint, cpu, memory_gib, disk_gib, gpu, state, error, size_bytes, last_used_at, updated_at, layer, source)
+                 = (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?16, ?17, ?18)",
         )?
         .execute(params![
             id.to_string(),

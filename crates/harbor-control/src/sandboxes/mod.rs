@@ -79,9 +79,10 @@ impl Control {
         sandbox: &SandboxRef,
     ) -> Result<Sandbox, Error> {
         let id = self.sandbox(caller, sandbox).await?.id;
-        let forks = self.store().forks_of(id).await?.into_iter().filter(Sandbox::live).count();
-        if forks > 0 {
-            return Err(Error::invalid(format!("Sandbox {id} has {forks} forks: delete them first")));
+        let forks: Vec<_> = self.store().forks_of(id).await?.into_iter().filter(Sandbox::live).collect();
+        if let Some(fork) = forks.first() {
+            let others = if forks.len() > 1 { format!(" and {} others", forks.len() - 1) } else { String::new() };
+            return Err(Error::invalid(format!("Sandbox {id} has forks, {}{others}: delete them first", fork.id)));
         }
         self.change(caller, id, sandbox, Operation::Delete, |row| row.want_destroyed(now())).await
     }

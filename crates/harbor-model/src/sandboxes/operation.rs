@@ -138,39 +138,8 @@ pub const fn verdict(operation: Operation, state: SandboxState) -> Verdict {
             | S::Error,
         ) => V::Refused,
 
-        (O::Resize | O::Snapshot, S::Started | S::Stopped) => V::Allowed,
-        (O::Resize | O::Snapshot, S::Paused | S::Archived | S::Error) => V::Refused,
-
-        (O::Fork, S::Started | S::Stopped | S::Paused) => V::Allowed,
-        (O::Fork, S::Archived | S::Error) => V::Refused,
-
-        (O::Archive, S::Stopped) => V::Allowed,
-        (O::Archive, S::Started | S::Paused | S::Archived | S::Error) => V::Refused,
-
-        (O::Backup, S::Started | S::Stopped | S::Paused) => V::Allowed,
-        // its files are stored, or about to be
-        (O::Backup, S::Archived | S::Archiving) => V::Already,
-        (O::Backup, S::Error) => V::Refused,
-
-        (O::Recover, S::Error) => V::Allowed,
-        (
-            O::Recover,
-            S::Creating
-            | S::Starting
-            | S::Started
-            | S::Stopping
-            | S::Stopped
-            | S::Resizing
-            | S::Snapshotting
-            | S::Forking
-            | S::Pausing
-            | S::Paused
-            | S::Resuming
-            | S::Archiving
-            | S::Archived
-            | S::Restoring
-            | S::Destroying,
-        ) => V::Refused,
+        (O::Resize, S::Started | S::Stopped) => V::Allowed,
+        (O::Resize, S::Paused | S::Archived | S::Error) => V::Refused,
 
         (O::Delete, S::Started | S::Stopped | S::Paused | S::Archiving | S::Archived | S::Error) => V::Allowed,
         // who cleans up twice has what it wants
@@ -214,10 +183,10 @@ pub const fn verdict(operation: Operation, state: SandboxState) -> Verdict {
             | S::Error,
         ) => V::Refused,
 
-        (O::Start | O::Stop | O::Resize | O::Archive | O::Backup | O::Fork | O::Snapshot, S::Destroying) => V::Busy,
-        (O::Stop | O::Resize | O::Archive | O::Fork | O::Snapshot, S::Archiving) => V::Busy,
+        (O::Start | O::Stop | O::Resize, S::Destroying) => V::Busy,
+        (O::Stop | O::Resize, S::Archiving) => V::Busy,
         (
-            O::Start | O::Stop | O::Resize | O::Archive | O::Backup | O::Fork | O::Snapshot | O::Delete,
+            O::Start | O::Stop | O::Resize | O::Delete,
             S::Creating
             | S::Starting
             | S::Stopping
@@ -229,7 +198,48 @@ pub const fn verdict(operation: Operation, state: SandboxState) -> Verdict {
             | S::Restoring,
         ) => V::Busy,
 
+        (O::Archive | O::Backup | O::Fork | O::Snapshot | O::Recover, state) => verdict_of_copies(operation, state),
+
+        (O::Start | O::Stop | O::Pause | O::Resize | O::Delete | O::Change | O::Enter, S::Destroyed) => V::Gone,
+    }
+}
+
+/// What a state says to an operation that copies files, or to a recovery.
+const fn verdict_of_copies(operation: Operation, state: SandboxState) -> Verdict {
+    use {Operation as O, SandboxState as S, Verdict as V};
+    match (operation, state) {
+        (O::Recover, S::Error) => V::Allowed,
         (_, S::Destroyed) => V::Gone,
+        (O::Recover, _) | (_, S::Error) => V::Refused,
+
+        (O::Archive, S::Stopped) => V::Allowed,
+        (O::Archive, S::Started | S::Paused | S::Archived) => V::Refused,
+
+        // its files are stored, or about to be
+        (O::Backup, S::Archived | S::Archiving) => V::Already,
+        (O::Backup, S::Started | S::Stopped | S::Paused) => V::Allowed,
+
+        (O::Fork, S::Started | S::Stopped | S::Paused) => V::Allowed,
+        (O::Fork, S::Archived) => V::Refused,
+
+        // of a snapshot, and what is no such operation
+        (_, S::Started | S::Stopped) => V::Allowed,
+        (_, S::Paused | S::Archived) => V::Refused,
+
+        (
+            _,
+            S::Creating
+            | S::Starting
+            | S::Stopping
+            | S::Resizing
+            | S::Snapshotting
+            | S::Forking
+            | S::Pausing
+            | S::Resuming
+            | S::Archiving
+            | S::Restoring
+            | S::Destroying,
+        ) => V::Busy,
     }
 }
 

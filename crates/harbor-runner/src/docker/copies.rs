@@ -116,7 +116,7 @@ impl DockerEngine {
     }
 
     /// The layers that are stored, or were begun to be.
-    pub async fn layers(&self) -> Result<Vec<LayerId>, EngineError> {
+    pub(crate) fn stored_layers(&self) -> Result<Vec<LayerId>, EngineError> {
         let directory = &self.config().layer_directory;
         let read = || -> io::Result<Vec<LayerId>> {
             let files = fs::read_dir(directory)?.map(|file| Ok(file?.file_name()));
@@ -133,7 +133,7 @@ impl DockerEngine {
     }
 
     /// Removes a stored layer, or what an attempt at one left. One that is gone is fine.
-    pub async fn discard(&self, layer: &LayerId) -> Result<(), EngineError> {
+    pub(crate) fn discard_layer(&self, layer: &LayerId) -> Result<(), EngineError> {
         let file = self.layer_file(layer);
         for file in [file.with_extension("partial"), file] {
             match fs::remove_file(&file) {

@@ -122,11 +122,11 @@ impl Engine for DockerEngine {
     }
 
     async fn layers(&self) -> Result<Vec<LayerId>, EngineError> {
-        self.layers().await
+        self.stored_layers()
     }
 
     async fn discard(&self, layer: &LayerId) -> Result<(), EngineError> {
-        self.discard(layer).await
+        self.discard_layer(layer)
     }
 
     async fn stop(&self, id: &SandboxId, container: &ContainerId, grace: Duration) -> Result<(), EngineError> {

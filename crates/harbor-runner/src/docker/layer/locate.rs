@@ -30,10 +30,9 @@ impl DockerEngine {
             None => self.mounted_layer(container, &found.id.unwrap_or_default()).await?,
         };
         let near = self.client().address().starts_with("unix://");
-        Ok(directory.map(|directory| match near && fs::read_dir(&directory).is_ok() {
-            true => Place::Ours(directory),
-            false => Place::Engine(directory),
-        }))
+        let ours = |directory: &PathBuf| near && fs::read_dir(directory).is_ok();
+        let place = |directory| if ours(&directory) { Place::Ours(directory) } else { Place::Engine(directory) };
+        Ok(directory.map(place))
     }
 
     /// With containerd's image store only the mount table tells, while the container is mounted: reading from it makes
