@@ -38,7 +38,7 @@ pub use error::{Error, Kind};
 pub use harbor_store::Change;
 pub use identity::hash_key;
 pub use keys::{IssuedKey, NewKey};
-pub use organizations::Member;
+pub use organizations::{Member, Usage};
 pub use pools::PoolInUse;
 pub use signed_files::{FileOperation, SignedFile};
 pub use snapshots::preset_names;

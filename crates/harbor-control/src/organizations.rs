@@ -4,6 +4,9 @@ use harbor_model::Timestamp;
 use harbor_model::ids::OrganizationId;
 use harbor_model::names::DisplayName;
 use harbor_model::organizations::{MemberRole, Organization, User};
+use harbor_model::resources::Resources;
+use harbor_model::sandboxes::Sandbox;
+use harbor_model::snapshots::SnapshotState;
 
 use crate::caller::forbidden;
 use crate::error::Kind;
@@ -26,7 +29,30 @@ pub struct Member {
     pub joined_at: Timestamp,
 }
 
+/// What an organization takes of this installation.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// Its sandboxes, all together.
+    pub sandboxes: Resources,
+    /// Its own snapshots that can be used or are being made.
+    pub snapshots: usize,
+}
+
 impl Control {
+    /// What the organization that the call is about takes now.
+    pub async fn usage(&self, caller: &OwnOrganization) -> Result<Usage, Error> {
+        let id = caller.organization();
+        let rows = self.store().sandboxes_of(id).await?;
+        let sandboxes = rows.iter().map(Sandbox::usage).fold(Resources::NONE, Resources::and);
+        let own = self.store().snapshots(id).await?.into_iter();
+        let counted = |state| match state {
+            SnapshotState::Pending | SnapshotState::Pulling | SnapshotState::Snapshotting | SnapshotState::Active => true,
+            SnapshotState::Inactive | SnapshotState::Error => false,
+        };
+        let snapshots = own.filter(|one| one.organization == id && !one.general && counted(one.state)).count();
+        Ok(Usage { sandboxes, snapshots })
+    }
+
     /// The organizations that the caller's user belongs to.
     pub async fn organizations(&self, caller: &Caller) -> Result<Vec<Organization>, Error> {
         let all = self.store().organizations_of(caller.user.id.clone()).await?;

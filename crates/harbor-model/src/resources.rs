@@ -17,6 +17,20 @@ impl Resources {
     /// What a snapshot gets that names no size (contract, control-plane §6.2).
     pub const DEFAULT: Self = Self { cpu: 1, memory_gib: 1, disk_gib: 3, gpu: 0 };
 
+    /// Nothing of anything.
+    pub const NONE: Self = Self { cpu: 0, memory_gib: 0, disk_gib: 0, gpu: 0 };
+
+    /// Both together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            cpu: self.cpu.saturating_add(other.cpu),
+            memory_gib: self.memory_gib.saturating_add(other.memory_gib),
+            disk_gib: self.disk_gib.saturating_add(other.disk_gib),
+            gpu: self.gpu.saturating_add(other.gpu),
+        }
+    }
+
     /// `self` with every size of `asked` that is neither absent nor 0.
     #[must_use]
     pub fn with(self, asked: Asked) -> Self {

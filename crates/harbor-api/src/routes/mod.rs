@@ -92,6 +92,7 @@ pub(crate) fn built() -> (Router<Api>, OpenApi) {
         keys::delete_of_user,
         organizations::list,
         organizations::get,
+        organizations::usage,
         organizations::members,
         organizations::roles,
         organizations::invitations,

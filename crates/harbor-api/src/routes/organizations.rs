@@ -7,7 +7,7 @@ use harbor_control::{Caller, OwnOrganization};
 use crate::error::ApiError;
 use crate::state::Api;
 use crate::wire::organizations::{
-    Organization, OrganizationInvitation, OrganizationRole, OrganizationUser, built_in_roles,
+    Organization, OrganizationInvitation, OrganizationRole, OrganizationUsageOverview, OrganizationUser, built_in_roles,
 };
 
 /// The organizations that the caller belongs to.
@@ -26,6 +26,20 @@ pub(super) async fn list(caller: Caller, State(api): State<Api>) -> Result<Json<
 pub(super) async fn get(caller: OwnOrganization, State(api): State<Api>) -> Result<Json<Organization>, ApiError> {
     let found = api.control.organization(&caller).await?;
     Ok(Json(Organization::of(found, api.control.config().limits)))
+}
+
+/// What the organization takes now, and what the engine's machine has.
+#[utoipa::path(
+    get, path = "/organizations/{organizationId}/usage", tag = "organizations",
+    params(("organizationId" = String, Path)), responses((status = 200, body = OrganizationUsageOverview))
+)]
+pub(super) async fn usage(
+    caller: OwnOrganization,
+    State(api): State<Api>,
+) -> Result<Json<OrganizationUsageOverview>, ApiError> {
+    let usage = api.control.usage(&caller).await?;
+    let config = api.control.config();
+    Ok(Json(OrganizationUsageOverview::of(usage, config.region.as_str(), config.limits)))
 }
 
 /// The members of the organization.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use harbor_control::Member;
+use harbor_control::{Member, Usage};
 use harbor_model::Timestamp;
 use harbor_model::identity::Permission;
 use harbor_model::ids::OrganizationId;
@@ -12,6 +12,79 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::iso;
+
+/// What is said where there is no quota: clients need a number.
+const NO_QUOTA: u32 = 999_999;
+
+/// What an organization takes, and what there is.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OrganizationUsageOverview {
+    region_usage: [RegionUsageOverview; 1],
+    total_snapshot_quota: u32,
+    current_snapshot_usage: usize,
+    total_volume_quota: u32,
+    current_volume_usage: u32,
+}
+
+/// The same of one region and class: totals are what the engine's machine has. Both generations' names of the maxima are
+/// there.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct RegionUsageOverview {
+    region_id: String,
+    sandbox_class: &'static str,
+    total_cpu_quota: u32,
+    current_cpu_usage: u32,
+    /// GiB.
+    total_memory_quota: u32,
+    /// GiB.
+    current_memory_usage: u32,
+    /// GiB.
+    total_disk_quota: u32,
+    /// GiB.
+    current_disk_usage: u32,
+    total_gpu_quota: u32,
+    current_gpu_usage: u32,
+    #[serde(flatten)]
+    maxima: BTreeMap<&'static str, Option<u32>>,
+}
+
+impl OrganizationUsageOverview {
+    /// `usage` of what one sandbox may have, which is all that the machine has.
+    pub(crate) fn of(usage: Usage, region: &str, limits: Resources) -> Self {
+        let gpu_maxima = ["maxCpuPerGpuSandbox", "maxMemoryPerGpuSandbox", "maxDiskPerGpuSandbox"];
+        let gpu_maxima = gpu_maxima.into_iter().chain(["maxCpuPerGpu", "maxMemoryPerGpu", "maxDiskPerGpu"]);
+        let maxima = [
+            ("maxCpuPerSandbox", limits.cpu),
+            ("maxMemoryPerSandbox", limits.memory_gib),
+            ("maxDiskPerSandbox", limits.disk_gib),
+            ("maxDiskPerNonEphemeralSandbox", limits.disk_gib),
+        ];
+        let maxima = maxima.map(|(name, most)| (name, Some(most))).into_iter().chain(gpu_maxima.map(|name| (name, None)));
+        let Usage { sandboxes, snapshots } = usage;
+        let region_usage = RegionUsageOverview {
+            region_id: region.to_owned(),
+            sandbox_class: "container",
+            total_cpu_quota: limits.cpu,
+            current_cpu_usage: sandboxes.cpu,
+            total_memory_quota: limits.memory_gib,
+            current_memory_usage: sandboxes.memory_gib,
+            total_disk_quota: limits.disk_gib,
+            current_disk_usage: sandboxes.disk_gib,
+            total_gpu_quota: limits.gpu,
+            current_gpu_usage: sandboxes.gpu,
+            maxima: maxima.collect(),
+        };
+        Self {
+            region_usage: [region_usage],
+            total_snapshot_quota: NO_QUOTA,
+            current_snapshot_usage: snapshots,
+            total_volume_quota: NO_QUOTA,
+            current_volume_usage: 0, // volumes are not built
+        }
+    }
+}
 
 /// An organization. Keys of what this installation does not have (suspension, quotas, single sign-on) are there with
 /// the values that say so, because clients require them.

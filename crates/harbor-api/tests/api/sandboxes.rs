@@ -202,3 +202,30 @@ async fn snapshots_are_found_by_encoded_name_and_by_id() {
         404
     );
 }
+
+#[tokio::test]
+async fn usage_counts_what_runs_and_the_files_of_what_is_stopped() {
+    let installation = Installation::new().await;
+    let path = format!("/api/organizations/{}/usage", installation.organization);
+    let usage = async || {
+        let body = installation.call("GET", &path, None).await.json();
+        let region = body["regionUsage"][0].clone();
+        let taken = ["currentCpuUsage", "currentMemoryUsage", "currentDiskUsage"].map(|key| region[key].as_u64().unwrap());
+        let given = ["totalCpuQuota", "totalMemoryQuota", "totalDiskQuota"].map(|key| region[key].as_u64().unwrap());
+        assert!(given.iter().all(|total| *total > 0), "{body}");
+        assert_eq!((&region["maxCpuPerGpuSandbox"], &region["maxCpuPerGpu"]), (&Value::Null, &Value::Null));
+        assert!(region["maxCpuPerSandbox"].is_u64() && body["currentVolumeUsage"] == 0, "{body}");
+        taken
+    };
+    assert_eq!(usage().await, [0, 0, 0]);
+    let made = installation.call("POST", "/api/sandbox", Some(json!({}))).await.json();
+    let id = made["id"].as_str().unwrap();
+    assert_eq!(usage().await, [1, 1, 3]);
+    support::settle(&installation.store, id.parse().unwrap()).await;
+    installation.call("POST", &format!("/api/sandbox/{id}/stop"), None).await;
+    support::settle(&installation.store, id.parse().unwrap()).await;
+    assert_eq!(usage().await, [0, 0, 3]);
+    installation.call("POST", &format!("/api/sandbox/{id}/archive"), None).await;
+    support::settle(&installation.store, id.parse().unwrap()).await;
+    assert_eq!(usage().await, [0, 0, 0]);
+}

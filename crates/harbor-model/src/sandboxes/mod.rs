@@ -15,6 +15,7 @@ mod retry;
 mod seen;
 mod state;
 mod step;
+mod usage;
 
 use std::collections::BTreeMap;
 
