@@ -46,7 +46,9 @@ impl Control {
         let sandboxes = rows.iter().map(Sandbox::usage).fold(Resources::NONE, Resources::and);
         let own = self.store().snapshots(id).await?.into_iter();
         let counted = |state| match state {
-            SnapshotState::Pending | SnapshotState::Pulling | SnapshotState::Snapshotting | SnapshotState::Active => true,
+            SnapshotState::Pending | SnapshotState::Pulling | SnapshotState::Snapshotting | SnapshotState::Active => {
+                true
+            }
             SnapshotState::Inactive | SnapshotState::Error => false,
         };
         let snapshots = own.filter(|one| one.organization == id && !one.general && counted(one.state)).count();

@@ -73,6 +73,8 @@ fn sandbox(ephemeral: bool) -> Sandbox {
 struct Engine {
     sandbox: Option<FoundSandbox>,
     boots: u32,
+    /// Whether what is stopped sleeps.
+    sleeps: bool,
     /// How often something ran since the sandbox was made, in what there is of it on the engine, and in what is stored.
     written: u32,
     stored: HashMap<LayerId, u32>,
@@ -110,6 +112,14 @@ impl Engine {
                 self.sandbox = Some(FoundSandbox::Made(made.clone()));
                 Outcome::Made(made)
             }
+            Step::Start(container) if matches!(self.sandbox, Some(FoundSandbox::Frozen { .. })) => {
+                self.freeze(false);
+                self.written += 1;
+                match self.find().sandbox {
+                    Some(FoundSandbox::Running { boot, .. }) => Outcome::Started(container.clone(), boot),
+                    _ => Outcome::Found(self.find()),
+                }
+            }
             Step::Start(container) => {
                 self.boots += 1;
                 self.written += 1;
@@ -128,6 +138,13 @@ impl Engine {
                 }
             }
             Step::Resize(_) => Outcome::Resized,
+            Step::Stop(_) if self.sleeps && matches!(sandbox.seen, Seen::Running { connected: true, .. }) => {
+                self.freeze(true);
+                match self.sandbox {
+                    Some(FoundSandbox::Frozen { .. }) => Outcome::Slept,
+                    _ => Outcome::Found(self.find()),
+                }
+            }
             Step::Stop(container) => {
                 self.exit(container.clone(), 143);
                 Outcome::Found(self.find())
@@ -207,6 +224,8 @@ enum Action {
         start: bool,
     },
     Delete,
+    /// From now on what is stopped sleeps.
+    Sleepy,
     Step,
     Look,
     Foreign(Foreign),
@@ -237,6 +256,7 @@ fn any_action() -> impl Strategy<Value = Action> {
         .prop_map(Action::Copy),
         1 => any::<bool>().prop_map(|start| Action::Recover { start }),
         1 => Just(Action::Delete),
+        1 => Just(Action::Sleepy),
         8 => Just(Action::Step),
         2 => Just(Action::Look),
         2 => foreign.prop_map(Action::Foreign),
@@ -320,6 +340,7 @@ impl Life {
             }
             Action::Recover { start } => self.ask(Operation::Recover, |sandbox| sandbox.want_recovered(start, now)),
             Action::Delete => self.ask(Operation::Delete, |sandbox| sandbox.want_destroyed(now)),
+            Action::Sleepy => self.engine.sleeps = true,
             Action::Step => _ = self.step(),
             Action::Look => self.look(),
             Action::Foreign(event) => self.engine.suffer(event),

@@ -32,6 +32,11 @@ pub const DIRECTORY: &str = "/opt/harbor";
 /// What process 1 of a sandbox container runs.
 pub const BINARY: &str = "/opt/harbor/current/harbor-toolbox";
 
+/// The argument with which root in the sandbox runs [`BINARY`], and after it a number of seconds, to put the sandbox to
+/// sleep: every process is asked to end, and made to after so long; process 1 begins anew and waits to be configured. It
+/// ends with 0 when that is so.
+pub const SLEEP: &str = "--sleep";
+
 /// What the toolbox is called by in the sandbox: a link beside [`BINARY`], for `daytona entrypoint logs` (contract, toolbox
 /// §4.1).
 pub const COMMAND: &str = "daytona";

@@ -61,6 +61,8 @@ pub struct Config {
     pub start_deadline: Duration,
     /// What a stop gives processes to end by themselves.
     pub stop_grace: Duration,
+    /// The most stopped sandboxes that sleep: each takes about 10 MB of memory. Others are stopped by the engine.
+    pub most_asleep: u32,
     /// What tells when a sandbox is to be stopped or deleted.
     pub clock: Arc<dyn Clock>,
     /// The most members that a warm pool has because many were asked for lately.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use harbor_model::actors::Actor;
 use harbor_model::errors::chain;
-use harbor_model::ids::SandboxId;
+use harbor_model::ids::{ContainerId, SandboxId};
 use harbor_model::sandboxes::{Desired, FailedAttempt, Outcome, Retry, Sandbox, Seen, Step};
 use harbor_runner::{Configuration, EngineError, SandboxSpec};
 use harbor_store::StoreError;
@@ -186,6 +186,9 @@ impl Inner {
             }
             Step::Stop(container) => {
                 let grace = if sandbox.force { Duration::ZERO } else { self.config.stop_grace };
+                if self.may_sleep(sandbox).await? && self.put_to_sleep(sandbox, container, grace).await {
+                    return self.record(id, Outcome::Slept).await;
+                }
                 self.engine.stop(&id, container, grace).await.map_err(failed)?;
                 return self.look(sandbox).await;
             }
@@ -200,6 +203,23 @@ impl Inner {
             Step::Accept(_) => Outcome::Accepted,
         };
         self.record(id, outcome).await
+    }
+
+    /// Whether a sandbox that is to stop can sleep: it runs as it should, and not too many do already.
+    async fn may_sleep(&self, sandbox: &Sandbox) -> Result<bool, StoreError> {
+        let runs = matches!(sandbox.seen, Seen::Running { connected: true, .. } | Seen::Frozen { connected: true, .. });
+        Ok(runs && self.store.count_asleep().await? < self.config.most_asleep)
+    }
+
+    /// Whether it sleeps now; it is stopped otherwise.
+    async fn put_to_sleep(&self, sandbox: &Sandbox, container: &ContainerId, grace: Duration) -> bool {
+        match self.engine.sleep(&sandbox.id, container, grace).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::info!(sandbox = %sandbox.id, error = chain(&error), "it cannot sleep and is stopped instead");
+                false
+            }
+        }
     }
 
     /// Waits until something else is wanted of the sandbox, or another copy of its files: what copies files may take

@@ -66,6 +66,10 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Freezes its processes; [`Engine::start`] lets them go on. What is frozen stays so, and what does not run is left.
     async fn pause(&self, id: &SandboxId, container: &ContainerId) -> Result<(), EngineError>;
 
+    /// Ends its processes as [`Engine::stop`] does, but so that it only sleeps: what is left of it is frozen, nobody's
+    /// clean-up removes it, and [`Engine::start`] wakes it, to be configured anew. An error where that cannot be: stop it.
+    async fn sleep(&self, id: &SandboxId, container: &ContainerId, grace: Duration) -> Result<(), EngineError>;
+
     /// Gives it other limits, whether it runs or not; 0 leaves one as it is.
     async fn resize(&self, id: &SandboxId, container: &ContainerId, to: Resources) -> Result<(), EngineError>;
 

@@ -63,6 +63,16 @@ impl Store {
         .await
     }
 
+    /// How many sandboxes sleep.
+    pub async fn count_asleep(&self) -> Result<u32, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT count(*) FROM sandbox WHERE removed = 0 AND seen ->> '$.kind' = 'asleep'")?;
+            Ok(statement.query_row([], |found| found.get(0))?)
+        })
+        .await
+    }
+
     /// The ids of all sandboxes that have not been removed.
     pub async fn sandbox_ids(&self) -> Result<Vec<SandboxId>, StoreError> {
         self.read(move |connection| {

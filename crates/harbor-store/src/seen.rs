@@ -25,6 +25,7 @@ enum EncodedSeen {
     Made { container: String },
     Running { container: String, boot: String, configured: bool, connected: bool },
     Frozen { container: String, boot: String, configured: bool, connected: bool, asked: bool },
+    Asleep { container: String, boot: String, connected: bool },
     Exited { container: String, code: i64, asked: bool, connected: bool },
     Archived,
     Lost,
@@ -50,6 +51,9 @@ pub(crate) fn encode(seen: &Seen) -> Result<String, StoreError> {
             connected: *connected,
             asked: *asked,
         },
+        Seen::Asleep { container, boot: Boot(boot), connected } => {
+            EncodedSeen::Asleep { container: text(container), boot: boot.clone(), connected: *connected }
+        }
         Seen::Exited { container, code, asked, connected } => {
             EncodedSeen::Exited { container: text(container), code: *code, asked: *asked, connected: *connected }
         }
@@ -74,6 +78,9 @@ pub(crate) fn decode(text: &str) -> Result<Seen, StoreError> {
         }
         EncodedSeen::Frozen { container, boot, configured, connected, asked } => {
             Seen::Frozen { container: ContainerId::new(container), boot: Boot(boot), configured, connected, asked }
+        }
+        EncodedSeen::Asleep { container, boot, connected } => {
+            Seen::Asleep { container: ContainerId::new(container), boot: Boot(boot), connected }
         }
         EncodedSeen::Exited { container, code, asked, connected } => {
             Seen::Exited { container: ContainerId::new(container), code, asked, connected }

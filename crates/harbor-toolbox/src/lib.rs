@@ -31,16 +31,17 @@ mod routes;
 mod server;
 mod sessions;
 mod sftp;
+mod sleep;
 mod system;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use harbor_protocol::toolbox::{COMMAND, PORT};
+use harbor_protocol::toolbox::{self, COMMAND, PORT};
 use rustix::process::DumpableBehavior;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -64,6 +65,12 @@ pub fn main() -> ExitCode {
     }
     if is_command() {
         return fail(&io::Error::new(io::ErrorKind::InvalidInput, "usage: daytona entrypoint logs"));
+    }
+    if let Some(grace) = sleep_argument() {
+        return match sleep::put_to_sleep(grace) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        };
     }
     let listeners = match arguments().and_then(|addresses| listen(&addresses)) {
         Ok(listeners) => listeners,
@@ -110,12 +117,19 @@ fn fail(error: &io::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// The seconds of `--sleep SECONDS`, in which harbor puts the sandbox to sleep.
+fn sleep_argument() -> Option<Duration> {
+    let mut arguments = std::env::args_os().skip(1);
+    let seconds = arguments.next().filter(|name| name == toolbox::SLEEP).and_then(|_| arguments.next())?;
+    seconds.to_str()?.parse().ok().map(Duration::from_secs)
+}
+
 /// Where to listen: the loopback addresses, or the one given with `--listen`.
 fn arguments() -> io::Result<Vec<SocketAddr>> {
     let usage = |reason: &str| {
         io::Error::new(io::ErrorKind::InvalidInput, format!("{reason}; usage: harbor-toolbox [--listen ADDRESS:PORT]"))
     };
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let (arguments, _) = sleep::without_times(std::env::args_os().skip(1).collect());
     let [] = arguments.as_slice() else {
         let [name, address] = arguments.as_slice() else { return Err(usage("unknown arguments")) };
         let address = address.to_str().and_then(|address| address.parse().ok());
@@ -178,15 +192,19 @@ async fn attend(listeners: Vec<TcpListener>) -> io::Result<()> {
     let application = routes::application(&context, sessions, gate);
     let processes = context.processes();
     let ending = async {
-        stopped(stop).await;
+        let asked = stopped(stop).await;
         processes.stop(GRACE).await;
+        asked
     };
     let serving = server::serve(listeners, application, processes.stopping().cancelled());
-    tokio::select! {
-        _ = async { tokio::join!(serving, ending) } => {}
-        () = reap(children, processes) => {}
+    let asked = tokio::select! {
+        (_, asked) = async { tokio::join!(serving, ending) } => asked,
+        () = reap(children, processes) => Asked::ToEnd,
+    };
+    match asked {
+        Asked::ToEnd => Ok(()),
+        Asked::ToBeginAnew => sleep::begin_anew().map(|never| match never {}),
     }
-    Ok(())
 }
 
 /// No other process of the user may read this one's memory, which holds the token; orphans are this one's to reap.
@@ -216,18 +234,29 @@ fn context() -> Context {
 }
 
 async fn reap(mut children: Signal, processes: &Processes) {
+    // what died while this process began anew
+    processes.reap();
     while children.recv().await.is_some() {
         processes.reap();
     }
 }
 
-fn stop_signals() -> io::Result<[Signal; 2]> {
-    Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?])
+/// What comes after everything has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    ToEnd,
+    ToBeginAnew,
 }
 
-async fn stopped([mut terminate, mut interrupt]: [Signal; 2]) {
+fn stop_signals() -> io::Result<[Signal; 3]> {
+    let anew = SignalKind::from_raw(sleep::SIGNAL.as_raw());
+    Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(anew)?])
+}
+
+async fn stopped([mut terminate, mut interrupt, mut anew]: [Signal; 3]) -> Asked {
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        _ = terminate.recv() => Asked::ToEnd,
+        _ = interrupt.recv() => Asked::ToEnd,
+        _ = anew.recv() => Asked::ToBeginAnew,
     }
 }

@@ -61,7 +61,8 @@ impl OrganizationUsageOverview {
             ("maxDiskPerSandbox", limits.disk_gib),
             ("maxDiskPerNonEphemeralSandbox", limits.disk_gib),
         ];
-        let maxima = maxima.map(|(name, most)| (name, Some(most))).into_iter().chain(gpu_maxima.map(|name| (name, None)));
+        let maxima =
+            maxima.map(|(name, most)| (name, Some(most))).into_iter().chain(gpu_maxima.map(|name| (name, None)));
         let Usage { sandboxes, snapshots } = usage;
         let region_usage = RegionUsageOverview {
             region_id: region.to_owned(),

@@ -210,7 +210,8 @@ async fn usage_counts_what_runs_and_the_files_of_what_is_stopped() {
     let usage = async || {
         let body = installation.call("GET", &path, None).await.json();
         let region = body["regionUsage"][0].clone();
-        let taken = ["currentCpuUsage", "currentMemoryUsage", "currentDiskUsage"].map(|key| region[key].as_u64().unwrap());
+        let taken =
+            ["currentCpuUsage", "currentMemoryUsage", "currentDiskUsage"].map(|key| region[key].as_u64().unwrap());
         let given = ["totalCpuQuota", "totalMemoryQuota", "totalDiskQuota"].map(|key| region[key].as_u64().unwrap());
         assert!(given.iter().all(|total| *total > 0), "{body}");
         assert_eq!((&region["maxCpuPerGpuSandbox"], &region["maxCpuPerGpu"]), (&Value::Null, &Value::Null));

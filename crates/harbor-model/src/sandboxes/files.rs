@@ -133,7 +133,12 @@ impl Sandbox {
         match &mut self.seen {
             Seen::Lost => self.seen = Seen::Archived,
             Seen::Exited { asked, .. } | Seen::Frozen { asked, .. } => *asked = true,
-            Seen::Absent | Seen::Made { .. } | Seen::Running { .. } | Seen::Archived | Seen::Removed => {}
+            Seen::Absent
+            | Seen::Made { .. }
+            | Seen::Running { .. }
+            | Seen::Asleep { .. }
+            | Seen::Archived
+            | Seen::Removed => {}
         }
         self.desired = match &self.seen {
             _ if start => Desired::Started,
@@ -214,6 +219,7 @@ impl Sandbox {
             Seen::Made { container }
             | Seen::Running { container, .. }
             | Seen::Frozen { container, .. }
+            | Seen::Asleep { container, .. }
             | Seen::Exited { container, .. }
                 if matches!(step, Step::Settled | Step::Evict) || frozen_for_it =>
             {

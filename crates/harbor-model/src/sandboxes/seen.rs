@@ -42,6 +42,15 @@ pub enum Seen {
         /// Whether its owner wanted that.
         asked: bool,
     },
+    /// It was stopped and sleeps: nothing but process 1 is left in its container, and that is frozen (design D15).
+    Asleep {
+        /// The sandbox container.
+        container: ContainerId,
+        /// Which run of it.
+        boot: Boot,
+        /// As for one that runs.
+        connected: bool,
+    },
     /// Its container ended.
     Exited {
         /// The sandbox container.
@@ -62,10 +71,10 @@ pub enum Seen {
 }
 
 impl Seen {
-    /// The run of its container, while it runs or is frozen.
+    /// The run of its container, while it runs, is frozen or sleeps.
     pub const fn boot(&self) -> Option<&Boot> {
         match self {
-            Self::Running { boot, .. } | Self::Frozen { boot, .. } => Some(boot),
+            Self::Running { boot, .. } | Self::Frozen { boot, .. } | Self::Asleep { boot, .. } => Some(boot),
             Self::Absent | Self::Made { .. } | Self::Exited { .. } | Self::Archived | Self::Lost | Self::Removed => {
                 None
             }
@@ -78,9 +87,13 @@ impl Seen {
             Self::Running { boot: earlier, configured, .. } | Self::Frozen { boot: earlier, configured, .. } => {
                 *configured && earlier == boot
             }
-            Self::Absent | Self::Made { .. } | Self::Exited { .. } | Self::Archived | Self::Lost | Self::Removed => {
-                false
-            }
+            Self::Absent
+            | Self::Made { .. }
+            | Self::Asleep { .. }
+            | Self::Exited { .. }
+            | Self::Archived
+            | Self::Lost
+            | Self::Removed => false,
         }
     }
 }
@@ -135,7 +148,9 @@ pub(super) fn observe(desired: Desired, before: &Seen, found: &Found) -> Seen {
             Seen::Absent | Seen::Made { .. } => Seen::Absent,
             Seen::Archived => Seen::Archived,
             Seen::Removed => Seen::Removed,
-            Seen::Running { .. } | Seen::Frozen { .. } | Seen::Exited { .. } | Seen::Lost => Seen::Lost,
+            Seen::Running { .. } | Seen::Frozen { .. } | Seen::Asleep { .. } | Seen::Exited { .. } | Seen::Lost => {
+                Seen::Lost
+            }
         },
         Some(FoundSandbox::Made(container)) => Seen::Made { container: container.clone() },
         Some(FoundSandbox::Running { container, boot, connected }) => Seen::Running {
@@ -144,6 +159,9 @@ pub(super) fn observe(desired: Desired, before: &Seen, found: &Found) -> Seen {
             configured: before.configured_in(boot),
             connected: *connected,
         },
+        Some(FoundSandbox::Frozen { container, boot, connected }) if matches!(before, Seen::Asleep { boot: asleep, .. } if asleep == boot) => {
+            Seen::Asleep { container: container.clone(), boot: boot.clone(), connected: *connected }
+        }
         Some(FoundSandbox::Frozen { container, boot, connected }) => Seen::Frozen {
             container: container.clone(),
             boot: boot.clone(),
@@ -154,7 +172,8 @@ pub(super) fn observe(desired: Desired, before: &Seen, found: &Found) -> Seen {
         Some(FoundSandbox::Exited { container, code, connected }) => Seen::Exited {
             container: container.clone(),
             code: *code,
-            asked: desired == Desired::Stopped || matches!(before, Seen::Exited { asked: true, .. }),
+            asked: desired == Desired::Stopped
+                || matches!(before, Seen::Exited { asked: true, .. } | Seen::Asleep { .. } | Seen::Archived),
             connected: *connected,
         },
     }

@@ -96,7 +96,10 @@ impl Sandbox {
             | SandboxState::Resizing
             | SandboxState::Snapshotting
             | SandboxState::Forking
-            | SandboxState::Stopping => self.seen.boot() == entered.seen.boot(),
+            | SandboxState::Stopping => {
+                // one that slept in between is the same run of its container, with another token
+                self.seen.boot() == entered.seen.boot() && self.preview_token == entered.preview_token
+            }
             SandboxState::Creating
             | SandboxState::Starting
             | SandboxState::Stopped
@@ -136,20 +139,30 @@ impl Sandbox {
             (Desired::Stopped | Desired::Paused | Desired::Archived, Seen::Archived) => SandboxState::Archived,
             (
                 Desired::Archived,
-                Seen::Absent | Seen::Made { .. } | Seen::Running { .. } | Seen::Frozen { .. } | Seen::Exited { .. },
+                Seen::Absent
+                | Seen::Made { .. }
+                | Seen::Running { .. }
+                | Seen::Frozen { .. }
+                | Seen::Asleep { .. }
+                | Seen::Exited { .. },
             ) => SandboxState::Archiving,
             (Desired::Started, Seen::Running { configured: true, .. }) => SandboxState::Started,
             (Desired::Started, Seen::Exited { asked: false, .. }) => SandboxState::Stopped,
             (Desired::Started, Seen::Frozen { asked: true, .. }) => SandboxState::Resuming,
             (Desired::Started, Seen::Frozen { asked: false, .. }) => SandboxState::Paused,
-            (Desired::Started, Seen::Absent | Seen::Made { .. } | Seen::Running { .. } | Seen::Exited { .. }) => {
-                starting
-            }
+            (
+                Desired::Started,
+                Seen::Absent | Seen::Made { .. } | Seen::Running { .. } | Seen::Asleep { .. } | Seen::Exited { .. },
+            ) => starting,
             (Desired::Paused, Seen::Running { .. }) => SandboxState::Pausing,
             (Desired::Paused, Seen::Frozen { .. }) => SandboxState::Paused,
-            (Desired::Paused, Seen::Absent | Seen::Made { .. } | Seen::Exited { .. }) => SandboxState::Stopped,
+            (Desired::Paused, Seen::Absent | Seen::Made { .. } | Seen::Asleep { .. } | Seen::Exited { .. }) => {
+                SandboxState::Stopped
+            }
             (Desired::Stopped, Seen::Running { .. } | Seen::Frozen { .. }) => SandboxState::Stopping,
-            (Desired::Stopped, Seen::Absent | Seen::Made { .. } | Seen::Exited { .. }) => SandboxState::Stopped,
+            (Desired::Stopped, Seen::Absent | Seen::Made { .. } | Seen::Asleep { .. } | Seen::Exited { .. }) => {
+                SandboxState::Stopped
+            }
         }
     }
 }

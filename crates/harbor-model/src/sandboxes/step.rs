@@ -90,6 +90,8 @@ pub enum Outcome {
     Made(ContainerId),
     /// Its container was started, or goes on.
     Started(ContainerId, Boot),
+    /// Its processes ended, and it sleeps.
+    Slept,
     /// Its toolbox knows token and environment.
     Configured {
         /// The toolbox's version.
@@ -120,7 +122,10 @@ impl Sandbox {
         match (next_step(self.desired, &self.seen), &self.seen) {
             (
                 Step::Settled,
-                Seen::Made { container } | Seen::Running { container, .. } | Seen::Exited { container, .. },
+                Seen::Made { container }
+                | Seen::Running { container, .. }
+                | Seen::Asleep { container, .. }
+                | Seen::Exited { container, .. },
             ) if self.resize_to.is_some() => Step::Resize(container.clone()),
             // whoever copies its parent's files says when they are there
             (Step::Create, _) if self.files.beginning == Beginning::Awaited => Step::Settled,
@@ -136,6 +141,14 @@ impl Sandbox {
             Outcome::Started(container, boot) => {
                 let found = FoundSandbox::Running { container, boot, connected: true };
                 self.seen = observe(self.desired, &self.seen, &Found { sandbox: Some(found) });
+            }
+            Outcome::Slept => {
+                if let Seen::Running { container, boot, connected, .. }
+                | Seen::Frozen { container, boot, connected, .. } = &self.seen
+                {
+                    let (container, boot) = (container.clone(), boot.clone());
+                    self.seen = Seen::Asleep { container, boot, connected: *connected };
+                }
             }
             Outcome::Configured { version, at } => {
                 if let Seen::Running { configured, .. } = &mut self.seen {
@@ -161,7 +174,7 @@ impl Sandbox {
     /// Reads what was seen in the light of what is stored: without a container its files are those that were stored when
     /// nothing has run since, and lost if it has.
     fn note_absence(&mut self) {
-        let running = self.seen.boot().is_some();
+        let running = matches!(self.seen, Seen::Running { .. } | Seen::Frozen { .. });
         if let Some(backup) = &mut self.files.backup {
             backup.current &= !running;
         }
@@ -236,6 +249,7 @@ fn next_step(desired: Desired, seen: &Seen) -> Step {
             | S::Made { .. }
             | S::Running { .. }
             | S::Frozen { .. }
+            | S::Asleep { .. }
             | S::Exited { .. }
             | S::Archived
             | S::Lost,
@@ -251,6 +265,9 @@ fn next_step(desired: Desired, seen: &Seen) -> Step {
         (D::Started, S::Frozen { asked: true, connected: false, .. }) => Step::Accept(Ending::Disconnected),
         (D::Started, S::Frozen { container, asked: true, connected: true, .. }) => Step::Resume(container.clone()),
         (D::Started, S::Frozen { asked: false, .. }) => Step::Accept(Ending::Frozen),
+        (D::Started, S::Asleep { container, connected: true, .. }) => Step::Start(container.clone()),
+        // without its network it has to begin anew
+        (D::Started, S::Asleep { container, connected: false, .. }) => Step::Stop(container.clone()),
         (D::Started, S::Exited { container, asked: true, connected: true, .. }) => Step::Start(container.clone()),
         (D::Started, S::Exited { container, asked: true, connected: false, .. }) => Step::Remake(container.clone()),
         // it died on its own: the contract says stopped or error, never a silent restart
@@ -260,13 +277,13 @@ fn next_step(desired: Desired, seen: &Seen) -> Step {
         (D::Paused, S::Frozen { .. }) => Step::Settled,
         // it ended first, or was made anew
         (D::Paused, S::Exited { code, .. }) => Step::Accept(Ending::of(*code)),
-        (D::Paused, S::Absent | S::Made { .. }) => Step::Accept(Ending::Stopped),
+        (D::Paused, S::Absent | S::Made { .. } | S::Asleep { .. }) => Step::Accept(Ending::Stopped),
 
         (D::Stopped | D::Archived, S::Running { container, .. } | S::Frozen { container, .. }) => {
             Step::Stop(container.clone())
         }
-        (D::Stopped, S::Absent | S::Made { .. } | S::Exited { .. }) => Step::Settled,
+        (D::Stopped, S::Absent | S::Made { .. } | S::Asleep { .. } | S::Exited { .. }) => Step::Settled,
         (D::Stopped | D::Paused | D::Archived, S::Archived) => Step::Settled,
-        (D::Archived, S::Absent | S::Made { .. } | S::Exited { .. }) => Step::Evict,
+        (D::Archived, S::Absent | S::Made { .. } | S::Asleep { .. } | S::Exited { .. }) => Step::Evict,
     }
 }

@@ -112,6 +112,7 @@ impl Installation {
             infra_stock,
             start_deadline: START_DEADLINE,
             stop_grace: Duration::from_secs(10),
+            most_asleep: 0,
             clock: Arc::new(clock.clone()),
             most_warm: 4,
             recruiter: Arc::new(Recruits(control.clone())),
@@ -131,6 +132,12 @@ impl Installation {
             _clock: held,
             _directory: directory,
         }
+    }
+
+    /// From now on this many stopped sandboxes may sleep.
+    pub(crate) fn let_sleep(&mut self, most: u32) {
+        self.config.most_asleep = most;
+        self.restart();
     }
 
     /// Ends the reconciler in the middle of what it does, and begins another one.

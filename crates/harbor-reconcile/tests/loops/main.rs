@@ -9,6 +9,7 @@ mod installation;
 mod pauses;
 mod pools;
 mod resizes;
+mod sleeps;
 mod starts;
 mod stock;
 mod timers;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use harbor_model::ids::{ContainerId, SandboxId};
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::Boot;
+use harbor_protocol::toolbox;
 
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
@@ -49,6 +50,26 @@ impl DockerEngine {
             Ok(()) | Err(EngineError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Ends everything in the sandbox but process 1, which begins anew, and freezes that. Idempotent; what does not run is an
+    /// error, as is a sandbox whose process 1 cannot.
+    pub async fn sleep(&self, id: &SandboxId, container: &ContainerId, grace: Duration) -> Result<(), EngineError> {
+        self.known().outdate(id);
+        let doing = format!("put container {} to sleep", naming::sandbox(id));
+        let seconds = grace.as_millis().div_ceil(1000).to_string();
+        let command = [toolbox::BINARY, toolbox::SLEEP, &seconds];
+        let limit = grace.saturating_add(SLOW);
+        let run = || self.client().run_as_root(container.as_str(), &command, &doing, limit);
+        match run().await {
+            // frozen, by its owner or by an attempt before this one
+            Err(EngineError::Conflict { .. }) => {
+                self.client().unpause_container(container.as_str()).await?;
+                run().await?;
+            }
+            outcome => outcome?,
+        }
+        self.client().pause_container(container.as_str(), &doing).await
     }
 
     /// Gives the sandbox other limits, whether it runs or not; 0 leaves one as it is. Idempotent.

@@ -107,6 +107,10 @@ impl Engine for DockerEngine {
         self.pause(id, container).await
     }
 
+    async fn sleep(&self, id: &SandboxId, container: &ContainerId, grace: Duration) -> Result<(), EngineError> {
+        self.sleep(id, container, grace).await
+    }
+
     async fn resize(&self, id: &SandboxId, container: &ContainerId, to: Resources) -> Result<(), EngineError> {
         self.resize(id, container, to).await
     }

@@ -123,6 +123,11 @@ impl Pretend {
         self.meddle(id, |world| world.pause(id));
     }
 
+    /// Somebody lets the sandbox container go on.
+    pub fn thaw(&self, id: &SandboxId) {
+        self.meddle(id, |world| world.thaw(id));
+    }
+
     /// Its infra container ends.
     pub fn kill_infra(&self, id: &SandboxId) {
         self.meddle(id, |world| world.kill_infra(id));
@@ -354,6 +359,10 @@ impl Engine for Pretend {
 
     async fn pause(&self, id: &SandboxId, container: &ContainerId) -> Result<(), EngineError> {
         self.call(Verb::Pause, Some(id), true, |world| world.freeze(id, container)).await
+    }
+
+    async fn sleep(&self, id: &SandboxId, container: &ContainerId, _grace: Duration) -> Result<(), EngineError> {
+        self.call(Verb::Sleep, Some(id), true, |world| world.sleep(id, container)).await
     }
 
     async fn resize(&self, id: &SandboxId, container: &ContainerId, _to: Resources) -> Result<(), EngineError> {

@@ -26,6 +26,8 @@ pub enum Verb {
     Configure,
     /// `pause`.
     Pause,
+    /// `sleep`.
+    Sleep,
     /// `resize`.
     Resize,
     /// `save`.

@@ -153,6 +153,18 @@ impl World {
         Ok(())
     }
 
+    pub(super) fn sleep(&mut self, id: &SandboxId, container: &ContainerId) -> Result<(), EngineError> {
+        let doing = || format!("put sandbox {id} to sleep");
+        let found = self.own(id, container, &doing)?;
+        let (Phase::Running { boot, connected } | Phase::Paused { boot, connected }) = found.phase else {
+            return Err(EngineError::Conflict { doing: doing(), source: EngineSaid::new("it does not run") });
+        };
+        found.phase = Phase::Paused { boot, connected };
+        found.token = None;
+        found.listening.clear();
+        Ok(())
+    }
+
     /// Stores the container's files; its image is known by the one name that it has here.
     pub(super) fn save(
         &mut self,
@@ -251,6 +263,14 @@ impl World {
             && let Phase::Running { boot, connected } = container.phase
         {
             container.phase = Phase::Paused { boot, connected };
+        }
+    }
+
+    pub(super) fn thaw(&mut self, id: &SandboxId) {
+        if let Some(container) = self.sandboxes.get_mut(id).and_then(|pair| pair.container.as_mut())
+            && let Phase::Paused { boot, connected } = container.phase
+        {
+            container.phase = Phase::Running { boot, connected };
         }
     }
 

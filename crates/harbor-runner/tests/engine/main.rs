@@ -13,5 +13,6 @@ mod lifecycle;
 mod refusals;
 mod remake;
 mod safety;
+mod sleeps;
 #[path = "../suite/mod.rs"]
 mod suite;

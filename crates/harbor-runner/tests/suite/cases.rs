@@ -149,6 +149,32 @@ pub(super) async fn a_paused_sandbox_goes_on_and_can_be_ended(subject: &impl Sub
     assert_eq!(subject.found(&id).await, None);
 }
 
+pub(super) async fn a_sandbox_that_sleeps_wakes_as_after_a_start(subject: &impl Subject) {
+    let (id, container, boot) = subject.started().await;
+    let engine = subject.engine();
+    subject.listen(&id, 3000).await;
+    let asleep = FoundSandbox::Frozen { container: container.clone(), boot: boot.clone(), connected: true };
+    engine.sleep(&id, &container, GRACE).await.unwrap();
+    assert_eq!(subject.found(&id).await, Some(asleep.clone()));
+    // again, as after a crash
+    engine.sleep(&id, &container, GRACE).await.unwrap();
+    assert_eq!(subject.found(&id).await, Some(asleep));
+    let woken = engine.start(&id, &container).await.unwrap();
+    assert_eq!(woken, boot, "its container never ended");
+    engine.configure(&id, &container, &configuration("another token")).await.unwrap();
+    assert!(matches!(engine.dial(&id, 3000).await, Err(DialError::Refused(3000))), "its processes are gone");
+
+    engine.stop(&id, &container, GRACE).await.unwrap();
+    assert!(engine.sleep(&id, &container, GRACE).await.is_err(), "what does not run cannot sleep");
+    let found = subject.found(&id).await;
+    assert!(matches!(found, Some(FoundSandbox::Exited { connected: true, .. })), "{found:?}");
+    engine.start(&id, &container).await.unwrap();
+    engine.configure(&id, &container, &configuration("token")).await.unwrap();
+    engine.sleep(&id, &container, Duration::ZERO).await.unwrap();
+    engine.remove(&id).await.unwrap();
+    assert_eq!(subject.found(&id).await, None);
+}
+
 pub(super) async fn a_sandbox_that_lost_its_infra_is_made_anew(subject: &impl Subject) {
     let (id, container, _) = subject.started().await;
     let engine = subject.engine();

@@ -82,6 +82,7 @@ macro_rules! for_each_case {
             a_made_sandbox_whose_infra_was_removed_is_made_again
             a_sandbox_that_ends_on_its_own_shows_its_exit_code
             a_paused_sandbox_goes_on_and_can_be_ended
+            a_sandbox_that_sleeps_wakes_as_after_a_start
             a_sandbox_that_lost_its_infra_is_made_anew
             files_are_stored_and_brought_back
             a_lost_sandbox_is_not_found

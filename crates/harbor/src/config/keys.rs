@@ -161,6 +161,12 @@ pub(crate) const KEYS: &[ConfigKey] = &[
         "Started sandboxes of the default snapshot kept ready; more after bursts. None where memory is below 4 GiB.",
     ),
     used(
+        "stopped.asleep",
+        ValueKind::Count(0, 1000),
+        Is("20"),
+        "Stopped sandboxes that sleep, about 10 MB each: they wake in milliseconds, and a prune leaves them alone.",
+    ),
+    used(
         "compat.strict",
         ValueKind::Switch,
         Is("false"),

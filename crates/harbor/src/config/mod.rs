@@ -42,6 +42,7 @@ pub(crate) struct Config {
     pub(crate) infra: Infra,
     /// Sandboxes kept ready.
     pub(crate) warm_pool: WarmPool,
+    pub(crate) stopped: Stopped,
     /// Sameness with the reference server.
     pub(crate) compat: Compat,
     /// Addresses told to clients, where they differ from the ones listened on.
@@ -89,6 +90,14 @@ pub(crate) struct Infra {
 pub(crate) struct WarmPool {
     /// Started sandboxes of the default snapshot that nobody has asked for yet (design D3).
     pub(crate) size: u32,
+}
+
+/// `stopped.*`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stopped {
+    /// The most stopped sandboxes that sleep (design D15).
+    pub(crate) asleep: u32,
 }
 
 /// `compat.*`

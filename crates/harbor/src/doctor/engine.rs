@@ -119,11 +119,12 @@ fn disk(about: &About) -> Finding {
     }
 }
 
-/// Stopped sandboxes are stopped containers, and the engine's prune removes all of those (design D15).
+/// Stopped sandboxes that do not sleep are stopped containers, and the engine's prune removes all of those (design D15).
 fn prune() -> Finding {
     Finding::warning(
         "prune",
-        "`docker container prune` and `docker system prune` delete stopped sandboxes with their files",
+        "`docker container prune` and `docker system prune` delete stopped sandboxes that do not sleep, with their files: \
+         those beyond `stopped.asleep`, and all after the engine was restarted",
         "docker image prune, when room is needed while sandboxes are stopped",
     )
 }

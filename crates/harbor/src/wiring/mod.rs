@@ -174,6 +174,7 @@ fn reconcile_config(config: &Config, about: &About, control: Control) -> harbor_
         infra_stock: config.infra.stock,
         start_deadline: START_DEADLINE,
         stop_grace: STOP_GRACE,
+        most_asleep: config.stopped.asleep,
         clock: Arc::new(harbor_reconcile::SystemClock),
         // an idle one takes about 10 MB: at most an eighth of the memory
         most_warm: usize::try_from(about.memory / 8 / (16 << 20)).unwrap_or(usize::MAX).clamp(1, MOST_WARM),

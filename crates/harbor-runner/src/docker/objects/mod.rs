@@ -8,6 +8,7 @@ mod archives;
 pub(crate) mod client;
 pub(crate) mod containers;
 pub(crate) mod events;
+pub(crate) mod exec;
 mod images;
 pub(crate) mod networks;
 pub(crate) mod streams;

@@ -1,0 +1,116 @@
+//! Stopped sandboxes that sleep.
+
+use std::time::Duration;
+
+use harbor_model::sandboxes::{SandboxState, Seen};
+use harbor_runner::pretend::{Act, Verb};
+
+use crate::installation::{Installation, refused};
+
+const SOON: Duration = Duration::from_secs(1);
+
+async fn sleepy(most: u32) -> Installation {
+    let mut harbor = Installation::new().await;
+    harbor.let_sleep(most);
+    harbor
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_one_sleeps_and_wakes_as_after_any_start() {
+    let harbor = sleepy(1).await;
+    let id = harbor.started().await;
+    let before = harbor.row(id).await;
+    harbor.stop(id).await;
+    harbor.reaches(id, SandboxState::Stopped, SOON).await;
+    assert!(matches!(harbor.row(id).await.seen, Seen::Asleep { .. }));
+    assert_eq!(harbor.called(Verb::Stop, id), 0);
+    let woken = harbor.start(id).await.unwrap();
+    assert_eq!((woken.state(), woken.seen.boot()), (SandboxState::Started, before.seen.boot()));
+    assert_ne!(woken.preview_token, before.preview_token);
+    assert!(!woken.goes_on_since(&before), "what was begun before it slept has ended");
+    assert_eq!(harbor.called(Verb::Configure, id), 2, "its toolbox remembers nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_sleep_than_may() {
+    let harbor = sleepy(2).await;
+    let ids = harbor.many_started(3).await;
+    for id in &ids {
+        harbor.stop(*id).await;
+        harbor.reaches(*id, SandboxState::Stopped, SOON).await;
+    }
+    let mut asleep = 0;
+    for id in &ids {
+        asleep += usize::from(matches!(harbor.row(*id).await.seen, Seen::Asleep { .. }));
+    }
+    assert_eq!(asleep, 2);
+    for id in ids {
+        assert_eq!(harbor.start(id).await.unwrap().state(), SandboxState::Started);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_cannot_sleep_is_stopped() {
+    let harbor = sleepy(9).await;
+    let id = harbor.started().await;
+    harbor.engine.next_for(&id, Verb::Sleep, Act::Fail(refused()));
+    harbor.stop(id).await;
+    harbor.reaches(id, SandboxState::Stopped, SOON).await;
+    assert!(matches!(harbor.row(id).await.seen, Seen::Exited { asked: true, .. }));
+    assert_eq!(harbor.start(id).await.unwrap().state(), SandboxState::Started);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_sleeps_can_do_what_stopped_ones_can() {
+    let harbor = sleepy(9).await;
+    let asleep = async || {
+        let id = harbor.stopped().await;
+        assert!(matches!(harbor.row(id).await.seen, Seen::Asleep { .. }));
+        id
+    };
+    let (archived, forked, deleted) = (asleep().await, asleep().await, asleep().await);
+    harbor.archive(archived).await.unwrap();
+    harbor.reaches(archived, SandboxState::Archived, SOON).await;
+    assert_eq!(harbor.fork(forked).await.unwrap().state(), SandboxState::Started);
+    assert!(matches!(harbor.row(forked).await.seen, Seen::Asleep { .. }), "it sleeps on");
+    harbor.delete(deleted).await.unwrap();
+    harbor.reaches(deleted, SandboxState::Destroyed, SOON).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_somebody_woke_is_put_to_sleep_again() {
+    let harbor = sleepy(9).await;
+    let id = harbor.stopped().await;
+    harbor.engine.thaw(&id);
+    harbor.pass(SOON).await;
+    let row = harbor.row(id).await;
+    assert!(row.state() == SandboxState::Stopped && matches!(row.seen, Seen::Asleep { .. }), "{:?}", row.seen);
+    assert_eq!(harbor.called(Verb::Sleep, id), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_whose_machine_lost_power_or_whose_network_ended_starts_as_ever() {
+    let harbor = sleepy(9).await;
+    let (first, second) = (harbor.stopped().await, harbor.stopped().await);
+    harbor.engine.kill_infra(&second);
+    assert_eq!(harbor.start(second).await.unwrap().state(), SandboxState::Started);
+    harbor.engine.power_cut();
+    harbor.pass(Duration::from_secs(100)).await;
+    assert_eq!(harbor.row(first).await.state(), SandboxState::Stopped);
+    assert_eq!(harbor.start(first).await.unwrap().state(), SandboxState::Started);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_harbor_that_dies_while_one_falls_asleep_goes_on() {
+    for moment in [10, 60, 110, 250] {
+        let mut harbor = sleepy(9).await;
+        harbor.engine.takes(Verb::Sleep, Duration::from_millis(100));
+        let id = harbor.started().await;
+        harbor.stop(id).await;
+        harbor.pass(Duration::from_millis(moment)).await;
+        harbor.restart();
+        harbor.reaches(id, SandboxState::Stopped, Duration::from_secs(3)).await;
+        assert!(matches!(harbor.row(id).await.seen, Seen::Asleep { .. }), "{moment}");
+        assert_eq!(harbor.start(id).await.unwrap().state(), SandboxState::Started);
+    }
+}

@@ -1,0 +1,45 @@
+//! A sandbox that sleeps: nothing of it is left but its files, and whoever prunes loses nothing.
+
+use std::time::{Duration, Instant};
+
+use crate::fixture::{Fixture, configuration, docker};
+
+const GRACE: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn everything_ends_and_files_stay() {
+    let fixture = Fixture::prepared().await;
+    let started = fixture.started().await;
+    let id = started.id;
+    Fixture::shell(&id, "echo kept >/file; echo shared >/dev/shm/gone; busybox mkdir /dev/shm/deep");
+    // daemons, one that ignores being asked, and one that has stopped
+    Fixture::shell(&id, "busybox setsid busybox sleep 1000 >/dev/null 2>&1 &");
+    Fixture::shell(
+        &id,
+        "busybox setsid busybox sh -c 'trap \"\" TERM; while :; do busybox sleep 1; done' >/dev/null 2>&1 &",
+    );
+    Fixture::shell(&id, "busybox sh -c 'kill -STOP $$; busybox sleep 1000' >/dev/null 2>&1 &");
+    let processes = || docker(&["top", &format!("harbor-{id}"), "-o", "pid"]).lines().count() - 1;
+    assert!(processes() >= 4);
+    let begun = Instant::now();
+    fixture.runner.sleep(&id, &started.container, Duration::from_secs(1)).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert_eq!(processes(), 1);
+
+    docker(&["container", "prune", "--force", "--filter", &format!("label=harbor.instance={}", fixture.instance)]);
+    fixture.runner.start(&id, &started.container).await.unwrap();
+    fixture.runner.configure(&id, &started.container, &configuration("token")).await.unwrap();
+    assert_eq!(Fixture::shell(&id, "busybox cat /file; busybox ls /dev/shm"), "kept");
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn it_sleeps_at_once_when_it_is_told_to() {
+    let fixture = Fixture::prepared().await;
+    let started = fixture.started().await;
+    Fixture::shell(&started.id, "busybox sh -c 'trap \"\" TERM; while :; do busybox sleep 1; done' >/dev/null 2>&1 &");
+    let begun = Instant::now();
+    fixture.runner.sleep(&started.id, &started.container, Duration::ZERO).await.unwrap();
+    assert!(begun.elapsed() < GRACE, "{:?}", begun.elapsed());
+    fixture.finish().await;
+}
