@@ -16,6 +16,7 @@ mod refusals;
 mod resizes;
 mod security;
 mod settings;
+mod sleeps;
 mod timers;
 mod uninstall;
 mod warm_pools;

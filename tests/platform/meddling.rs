@@ -171,7 +171,8 @@ async fn a_paused_container_is_a_paused_sandbox_and_goes_on() {
 
 #[tokio::test]
 async fn a_stopped_container_that_somebody_starts_is_stopped_again() {
-    let harbor = Harbor::shared().await;
+    let harbor = Harbor::installed().with("HARBOR_STOPPED_ASLEEP", "0");
+    harbor.up().await;
     let sandbox = harbor.client().stopped().await;
     docker(&["start", &sandbox.infra()]).await;
     docker(&["start", &sandbox.container()]).await;

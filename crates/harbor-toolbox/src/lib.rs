@@ -198,7 +198,7 @@ async fn attend(listeners: Vec<TcpListener>) -> io::Result<()> {
     };
     let serving = server::serve(listeners, application, processes.stopping().cancelled());
     let asked = tokio::select! {
-        (_, asked) = async { tokio::join!(serving, ending) } => asked,
+        ((), asked) = async { tokio::join!(serving, ending) } => asked,
         () = reap(children, processes) => Asked::ToEnd,
     };
     match asked {

@@ -1,0 +1,86 @@
+//! Stopped sandboxes that sleep: nothing of them runs, nobody's clean-up removes them, and they wake as after any start.
+
+use std::time::Duration;
+
+use harbor_tests::{Harbor, Sandbox, docker, inspect, state_within, within};
+use reqwest::Method;
+use serde_json::json;
+
+const SOON: Duration = Duration::from_secs(10);
+
+async fn stopped(sandbox: &Sandbox) {
+    let _accepted = sandbox.act("stop").await.expect(200);
+    state_within(SOON, sandbox, &["stopped"]).await;
+}
+
+async fn asleep(sandbox: &Sandbox) -> bool {
+    inspect(&sandbox.container()).await["State"]["Paused"] == true
+}
+
+#[tokio::test]
+async fn a_sleeping_sandbox_outlives_a_prune_and_remembers_only_its_files() {
+    let harbor = Harbor::shared().await;
+    let sandbox = harbor.client().started().await;
+    sandbox.output("echo kept >~/kept; echo gone >/dev/shm/gone").await;
+    // of its user, of root, and one that does not want to end
+    sandbox.output("nohup sleep 1000 >/dev/null 2>&1 & sudo nohup sleep 1000 >/dev/null 2>&1 & sleep 0.2").await;
+    sandbox.output("nohup sh -c 'trap \"\" TERM HUP; while :; do sleep 1; done' >/dev/null 2>&1 &").await;
+    let session = json!({"sessionId": "work"});
+    let _made = sandbox.toolbox(Method::POST, "/process/session", Some(&session)).await.expect(201);
+    let _accepted = sandbox.act("stop?force=true").await.expect(200);
+    state_within(SOON, &sandbox, &["stopped"]).await;
+    assert!(asleep(&sandbox).await);
+    let top = docker(&["top", &sandbox.container(), "-o", "pid"]).await;
+    assert_eq!(top.lines().count(), 2, "{top}");
+    let refused = sandbox.toolbox(Method::GET, "/work-dir", None).await.expect(400);
+    assert!(refused.message().contains("stopped"), "{refused}");
+
+    docker(&["container", "prune", "--force", "--filter", &format!("label=harbor.sandbox={}", sandbox.id)]).await;
+    sandbox.start().await;
+    assert_eq!(sandbox.output("cat ~/kept; ls -A /dev/shm; pgrep -cfx 'sleep 1000' || true").await, "kept\n0");
+    let sessions = sandbox.toolbox(Method::GET, "/process/session", None).await.expect(200);
+    let left = sessions.body.as_array().expect("a list").iter().filter(|one| one["sessionId"] == "work").count();
+    assert_eq!(left, 0, "{sessions}");
+    sandbox.deleted().await;
+}
+
+#[tokio::test]
+async fn a_call_under_way_is_told_that_its_sandbox_is_stopped() {
+    let harbor = Harbor::shared().await;
+    let sandbox = harbor.client().started().await;
+    let (caller, id) = (harbor.client(), sandbox.id.clone());
+    let call = tokio::spawn(async move {
+        let body = json!({"command": "sleep 60"});
+        caller.sandbox(&id).toolbox(Method::POST, "/process/execute", Some(&body)).await
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    stopped(&sandbox).await;
+    assert!(asleep(&sandbox).await);
+    let ended = tokio::time::timeout(SOON, call).await.expect("it ends").expect("an answer");
+    assert!([400, 503].contains(&ended.status) && ended.message().contains("stop"), "{ended}");
+    sandbox.deleted().await;
+}
+
+#[tokio::test]
+async fn a_sleeping_sandbox_outlives_harbor_and_somebody_who_wakes_it() {
+    let harbor = Harbor::started().await;
+    let sandbox = harbor.client().started().await;
+    sandbox.output("echo kept >~/kept").await;
+    let _accepted = sandbox.act("stop").await.expect(200);
+    harbor.kill_and_go_on().await;
+    harbor.up().await;
+    let sandbox = harbor.client().sandbox(&sandbox.id);
+    state_within(SOON, &sandbox, &["stopped"]).await;
+    docker(&["unpause", &sandbox.container()]).await;
+    within(
+        SOON,
+        "it sleeps again",
+        async || {
+            if asleep(&sandbox).await { Ok(()) } else { Err("it is awake".to_owned()) }
+        },
+    )
+    .await;
+    assert_eq!(sandbox.get().await.body["state"], "stopped");
+    sandbox.start().await;
+    assert_eq!(sandbox.output("cat ~/kept").await, "kept");
+}
