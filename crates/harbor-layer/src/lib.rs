@@ -5,6 +5,7 @@
 //! directory that it is given, whatever links the archive holds. Leaves out: sockets, which mean nothing later, layers in
 //! which something moves, and compression.
 
+mod attributes;
 mod extents;
 mod pack;
 mod unpack;
@@ -36,9 +37,6 @@ impl Drop for CutWhenDropped {
         self.0.0.store(true, Ordering::Relaxed);
     }
 }
-
-/// Prefix of a PAX record that holds an extended attribute, as GNU tar and containerd write it.
-const ATTRIBUTE: &str = "SCHILY.xattr.";
 
 /// PAX record of a file with holes, as GNU tar writes it (its sparse format 0.1): how long the file is.
 const WHOLE_SIZE: &str = "GNU.sparse.size";
@@ -85,6 +83,74 @@ mod tests {
             let mut found = vec![1; text.len()];
             file.read_exact_at(&mut found, offset).unwrap();
             assert_eq!(found, text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn attributes_and_links_are_kept_byte_for_byte() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let file = from.path().join("file");
+        fs::write(&file, "x").unwrap();
+        let attributes: [(&[u8], &[u8]); 6] = [
+            (b"user.plain", b"value"),
+            (b"user.lines", b"a\nb\n"),
+            (b"user.name\nwith a line", b"x"),
+            (b"user.a=b", b"c=d"),
+            (b"user.\xff\xfe", b"\x00\x0a\xff"),
+            (b"user.empty", b""),
+        ];
+        for (name, value) in attributes {
+            rustix::fs::lsetxattr(&file, OsStr::from_bytes(name), value, XattrFlags::empty()).unwrap();
+        }
+        let targets: [&[u8]; 5] = [b"a//b/./c/", b"//etc/../passwd", b"/", b"./x\ny", b"\xff"];
+        for (number, target) in targets.iter().enumerate() {
+            symlink(OsStr::from_bytes(target), from.path().join(number.to_string())).unwrap();
+        }
+
+        copy(from.path(), to.path());
+
+        for (name, value) in attributes {
+            let mut found = [0; 64];
+            let length =
+                rustix::fs::lgetxattr(to.path().join("file"), OsStr::from_bytes(name), &mut found[..]).unwrap();
+            assert_eq!(&found[..length], value, "{:?}", OsStr::from_bytes(name));
+        }
+        for (number, target) in targets.iter().enumerate() {
+            let found = fs::read_link(to.path().join(number.to_string())).unwrap();
+            assert_eq!(found.as_os_str().as_bytes(), *target);
+        }
+    }
+
+    #[test]
+    fn nothing_inherits_rights_that_it_did_not_have() {
+        // version 2: owner rwx, user 1234 rwx, group r-x, mask rwx, others r-x
+        let rights: Vec<u8> = [2_u32.to_le_bytes().to_vec()]
+            .into_iter()
+            .chain([(1, 7, u32::MAX), (2, 7, 1234), (4, 5, u32::MAX), (16, 7, u32::MAX), (32, 5, u32::MAX)].map(
+                |(tag, allowed, id): (u16, u16, u32)| {
+                    [&tag.to_le_bytes()[..], &allowed.to_le_bytes(), &id.to_le_bytes()].concat()
+                },
+            ))
+            .flatten()
+            .collect();
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir_all(from.path().join("a/b")).unwrap();
+        fs::write(from.path().join("a/file"), "x").unwrap();
+        let default = "system.posix_acl_default";
+        rustix::fs::lsetxattr(from.path().join("a"), default, &rights, XattrFlags::empty()).unwrap();
+
+        copy(from.path(), to.path());
+
+        let mut found = [0; 256];
+        let length = rustix::fs::lgetxattr(to.path().join("a"), default, &mut found[..]).unwrap();
+        assert_eq!(&found[..length], rights);
+        for (path, name) in
+            [("a/file", "system.posix_acl_access"), ("a/b", default), ("a/b", "system.posix_acl_access")]
+        {
+            assert!(rustix::fs::lgetxattr(to.path().join(path), name, &mut found[..]).is_err(), "{path} has {name}");
         }
     }
 

@@ -1,8 +1,10 @@
 //! Reads a directory tree into an archive.
 
 use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +12,7 @@ use rustix::io::Errno;
 use tar::{Builder, EntryType, Header};
 
 use super::extents::{self, Pieces};
-use super::{ATTRIBUTE, Cut, DATA_MAP, WHOLE_SIZE};
+use super::{Cut, DATA_MAP, WHOLE_SIZE, attributes};
 
 /// Overlay's own notes on where a file came from; they are about the layer they were made in.
 const NOT_KEPT: [&str; 5] = ["origin", "impure", "nlink", "uuid", "upper"];
@@ -60,11 +62,13 @@ impl<W: Write> Packer<'_, W> {
         if kind.is_file() {
             return self.file(&source, name, &found, header);
         }
-        self.extensions(&source, &found, Vec::new())?;
         if kind.is_symlink() {
+            let target = fs::read_link(&source)?;
+            self.extensions(&source, &found, vec![attributes::link_record(target.as_os_str())])?;
             header.set_entry_type(EntryType::Symlink);
-            self.archive.append_link(&mut header, name, fs::read_link(&source)?)
+            self.archive.append_link(&mut header, name, target)
         } else {
+            self.extensions(&source, &found, Vec::new())?;
             header.set_entry_type(special(kind));
             header.set_device_major(rustix::fs::major(found.rdev()))?;
             header.set_device_minor(rustix::fs::minor(found.rdev()))?;
@@ -93,9 +97,10 @@ impl<W: Write> Packer<'_, W> {
         let time = format!("{}.{:09}", found.mtime(), found.mtime_nsec());
         records.push(("mtime".to_owned(), time.into_bytes()));
         for name in attribute_names(source)? {
-            let kept = !NOT_KEPT.iter().any(|note| name.strip_prefix("trusted.overlay.") == Some(note));
+            let note = name.to_str().and_then(|name| name.strip_prefix("trusted.overlay."));
+            let kept = note.is_none_or(|note| !NOT_KEPT.contains(&note));
             if kept && let Some(value) = attribute(source, &name)? {
-                records.push((format!("{ATTRIBUTE}{name}"), value));
+                records.push(attributes::record(&name, value));
             }
         }
         self.archive.append_pax_extensions(records.iter().map(|(name, value)| (name.as_str(), value.as_slice())))
@@ -124,7 +129,7 @@ fn special(kind: fs::FileType) -> EntryType {
     }
 }
 
-fn attribute_names(path: &Path) -> io::Result<Vec<String>> {
+fn attribute_names(path: &Path) -> io::Result<Vec<OsString>> {
     let mut buffer = vec![0_u8; 64 * 1024];
     let length = match rustix::fs::llistxattr(path, &mut buffer[..]) {
         Ok(length) => length,
@@ -132,10 +137,10 @@ fn attribute_names(path: &Path) -> io::Result<Vec<String>> {
         Err(error) => return Err(error.into()),
     };
     let names = buffer[..length].split(|&byte| byte == 0).filter(|name| !name.is_empty());
-    Ok(names.filter_map(|name| String::from_utf8(name.to_vec()).ok()).collect())
+    Ok(names.map(|name| OsString::from_vec(name.to_vec())).collect())
 }
 
-fn attribute(path: &Path, name: &str) -> io::Result<Option<Vec<u8>>> {
+fn attribute(path: &Path, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
     let mut buffer = vec![0_u8; 64 * 1024];
     match rustix::fs::lgetxattr(path, name, &mut buffer[..]) {
         Ok(length) => Ok(Some(buffer[..length].to_vec())),

@@ -1,5 +1,6 @@
 //! Writes an archive into a directory.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -15,7 +16,10 @@ use rustix::io::Errno;
 use tar::{Archive, Entry, EntryType};
 
 use super::extents::Extent;
-use super::{ATTRIBUTE, DATA_MAP, WHOLE_SIZE};
+use super::{DATA_MAP, WHOLE_SIZE, attributes};
+
+/// The attribute with the rights that what is made in a directory gets.
+const INHERITED: &str = "system.posix_acl_default";
 
 /// Runs of zeros of this size become holes.
 const BLOCK: usize = 64 * 1024;
@@ -32,12 +36,16 @@ pub fn unpack(root: &Path, input: impl Read) -> io::Result<()> {
         let attributes = Attributes::of(&mut entry)?;
         let destination = unpacker.destination(&entry.path()?)?;
         if unpacker.make(&destination, &mut entry, &attributes)? {
-            // what is made in a directory afterwards changes its time
-            directories.push((entry.path()?.into_owned(), attributes.modified));
+            // what is made in a directory afterwards changes its time, and inherits what it is to give
+            directories.push((entry.path()?.into_owned(), attributes.modified, attributes.inherited));
         }
     }
-    for (path, modified) in directories {
-        set_time(&unpacker.destination(&path)?, modified)?;
+    for (path, modified, inherited) in directories {
+        let destination = unpacker.destination(&path)?;
+        if let Some(rights) = inherited {
+            lsetxattr(destination.path(), INHERITED, &rights, XattrFlags::empty())?;
+        }
+        set_time(&destination, modified)?;
     }
     // a descriptor that only names a directory cannot be synchronised
     let root = openat(&unpacker.root, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
@@ -102,8 +110,11 @@ impl Unpacker {
                 return Ok(false);
             }
             EntryType::Symlink => {
-                let target = entry.link_name()?.ok_or(io::ErrorKind::InvalidData)?;
-                symlinkat(target.as_ref(), &destination.parent, &destination.name)?;
+                let target = match &attributes.link {
+                    Some(target) => PathBuf::from(target),
+                    None => entry.link_name()?.ok_or(io::ErrorKind::InvalidData)?.into_owned(),
+                };
+                symlinkat(&target, &destination.parent, &destination.name)?;
             }
             EntryType::Char => make_node(destination, entry, FileType::CharacterDevice)?,
             EntryType::Block => make_node(destination, entry, FileType::BlockDevice)?,
@@ -189,7 +200,11 @@ struct Attributes {
     owner: (u32, u32),
     mode: u32,
     modified: Timespec,
-    extended: Vec<(String, Vec<u8>)>,
+    extended: Vec<(OsString, Vec<u8>)>,
+    /// Of a directory: the rights that what is made in it gets.
+    inherited: Option<Vec<u8>>,
+    /// Of a symbolic link: its target.
+    link: Option<OsString>,
     /// Of a file with holes: its length, and where its data lies.
     sparse: Option<(u64, Vec<Extent>)>,
 }
@@ -200,7 +215,7 @@ impl Attributes {
         let owner = (number(entry.header().uid()?)?, number(entry.header().gid()?)?);
         let mode = entry.header().mode()?;
         let mut modified = Timespec { tv_sec: i64::try_from(entry.header().mtime()?).unwrap_or(0), tv_nsec: 0 };
-        let mut extended = Vec::new();
+        let (mut extended, mut inherited, mut link) = (Vec::new(), None, None);
         let (mut size, mut map) = (None, None);
         if let Some(records) = entry.pax_extensions()? {
             for record in records {
@@ -212,12 +227,18 @@ impl Attributes {
                     size = record.value().ok().and_then(|text| text.parse().ok());
                 } else if name == DATA_MAP {
                     map = record.value().ok().and_then(data_map);
-                } else if let Some(name) = name.strip_prefix(ATTRIBUTE) {
-                    extended.push((name.to_owned(), record.value_bytes().to_vec()));
+                } else if let Some(target) = attributes::link(name, record.value_bytes()) {
+                    link = Some(target);
+                } else if let Some((name, value)) = attributes::attribute(name, record.value_bytes()) {
+                    if name == INHERITED {
+                        inherited = Some(value);
+                    } else {
+                        extended.push((name, value));
+                    }
                 }
             }
         }
-        Ok(Self { owner, mode, modified, extended, sparse: size.zip(map) })
+        Ok(Self { owner, mode, modified, extended, inherited, link, sparse: size.zip(map) })
     }
 
     /// Owner first: changing it takes away set-user-id bits and file capabilities.
@@ -233,7 +254,7 @@ impl Attributes {
             )?;
         }
         for (name, value) in &self.extended {
-            lsetxattr(destination.path(), name.as_str(), value, XattrFlags::empty())?;
+            lsetxattr(destination.path(), name, value, XattrFlags::empty())?;
         }
         if kind == EntryType::Directory { Ok(()) } else { set_time(destination, self.modified) }
     }

@@ -81,8 +81,11 @@ impl Control {
         let id = self.sandbox(caller, sandbox).await?.id;
         let forks: Vec<_> = self.store().forks_of(id).await?.into_iter().filter(Sandbox::live).collect();
         if let Some(fork) = forks.first() {
-            let others = if forks.len() > 1 { format!(" and {} others", forks.len() - 1) } else { String::new() };
-            return Err(Error::invalid(format!("Sandbox {id} has forks, {}{others}: delete them first", fork.id)));
+            let count = forks.len();
+            return Err(Error::invalid(format!(
+                "Sandbox {id} has {count} forks, first {}: delete them first",
+                fork.id
+            )));
         }
         self.change(caller, id, sandbox, Operation::Delete, |row| row.want_destroyed(now())).await
     }

@@ -164,8 +164,8 @@ impl Sandbox {
         let outcome = match &copying.outcome {
             Some(outcome) => outcome.clone(),
             None if self.desired == Desired::Destroyed => Err("the sandbox was deleted".to_owned()),
-            None if self.failure.is_some() => Err("the sandbox failed".to_owned()),
             None if self.seen == Seen::Lost => Err("the sandbox's container was removed".to_owned()),
+            None if self.failure.is_some() => Err("the sandbox failed".to_owned()),
             None => return None,
         };
         let purpose = copying.purpose;

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{Sandbox, SandboxState, Seen, Step};
+use super::{Beginning, Sandbox, SandboxState, Seen, Step};
 use crate::Timestamp;
 use crate::ids::SandboxId;
 
@@ -268,6 +268,8 @@ pub fn allowed(operation: Operation, sandbox: &Sandbox, now: Timestamp) -> Resul
     let copies_files = match sandbox.next_step() {
         Step::Remake(_) => true,
         Step::Create => sandbox.filling().is_some(),
+        // one that waits for its parent's files
+        Step::Settled => sandbox.files.beginning == Beginning::Awaited && state == SandboxState::Creating,
         _ => false,
     };
     let superseded = overdue || copies_files;
@@ -285,7 +287,8 @@ pub fn allowed(operation: Operation, sandbox: &Sandbox, now: Timestamp) -> Resul
         Verdict::Gone => WhyNot::Gone,
     };
     let failure = sandbox.failure.as_ref().map(|failure| failure.reason.clone());
-    Err(Refusal { why, operation, sandbox: sandbox.id, state, failure })
+    let copied = sandbox.files.copying.is_some();
+    Err(Refusal { why, operation, sandbox: sandbox.id, state, copied, failure })
 }
 
 /// Why an operation is refused.
@@ -307,18 +310,23 @@ pub struct Refusal {
     operation: Operation,
     sandbox: SandboxId,
     state: SandboxState,
+    /// Whether its files are being copied.
+    copied: bool,
     failure: Option<String>,
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { why, operation, sandbox, state, failure } = self;
+        let Self { why, operation, sandbox, state, copied, failure } = self;
         let (what, word) = (operation.word(), state.word());
         match (operation, why) {
             (Operation::Enter, WhyNot::Busy | WhyNot::State) => {
                 write!(f, "sandbox {sandbox} is {word}, not started. Is the Sandbox started?")
             }
             (_, WhyNot::Gone) => write!(f, "Sandbox {sandbox} not found"),
+            (_, WhyNot::Busy) if *copied => {
+                write!(f, "Cannot {what} sandbox {sandbox}: its files are being copied; try again when that is done")
+            }
             (_, WhyNot::Busy) => {
                 write!(f, "Cannot {what} sandbox {sandbox}: it is {word}; try again when that is done")
             }

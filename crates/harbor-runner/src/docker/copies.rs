@@ -16,6 +16,7 @@ use crate::docker::create::bound_infra;
 use crate::docker::handle::DockerEngine;
 use crate::docker::layer::{self, Place};
 use crate::docker::naming::{self, Role};
+use crate::docker::objects::containers::State;
 use crate::docker::spec;
 use crate::error::{EngineError, EngineSaid};
 use crate::sandbox::SandboxSpec;
@@ -45,7 +46,10 @@ impl DockerEngine {
             self.pause(id, container).await?;
         }
         let image = found.image.unwrap_or_default();
-        let saved = self.save_still(container, image, to, running).await;
+        let saved = match self.save_still(container, image, to, running).await {
+            Ok(layer) => self.stood_still(container, running, found.state.as_ref()).await.map(|()| layer),
+            failed => failed,
+        };
         if running && go_on {
             self.thaw(container.as_str()).await?;
         }
@@ -64,12 +68,30 @@ impl DockerEngine {
         let file = self.layer_file(to);
         let layer::Written { digest, bytes } = match self.layer_place(container.as_str(), running).await? {
             Some(Place::Ours(source)) => {
-                layer::save(&source, &file, LONGEST_COPY).await.map_err(|error| failed(doing, error))?
+                // a full disk is harbor's own, and trying again would freeze what runs again and again
+                layer::save(&source, &file, LONGEST_COPY).await.map_err(|error| failed_here(doing, error))?
             }
             Some(Place::Engine(source)) => self.carry_out(&source, &file).await?,
             None => return Err(EngineError::OutOfReach { doing }),
         };
         Ok(Layer { id: *to, image, digest, bytes })
+    }
+
+    /// Whether nobody let the container go on, or started it, while it was copied: the copy would be of no moment at all.
+    async fn stood_still(
+        &self,
+        container: &ContainerId,
+        running: bool,
+        before: Option<&State>,
+    ) -> Result<(), EngineError> {
+        let doing = format!("copy the files of container {container}");
+        let after = self.client().inspect_container(container.as_str(), &doing).await?.state.unwrap_or_default();
+        let same_run = before.is_some_and(|before| before.started_at == after.started_at);
+        if same_run && after.running == running && after.paused == running {
+            return Ok(());
+        }
+        let source = EngineSaid::new("somebody started it, or let it go on, meanwhile");
+        Err(EngineError::Conflict { doing, source })
     }
 
     /// Makes the sandbox's container with the files of `layer`. Idempotent.
@@ -148,6 +170,20 @@ impl DockerEngine {
 
     fn layer_file(&self, layer: &LayerId) -> PathBuf {
         self.config().layer_directory.join(format!("{layer}.{SUFFIX}"))
+    }
+}
+
+/// What became of a copy to a file of harbor's own, for people.
+pub(crate) fn failed_here(doing: String, error: io::Error) -> EngineError {
+    match failed(doing, error) {
+        EngineError::NoSpace { doing, source } => EngineError::Files {
+            doing,
+            source: io::Error::new(
+                io::ErrorKind::StorageFull,
+                format!("the disk of harbor's data directory: {source}"),
+            ),
+        },
+        other => other,
     }
 }
 

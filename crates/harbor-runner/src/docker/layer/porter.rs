@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
 use super::{Written, fetch, store};
-use crate::docker::copies::{LONGEST_COPY, failed};
+use crate::docker::copies::{LONGEST_COPY, failed, failed_here};
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
 use crate::docker::objects::containers::NewContainer;
@@ -65,7 +65,7 @@ impl DockerEngine {
         let (stored, read) = tokio::join!(stored, read);
         porter.removed().await?;
         read?;
-        stored.map_err(|error| failed(doing.to_owned(), error))
+        stored.map_err(|error| failed_here(doing.to_owned(), error))
     }
 
     /// Writes the stored `layer`, which `file` of ours holds, to `directory` of the engine's machine.
