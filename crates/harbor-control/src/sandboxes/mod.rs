@@ -81,11 +81,8 @@ impl Control {
         let id = self.sandbox(caller, sandbox).await?.id;
         let forks: Vec<_> = self.store().forks_of(id).await?.into_iter().filter(Sandbox::live).collect();
         if let Some(fork) = forks.first() {
-            let count = forks.len();
-            return Err(Error::invalid(format!(
-                "Sandbox {id} has {count} forks, first {}: delete them first",
-                fork.id
-            )));
+            let (count, one) = (forks.len(), fork.id);
+            return Err(Error::invalid(format!("Sandbox {id} has forks ({count}), such as {one}: delete them first")));
         }
         self.change(caller, id, sandbox, Operation::Delete, |row| row.want_destroyed(now())).await
     }
