@@ -52,6 +52,7 @@ impl DockerEngine {
         };
         if running && go_on {
             self.thaw(container.as_str()).await?;
+            self.known().note(id, |entry| entry.frozen = false);
         }
         saved
     }

@@ -71,7 +71,9 @@ impl DockerEngine {
             let running = serves(infra.state.as_ref());
             Some(HeldInfra { container: ContainerId::new(infra.id?), running })
         });
+        let frozen = matches!(found.sandbox, Some(FoundSandbox::Frozen { .. }));
         self.known().note(id, |entry| {
+            entry.frozen = frozen;
             entry.infra_runs = infra.as_ref().is_some_and(|infra| infra.running);
             entry.infra = infra.as_ref().map(|infra| infra.container.as_str().to_owned());
         });

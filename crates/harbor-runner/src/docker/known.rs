@@ -17,6 +17,8 @@ pub(crate) struct Entry {
     pub(crate) infra: Option<String>,
     /// That infra container was started and not stopped since, as far as this process knows.
     pub(crate) infra_runs: bool,
+    /// Its container was frozen, as far as this process knows.
+    pub(crate) frozen: bool,
     /// What its container's labels tell the toolbox.
     pub(crate) facts: Option<(ContainerId, Facts)>,
     /// The way into its network.

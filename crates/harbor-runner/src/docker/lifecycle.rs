@@ -22,7 +22,12 @@ impl DockerEngine {
     /// A sandbox whose infra container is gone is [`EngineError::InfraGone`]: see [`DockerEngine::remake`].
     pub async fn start(&self, id: &SandboxId, container: &ContainerId) -> Result<Boot, EngineError> {
         self.known().outdate(id);
-        if !self.known().get(id).infra_runs {
+        let known = self.known().get(id);
+        if known.frozen && known.infra_runs && self.client().unpause_container(container.as_str()).await.is_ok() {
+            self.known().note(id, |entry| entry.frozen = false);
+            return self.boot(id, container).await;
+        }
+        if !known.infra_runs {
             self.start_known_infra(id, container).await?;
         }
         match self.start_sandbox(id, container).await {
@@ -47,9 +52,11 @@ impl DockerEngine {
         let doing = format!("pause container {}", naming::sandbox(id));
         match self.client().pause_container(container.as_str(), &doing).await {
             // a conflict: it is frozen already, or does not run, which the next look tells
-            Ok(()) | Err(EngineError::Conflict { .. }) => Ok(()),
-            Err(error) => Err(error),
+            Ok(()) | Err(EngineError::Conflict { .. }) => {}
+            Err(error) => return Err(error),
         }
+        self.known().note(id, |entry| entry.frozen = true);
+        Ok(())
     }
 
     /// Ends everything in the sandbox but process 1, which begins anew, and freezes that. Idempotent; what does not run is an
@@ -69,7 +76,9 @@ impl DockerEngine {
             }
             outcome => outcome?,
         }
-        self.client().pause_container(container.as_str(), &doing).await
+        self.client().pause_container(container.as_str(), &doing).await?;
+        self.known().note(id, |entry| entry.frozen = true);
+        Ok(())
     }
 
     /// Gives the sandbox other limits, whether it runs or not; 0 leaves one as it is. Idempotent.
