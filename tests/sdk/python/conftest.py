@@ -4,6 +4,7 @@
 """
 
 import os
+import time
 import uuid
 from importlib.metadata import version
 
@@ -80,6 +81,21 @@ def create(daytona, made):
         return sandbox
 
     return create
+
+
+@pytest.fixture
+def shows(daytona):
+    """Checks what a sandbox shows, read anew and in the object by which it was changed: that one after a refresh, since the
+    newest client applies what an event from before the change tells whenever it arrives."""
+
+    def shows(sandbox, read, expected):
+        assert read(daytona.get(sandbox.id)) == expected
+        deadline = time.monotonic() + 15
+        while read(sandbox) != expected:
+            assert time.monotonic() < deadline, (read(sandbox), expected)
+            sandbox.refresh_data()
+
+    return shows
 
 
 @pytest.fixture

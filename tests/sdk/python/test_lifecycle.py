@@ -59,13 +59,12 @@ def test_what_was_asked_for_is_kept(create, daytona, word):
     assert made.process.exec('printf "%s|%s" "$GREETING" "${EMPTY-unset}"').result == "Grüße, world|"
 
 
-def test_intervals_are_set(create, daytona):
+def test_intervals_are_set(create, shows):
     sandbox = create()
     assert (sandbox.auto_stop_interval, sandbox.auto_delete_interval) == (15, -1)
     sandbox.set_autostop_interval(30)
     sandbox.set_auto_delete_interval(60)
-    for known in (sandbox, daytona.get(sandbox.id)):
-        assert (known.auto_stop_interval, known.auto_delete_interval) == (30, 60)
+    shows(sandbox, lambda known: (known.auto_stop_interval, known.auto_delete_interval), (30, 60))
     with pytest.raises(DaytonaError):
         sandbox.set_autostop_interval(-1)
 

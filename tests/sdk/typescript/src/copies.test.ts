@@ -53,8 +53,7 @@ describe('an archived sandbox', () => {
   test('was stopped before', async () => {
     const sandbox = await create()
     await refused(sandbox.archive())
-    await sandbox.refreshData()
-    assert.equal(sandbox.state, 'started')
+    assert.equal((await daytona.get(sandbox.id)).state, 'started')
     assert.equal(await read(sandbox, 'echo works'), 'works\n')
   })
 
@@ -86,8 +85,7 @@ describe('a fork', () => {
     assert.equal(await read(child, 'cat file.txt; hostname; echo "$GREETING"'), `shared\n${child.id}\nGrüße\n`)
 
     await write(child, 'child\n')
-    await parent.refreshData()
-    assert.equal(parent.state, 'started')
+    assert.equal((await daytona.get(parent.id)).state, 'started')
     assert.equal(await read(parent, `cat file.txt; kill -0 ${process} && echo alive`), 'shared\nalive\n')
     await write(parent, 'parent\n')
     await child.stop()
@@ -122,8 +120,7 @@ describe('a fork', () => {
     await parent.stop()
     const child = await fork(parent)
     assert.deepEqual([child.state, await content(child)], ['started', 'shared\n'])
-    await parent.refreshData()
-    assert.equal(parent.state, 'stopped')
+    assert.equal((await daytona.get(parent.id)).state, 'stopped')
   })
 })
 
@@ -206,8 +203,7 @@ test('what did not fail is not recovered', async () => {
   assert.equal(await read(sandbox, 'echo works'), 'works\n')
   await sandbox.stop()
   await refused(sandbox.recover())
-  await sandbox.refreshData()
-  assert.equal(sandbox.state, 'stopped')
+  assert.equal((await daytona.get(sandbox.id)).state, 'stopped')
 })
 
 test('the archive interval is set', async () => {
@@ -215,8 +211,7 @@ test('the archive interval is set', async () => {
   assert.equal(sandbox.autoArchiveInterval, 7 * 24 * 60)
   for (const [interval, kept] of [[60, 60], [0, 30 * 24 * 60], [99999, 30 * 24 * 60], [1440, 1440]]) {
     await sandbox.setAutoArchiveInterval(interval)
-    await sandbox.refreshData()
-    for (const known of [sandbox, await daytona.get(sandbox.id)]) assert.equal(known.autoArchiveInterval, kept)
+    assert.equal((await daytona.get(sandbox.id)).autoArchiveInterval, kept)
   }
   await failure(sandbox.setAutoArchiveInterval(-1))
   assert.equal((await daytona.get(sandbox.id)).autoArchiveInterval, 1440)
