@@ -59,14 +59,14 @@ def archive(sandbox):
 
 
 class TestArchive:
-    def test_files_outlive_it(self, create, daytona):
+    def test_files_outlive_it(self, create, daytona, shows):
         sandbox = create(labels={"kept": "ß"})
         sandbox.fs.upload_file(b"kept\n", "kept.txt")
         assert sandbox.process.exec("chmod 600 kept.txt; ln -s kept.txt link; rm .bashrc ~/.profile").exit_code == 0
         archive(sandbox)
         assert daytona.get(sandbox.id).state == "archived"
         sandbox.start()
-        assert sandbox.state == "started"
+        shows(sandbox, lambda known: known.state, "started")
         assert sandbox.labels["kept"] == "ß"
         assert sandbox.fs.download_file("link") == b"kept\n"
         show = "stat -c '%U %a' kept.txt; ls ~/.profile 2>/dev/null || echo removed"
@@ -156,14 +156,14 @@ class TestFork:
 
 
 class TestSnapshot:
-    def test_it_can_be_used_at_once(self, create, snapshot, daytona, word):
+    def test_it_can_be_used_at_once(self, create, snapshot, daytona, word, shows):
         sandbox = create()
         sandbox.fs.upload_file(b"captured\n", "file.txt")
         name = f"{word}/of-a_sandbox:1.0"
         made = snapshot(sandbox, name)
         assert (made.name, made.state, made.general) == (name, "active", False)
         assert (made.cpu, made.mem, made.disk) == (sandbox.cpu, sandbox.memory, sandbox.disk)
-        assert sandbox.state == "started"
+        shows(sandbox, lambda known: known.state, "started")
         sandbox.fs.upload_file(b"later\n", "file.txt")
         for _ in range(2):
             another = create(snapshot=name)
@@ -173,12 +173,12 @@ class TestSnapshot:
         assert sandbox.fs.download_file("file.txt") == b"later\n"
         assert name in [found.name for found in daytona.snapshot.list().items]
 
-    def test_of_a_stopped_one(self, create, snapshot, word):
+    def test_of_a_stopped_one(self, create, snapshot, word, shows):
         sandbox = create()
         sandbox.fs.upload_file(b"captured\n", "file.txt")
         sandbox.stop()
         assert snapshot(sandbox, word).state == "active"
-        assert sandbox.state == "stopped"
+        shows(sandbox, lambda known: known.state, "stopped")
         assert create(snapshot=word).fs.download_file("file.txt") == b"captured\n"
 
     def test_a_name_is_taken_once(self, create, snapshot, daytona, word):

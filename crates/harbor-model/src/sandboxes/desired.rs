@@ -1,6 +1,6 @@
 //! What the owner of a sandbox wants of it, and the changes by which that is said.
 
-use super::{CopyPurpose, Copying, Sandbox, Seen};
+use super::{CopyPurpose, Copying, Sandbox, SandboxState, Seen};
 use crate::Timestamp;
 use crate::resources::Resources;
 use crate::secrets::Secret;
@@ -83,8 +83,12 @@ impl Sandbox {
         }
     }
 
-    /// Wants it gone, files and all. Its name is free from then on.
+    /// Wants it gone, files and all. Its name is free from then on. An archived one is gone at once: the engine has nothing
+    /// of it.
     pub fn want_destroyed(&mut self, at: Timestamp) {
+        if self.state() == SandboxState::Archived {
+            self.seen = Seen::Removed;
+        }
         self.desired = Desired::Destroyed;
         self.name = self.name.destroyed(at);
     }
