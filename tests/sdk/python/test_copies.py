@@ -30,7 +30,12 @@ def snapshot(daytona):
     def snapshot(sandbox, name):
         getattr(sandbox, SNAPSHOT)(name)
         names.add(name)
-        return daytona.snapshot.get(name)
+        # an event of its create, which the newest client applies when it arrives, can end its wait too early
+        deadline = time.monotonic() + 30
+        while (found := daytona.snapshot.get(name)).state == "snapshotting":
+            assert time.monotonic() < deadline, "it is made for ever"
+            time.sleep(0.05)
+        return found
 
     yield snapshot
     for name in names:

@@ -131,6 +131,8 @@ describe('a snapshot of a sandbox', () => {
   async function snapshot(sandbox: Sandbox, name: string) {
     await capture(sandbox, name)
     names.add(name)
+    // an event of its create, which the newest clients apply when it arrives, can end their wait too early
+    await eventually(async () => void assert.notEqual((await snapshots.get(name)).state, 'snapshotting'), 30)
     return snapshots.get(name)
   }
 
