@@ -1,18 +1,17 @@
-//! Copies of a sandbox's files: forks and snapshots that are made of one, and what follows when a copy ends (design D7).
+//! Copies of a sandbox's files: forks and snapshots that are made of one, and what is kept for them (design D7).
 
 use std::sync::Arc;
 
-use harbor_model::actors::Actor;
+use harbor_model::Timestamp;
 use harbor_model::ids::{LayerId, SandboxId};
-use harbor_model::sandboxes::{CopyPurpose, EndedCopy, Sandbox};
+use harbor_model::sandboxes::Sandbox;
 use harbor_model::snapshots::Snapshot;
-use harbor_model::{Timestamp, to_millisecond};
-use rusqlite::{Transaction, params};
+use rusqlite::params;
 
 use crate::changes::Change;
-use crate::sandbox_row::{INSERT, UPDATE, by_id, put, read};
-use crate::sandboxes::commit_change;
-use crate::{EncryptionKey, Store, StoreError, Writer, files, outbox, row, snapshots, stock};
+use crate::sandbox_change::commit_change;
+use crate::sandbox_row::{INSERT, by_id, put, read};
+use crate::{Store, StoreError, Writer, files, outbox, row, snapshots, stock};
 
 impl Store {
     /// The forks of this sandbox, oldest first, in whatever state.
@@ -96,40 +95,4 @@ impl Writer {
         })
         .await
     }
-}
-
-/// Does for others what follows from the end of a copy.
-pub(crate) fn follow(
-    transaction: &Transaction<'_>,
-    changes: &mut Vec<Change>,
-    actor: &Actor,
-    key: &EncryptionKey,
-    ended: EndedCopy,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    match ended.purpose {
-        CopyPurpose::Backup | CopyPurpose::Archive => {}
-        CopyPurpose::Fork(child) => {
-            // it may have been deleted meanwhile, and its row be purged
-            let Some(before) = by_id(transaction, key, child)? else { return Ok(()) };
-            let mut after = before.clone();
-            after.receive(ended.outcome);
-            if after != before {
-                after.note_change(&before, to_millisecond(now));
-                put(transaction, key, UPDATE, &after)?;
-                outbox::note_sandbox(transaction, actor, Some(&before), &after)?;
-                changes.push(Change::Sandbox { before: Some(Arc::new(before)), after: Arc::new(after) });
-            }
-        }
-        CopyPurpose::Snapshot(id) => {
-            let Some(before) = snapshots::by_id(transaction, id)? else { return Ok(()) };
-            let mut after = before.clone();
-            after.receive(ended.outcome, to_millisecond(now));
-            if after != before {
-                snapshots::write(transaction, &after)?;
-                changes.push(Change::Snapshot { before: Some(Arc::new(before)), after: Arc::new(after) });
-            }
-        }
-    }
-    Ok(())
 }

@@ -17,6 +17,7 @@ mod organizations;
 mod outbox;
 mod pools;
 mod row;
+mod sandbox_change;
 mod sandbox_row;
 mod sandboxes;
 mod seen;

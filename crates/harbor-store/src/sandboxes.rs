@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use harbor_model::actors::Actor;
+use harbor_model::Timestamp;
 use harbor_model::ids::{OrganizationId, SandboxId, SnapshotId};
 use harbor_model::names::SandboxRef;
 use harbor_model::sandboxes::Sandbox;
-use harbor_model::{Timestamp, to_millisecond};
-use rusqlite::{Transaction, named_params, params};
+use rusqlite::{named_params, params};
 
 use crate::changes::Change;
+use crate::sandbox_change::commit_change;
 use crate::sandbox_row::{INSERT, UPDATE, by_id, put, read};
-use crate::{EncryptionKey, Store, StoreError, Writer, copies, outbox, pools, row, signing_keys, snapshots, stock};
+use crate::{Store, StoreError, Writer, outbox, pools, row, snapshots, stock};
 
 /// What a new sandbox takes from what was made ahead of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,36 +201,4 @@ impl Writer {
         })
         .await
     }
-}
-
-/// Writes what a sandbox has become from `before`, with all that follows from it, and answers it. If nothing was altered,
-/// nothing is written or announced.
-pub(crate) fn commit_change(
-    transaction: &Transaction<'_>,
-    changes: &mut Vec<Change>,
-    actor: &Actor,
-    key: &EncryptionKey,
-    before: &Sandbox,
-    mut after: Sandbox,
-    now: Timestamp,
-) -> Result<Sandbox, StoreError> {
-    let ended = after.end_copy(to_millisecond(now));
-    if after == *before {
-        return Ok(after);
-    }
-    if after.removed() {
-        after.forget_secrets();
-    }
-    after.note_change(before, to_millisecond(now));
-    // first, so that whoever hears of this sandbox's new state finds what was made of it
-    if let Some(ended) = ended {
-        copies::follow(transaction, changes, actor, key, ended, now)?;
-    }
-    if put(transaction, key, UPDATE, &after)? == 0 {
-        return Err(StoreError::Stale(after.id));
-    }
-    signing_keys::forget_gone(transaction, &after)?;
-    outbox::note_sandbox(transaction, actor, Some(before), &after)?;
-    changes.push(Change::Sandbox { before: Some(Arc::new(before.clone())), after: Arc::new(after.clone()) });
-    Ok(after)
 }
