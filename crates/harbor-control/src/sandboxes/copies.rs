@@ -2,9 +2,7 @@
 
 use harbor_model::ids::{LayerId, SandboxId, SnapshotId};
 use harbor_model::names::{DisplayName, SandboxRef};
-use harbor_model::sandboxes::{
-    Beginning, CopyPurpose, Files, Operation, Refusal, Sandbox, SandboxState, WhyNot, allowed,
-};
+use harbor_model::sandboxes::{Beginning, CopyPurpose, Files, Operation, Refusal, Sandbox, WhyNot, allowed};
 use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_store::StoreError;
 
@@ -25,10 +23,7 @@ impl Control {
         caller: &Allowed<WriteSandboxes>,
         sandbox: &SandboxRef,
     ) -> Result<Sandbox, Error> {
-        let found = self.sandbox(caller, sandbox).await?;
-        if found.settings.ephemeral() {
-            return Err(never_stored("archived"));
-        }
+        let found = self.lasting(caller, sandbox, "archived").await?;
         let archive = |row: &mut Sandbox| row.want_archived(LayerId::random(), now());
         self.change(caller, found.id, sandbox, Operation::Archive, archive).await
     }
@@ -40,10 +35,7 @@ impl Control {
         caller: &Allowed<WriteSandboxes>,
         sandbox: &SandboxRef,
     ) -> Result<Sandbox, Error> {
-        let found = self.sandbox(caller, sandbox).await?;
-        if found.settings.ephemeral() {
-            return Err(never_stored("backed up"));
-        }
+        let found = self.lasting(caller, sandbox, "backed up").await?;
         if found.files.copying.as_ref().is_some_and(|copying| copying.purpose == CopyPurpose::Backup) {
             return Err(Error::invalid(format!("A backup of sandbox {} is being made already", found.id)));
         }
@@ -77,11 +69,7 @@ impl Control {
             None => "The fork's id is taken: try again".to_owned(),
         })?;
         tracing::info!(sandbox = %child.id, parent = %found.id, "fork wanted");
-        let settled = self.wait_settled(changes, child).await?;
-        if settled.state() == SandboxState::Error {
-            return Err(super::failed_to_start(&settled));
-        }
-        Ok(settled)
+        self.wait_started(changes, child).await
     }
 
     /// Makes a snapshot of the sandbox's files as they are now, and answers at once with the sandbox, which is
@@ -138,11 +126,7 @@ impl Control {
             }
         };
         let recovered = self.change(caller, id, sandbox, Operation::Recover, recover).await?;
-        let settled = self.wait_settled(changes, recovered).await?;
-        if settled.state() == SandboxState::Error {
-            return Err(super::failed_to_start(&settled));
-        }
-        Ok(settled)
+        self.wait_started(changes, recovered).await
     }
 
     /// The forks of the sandbox that are not on their way out, oldest first; with `gone` also those that are or have been
@@ -172,14 +156,20 @@ impl Control {
         Ok(ancestors)
     }
 
+    /// The caller's sandbox, which is to be `done`: an ephemeral one is 400.
+    async fn lasting(&self, caller: &Caller, sandbox: &SandboxRef, done: &str) -> Result<Sandbox, Error> {
+        let found = self.sandbox(caller, sandbox).await?;
+        if found.settings.ephemeral() {
+            let why = "it is deleted as soon as it stops";
+            return Err(Error::invalid(format!("An ephemeral sandbox cannot be {done}: {why}")));
+        }
+        Ok(found)
+    }
+
     async fn living_parent(&self, sandbox: &Sandbox) -> Result<Option<Sandbox>, Error> {
         let Some(parent) = sandbox.files.parent else { return Ok(None) };
         Ok(self.store().sandbox(parent).await?.filter(Sandbox::live))
     }
-}
-
-fn never_stored(done: &str) -> Error {
-    Error::invalid(format!("An ephemeral sandbox cannot be {done}: it is deleted as soon as it stops"))
 }
 
 /// What was recorded, or the error that a refusal is.

@@ -7,9 +7,7 @@ use harbor_model::ids::{OrganizationId, RegionId, SandboxId};
 use harbor_model::names::DisplayName;
 use harbor_model::pools::WarmPool;
 use harbor_model::resources::{Asked, Resources};
-use harbor_model::sandboxes::{
-    Beginning, Desired, Files, Generation, Network, Origin, Sandbox, SandboxState, Seen, Settings,
-};
+use harbor_model::sandboxes::{Beginning, Desired, Files, Generation, Network, Origin, Sandbox, Seen, Settings};
 use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_store::{FromStock, StoreError};
 
@@ -82,11 +80,7 @@ impl Control {
             (other, _) => other.into(),
         })?;
         tracing::info!(sandbox = %sandbox.id, snapshot = %sandbox.origin.snapshot, "create wanted");
-        let settled = self.wait_settled(changes, sandbox).await?;
-        if settled.state() == SandboxState::Error {
-            return Err(super::failed_to_start(&settled));
-        }
-        Ok(settled)
+        self.wait_started(changes, sandbox).await
     }
 
     /// Checks a request in the contract's order and makes the row it asks for, with its snapshot and the name given.

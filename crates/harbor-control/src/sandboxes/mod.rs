@@ -42,11 +42,7 @@ impl Control {
         if started.state() == SandboxState::Restoring {
             return Ok(started);
         }
-        let settled = self.wait_settled(changes, started).await?;
-        if settled.state() == SandboxState::Error {
-            return Err(failed_to_start(&settled));
-        }
-        Ok(settled)
+        self.wait_started(changes, started).await
     }
 
     /// Wants the sandbox stopped and answers at once; an ephemeral one is wanted gone instead.
@@ -148,9 +144,4 @@ impl Control {
 
 fn missing(sandbox: &SandboxRef) -> Error {
     Error::not_found(format!("Sandbox {sandbox} not found"))
-}
-
-fn failed_to_start(row: &Sandbox) -> Error {
-    let reason = row.failure.as_ref().map_or("it ended without a reason", |failure| &failure.reason);
-    Error::invalid(format!("Sandbox failed to start: {reason}"))
 }

@@ -29,6 +29,17 @@ impl Control {
         }
         Ok(Arc::unwrap_or_clone(latest))
     }
+
+    /// As [`Self::wait_settled`], of one that is to be started; one that failed instead is 400 with the reason.
+    pub(super) async fn wait_started(&self, changes: Changes, sandbox: Sandbox) -> Result<Sandbox, Error> {
+        let settled = self.wait_settled(changes, sandbox).await?;
+        if settled.state() == SandboxState::Error {
+            let reason =
+                settled.failure.map_or_else(|| "it ended without a reason".to_owned(), |failure| failure.reason);
+            return Err(Error::invalid(format!("Sandbox failed to start: {reason}")));
+        }
+        Ok(settled)
+    }
 }
 
 const fn moving(state: SandboxState) -> bool {
