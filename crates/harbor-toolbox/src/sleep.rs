@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, RawPid, Signal, getpid, kill_process};
 
+use crate::process::lives;
+
 /// Asks process 1 to end everything and begin anew.
 pub(crate) const SIGNAL: Signal = Signal::USR2;
 
@@ -103,14 +105,6 @@ fn others() -> io::Result<Vec<Pid>> {
         }
     }
     Ok(others)
-}
-
-/// Whether a process has not ended; process 1 may not have collected it yet.
-fn lives(pid: RawPid) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    // after the name, which may hold anything
-    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    !matches!(state, Some('Z' | 'X'))
 }
 
 /// Removes everything in a directory. Nothing runs that could change it meanwhile.

@@ -12,4 +12,4 @@ mod tree;
 pub(crate) use budget::{KeptOutput, OutputShare};
 pub(crate) use reaper::{Child, Group, KILLED, Processes};
 pub(crate) use shell::{Dialect, Prepared, Shell, quote};
-pub(crate) use tree::Tree;
+pub(crate) use tree::{Tree, lives};

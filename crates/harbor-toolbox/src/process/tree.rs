@@ -218,6 +218,11 @@ fn living() -> Vec<Row> {
     entries.filter_map(|entry| row(number(entry.ok()?.file_name())?)).collect()
 }
 
+/// Whether a process has not ended; one that its parent has not collected yet has.
+pub(crate) fn lives(pid: i32) -> bool {
+    row(pid).is_some()
+}
+
 fn row(pid: i32) -> Option<Row> {
     parse(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
