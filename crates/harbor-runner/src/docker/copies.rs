@@ -108,10 +108,7 @@ impl DockerEngine {
             let source = EngineSaid::new("its infra container was replaced");
             return Err(EngineError::InfraGone { sandbox: *id, source });
         }
-        // one that did not
-        if self.find_own(&successor, id, Role::Sandbox).await?.is_some() {
-            self.remove_container(&successor).await?;
-        }
+        self.discard_successor(id).await?;
         let missing = || EngineError::ImageMissing { image: format!("{} ({})", spec.image, layer.image) };
         let image = self.image(&layer.image).await?.ok_or_else(missing)?;
         let spec = SandboxSpec { image: layer.image.clone(), ..spec.clone() };

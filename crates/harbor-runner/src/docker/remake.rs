@@ -24,10 +24,7 @@ impl DockerEngine {
         let name = naming::sandbox(id);
         let old = self.inspect_own(container.as_str(), id, Role::Sandbox).await?;
         refuse_running(&name, &old)?;
-        // an attempt that did not come to its end
-        if self.find_own(&naming::successor(id), id, Role::Sandbox).await?.is_some() {
-            self.remove_container(&naming::successor(id)).await?;
-        }
+        self.discard_successor(id).await?;
         // one that did, but for removing its predecessor: whoever has the sandbox's name is complete
         let complete = old.name.as_deref().is_some_and(|found| found.trim_start_matches('/') == name);
         if complete && self.find_own(&naming::predecessor(id), id, Role::Sandbox).await?.is_some() {
@@ -51,6 +48,15 @@ impl DockerEngine {
         self.finish_exchange(id).await?;
         self.known().note(id, |entry| entry.facts = Some((successor.clone(), facts)));
         Ok(successor)
+    }
+
+    /// Removes what an attempt left that did not come to its end.
+    pub(crate) async fn discard_successor(&self, id: &SandboxId) -> Result<(), EngineError> {
+        let successor = naming::successor(id);
+        match self.find_own(&successor, id, Role::Sandbox).await? {
+            Some(_) => self.remove_container(&successor).await,
+            None => Ok(()),
+        }
     }
 
     /// Copies the files of one container to another, neither running, if their layers can be reached.

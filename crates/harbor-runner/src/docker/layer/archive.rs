@@ -1,6 +1,5 @@
 //! A layer as a compressed file of its own, with a digest: what is read back is what was written, or an error.
 
-use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,6 +7,8 @@ use std::path::Path;
 
 use harbor_layer::Cut;
 use sha2::{Digest, Sha256};
+
+use crate::docker::embedded::hex;
 
 /// The fastest: a layer is written once and read about as often.
 const LEVEL: i32 = 1;
@@ -58,7 +59,7 @@ fn write_partial(
     let Hashing { mut inner, hash, bytes } = compressing.finish()?;
     inner.flush()?;
     inner.get_ref().sync_all()?;
-    Ok(Written { digest: hexadecimal(hash), bytes })
+    Ok(Written { digest: hex(&hash.finalize()), bytes })
 }
 
 /// Gives the archive that `file` holds to `to`. One whose digest is not this is an error, and what `to` made of it is
@@ -76,17 +77,10 @@ pub(super) fn read(
     io::copy(&mut expanding, &mut io::sink())?;
     let mut stored = expanding.finish().into_inner();
     io::copy(&mut stored, &mut io::sink())?;
-    if hexadecimal(stored.hash) == digest {
+    if hex(&stored.hash.finalize()) == digest {
         return Ok(());
     }
     Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged: its digest is another one", file.display())))
-}
-
-fn hexadecimal(hash: Sha256) -> String {
-    hash.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _writing_to_text_never_fails = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// What passes through, hashed and counted.

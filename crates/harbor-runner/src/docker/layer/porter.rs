@@ -1,7 +1,7 @@
 //! Reads and writes layers that only the engine can reach, through a short container with infra's program in it.
 //!
 //! Guarantees: the container has no network, sees nothing but the one layer, and runs no byte of the sandbox's; it is
-//! removed whatever happens, by the call or by the next one of this name.
+//! removed whatever happens, by the call or when the next harbor begins.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -34,7 +34,7 @@ const COMPLAINT: usize = 512;
 /// How long a container may take to end that has said all.
 const END: Duration = Duration::from_secs(20);
 
-/// Where the archive of a layer comes from, or goes to.
+/// Something of an archive on its way to the thread that compresses it.
 enum Part {
     Some(Bytes),
     End,
@@ -107,9 +107,7 @@ impl DockerEngine {
             Ok(()) => listened,
         }
     }
-}
 
-impl DockerEngine {
     /// Removes what a harbor that died has left of such containers.
     pub(in crate::docker) async fn remove_porters(&self) -> Result<(), EngineError> {
         let labels = [(naming::INSTANCE, self.instance().to_string()), (naming::ROLE, Role::Porter.word().to_owned())];
