@@ -203,10 +203,13 @@ impl Events {
     fn tell_removed(&self, snapshot: &snapshots::Snapshot) {
         let listeners = self.listeners(snapshot.organization);
         if !listeners.is_empty() {
-            let region = self.api.control.config().region.as_str();
-            let snapshot = Snapshot::of(snapshot.clone(), region, &self.api.config.instance.to_string());
-            emit(&listeners, "snapshot.removed", &snapshot);
+            emit(&listeners, "snapshot.removed", &self.shown(snapshot));
         }
+    }
+
+    fn shown(&self, snapshot: &snapshots::Snapshot) -> Snapshot {
+        let region = self.api.control.config().region.as_str();
+        Snapshot::of(snapshot.clone(), region, &self.api.config.instance.to_string())
     }
 
     fn tell_snapshot(&self, before: Option<&snapshots::Snapshot>, after: &snapshots::Snapshot) {
@@ -215,8 +218,7 @@ impl Events {
         if !moved || listeners.is_empty() {
             return;
         }
-        let region = self.api.control.config().region.as_str();
-        let snapshot = Snapshot::of(after.clone(), region, &self.api.config.instance.to_string());
+        let snapshot = self.shown(after);
         match before {
             None => emit(&listeners, "snapshot.created", &snapshot),
             Some(before) => {

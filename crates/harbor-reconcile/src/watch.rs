@@ -32,10 +32,7 @@ pub(crate) async fn store(inner: Arc<Inner>) {
                 }
                 inner.note_demand(before.as_deref(), &after);
                 inner.set_timer(&after);
-                if before
-                    .as_ref()
-                    .is_some_and(|before| before.layers().iter().any(|layer| !after.layers().contains(layer)))
-                {
+                if before.as_ref().is_some_and(|before| needs_less(before, &after)) {
                     inner.garbage.mark(GarbageKey::Layers, Mark::now(Lane::Bulk));
                 }
                 // what a step records is not news to the loop, and must not cut short the pause after a failed attempt
@@ -63,6 +60,12 @@ fn asks_for_more(before: &Sandbox, after: &Sandbox) -> bool {
         || before.failure.is_some() && after.failure.is_none()
         || before.files.beginning != after.files.beginning
         || before.files.copying != after.files.copying && after.files.copying.is_some()
+}
+
+/// Whether a stored layer that it needed is needed by it no longer.
+fn needs_less(before: &Sandbox, after: &Sandbox) -> bool {
+    let needed = after.layers();
+    before.layers().iter().any(|layer| !needed.contains(layer))
 }
 
 /// Follows the engine's events.

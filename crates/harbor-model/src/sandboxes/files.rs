@@ -79,23 +79,20 @@ pub struct EndedCopy {
     pub outcome: Result<Layer, String>,
 }
 
-impl Files {
-    /// The stored layers that must not be removed, for a sandbox of which this was `seen`.
-    fn layers(&self, seen: &Seen) -> Vec<LayerId> {
-        let beginning = match (&self.beginning, seen) {
+impl Sandbox {
+    /// The stored layers that it needs: they must not be removed.
+    pub fn layers(&self) -> Vec<LayerId> {
+        if self.removed() {
+            return Vec::new();
+        }
+        let Files { beginning, parent: _, backup, copying } = &self.files;
+        let beginning = match (beginning, &self.seen) {
             (Beginning::Layer(layer), Seen::Absent | Seen::Made { .. } | Seen::Archived) => Some(layer.id),
             _ => None,
         };
-        let backup = self.backup.as_ref().map(|backup| backup.layer.id);
-        let copying = self.copying.as_ref().map(|copying| copying.layer);
+        let backup = backup.as_ref().map(|backup| backup.layer.id);
+        let copying = copying.as_ref().map(|copying| copying.layer);
         beginning.into_iter().chain(backup).chain(copying).collect()
-    }
-}
-
-impl Sandbox {
-    /// The stored layers that it needs.
-    pub fn layers(&self) -> Vec<LayerId> {
-        if self.removed() { Vec::new() } else { self.files.layers(&self.seen) }
     }
 
     /// What a container that is made for it now is filled with, on top of its image.
@@ -172,7 +169,7 @@ impl Sandbox {
         self.files.copying = None;
         match (purpose, &outcome) {
             (CopyPurpose::Backup | CopyPurpose::Archive, Ok(layer)) => {
-                let current = !matches!(self.seen, Seen::Running { .. } | Seen::Frozen { .. });
+                let current = !self.seen.has_processes();
                 let kept = purpose == CopyPurpose::Backup;
                 self.files.backup = Some(Backup { layer: layer.clone(), at, current, kept });
             }

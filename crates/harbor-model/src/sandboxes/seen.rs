@@ -81,6 +81,11 @@ impl Seen {
         }
     }
 
+    /// Whether there may be processes of its user in it, frozen or not.
+    pub(super) const fn has_processes(&self) -> bool {
+        matches!(self, Self::Running { .. } | Self::Frozen { .. })
+    }
+
     /// Whether its toolbox was told token and environment in this run.
     fn configured_in(&self, boot: &Boot) -> bool {
         match self {

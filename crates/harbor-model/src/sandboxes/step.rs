@@ -174,7 +174,7 @@ impl Sandbox {
     /// Reads what was seen in the light of what is stored: without a container its files are those that were stored when
     /// nothing has run since, and lost if it has.
     fn note_absence(&mut self) {
-        let running = matches!(self.seen, Seen::Running { .. } | Seen::Frozen { .. });
+        let running = self.seen.has_processes();
         if let Some(backup) = &mut self.files.backup {
             backup.current &= !running;
         }
