@@ -2,7 +2,6 @@
 
 What was written is random, so that nothing is saved by compressing it.
 """
-import json
 import time
 
 from report import Figure, Samples
@@ -47,13 +46,9 @@ def compare(setting, megabytes, times):
 def run(setting, sandbox, command):
     connection = Connection(setting.harbor.proxy_address, LIMIT)
     try:
-        data = json.dumps({"command": command, "timeout": LIMIT}).encode()
-        headers = {**setting.harbor.authorization, "Content-Type": "application/json"}
-        answer = connection.request("POST", f"/toolbox/{sandbox}/process/execute", data, headers)
+        setting.harbor.run(connection, sandbox, command, LIMIT)
     finally:
         connection.close()
-    if answer.status != 200 or answer.json().get("exitCode") != 0:
-        raise RuntimeError(f"{command}: {answer.status} {answer.body[:300]!r}")
 
 
 def timed(act):

@@ -95,6 +95,14 @@ class Harbor:
             sandbox = self.api("GET", f"/sandbox/{sandbox['id']}", None, connection)
         return sandbox
 
+    def run(self, connection, sandbox, command, limit=60):
+        """Runs a command in a sandbox over a connection to the proxy; raises unless it succeeds."""
+        data = json.dumps({"command": command, "timeout": limit}).encode()
+        headers = {**self.authorization, "Content-Type": "application/json"}
+        answer = connection.request("POST", f"/toolbox/{sandbox}/process/execute", data, headers)
+        if answer.status != 200 or answer.json().get("exitCode") != 0:
+            raise ProductError(f"{command}: {answer.status} {answer.body[:300]!r}")
+
     def containers(self, sandbox):
         """Ids of the sandbox's containers by their role, `sandbox` and `infra`."""
         found = self.engine.containers(f"harbor.instance={self.instance}", f"harbor.sandbox={sandbox}")

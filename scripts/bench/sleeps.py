@@ -1,5 +1,4 @@
 """Stops and starts of a sandbox that sleeps while it is stopped: until it is stopped, and until its first command has ended."""
-import json
 import time
 
 from copies import reaches
@@ -15,7 +14,7 @@ def measure(setting):
     proxy = Connection(harbor.proxy_address)
     stops, starts = Samples(), Samples()
     for _ in range(setting.times()):
-        command(proxy, harbor, sandbox, "sleep 1000 >/dev/null 2>&1 &")
+        harbor.run(proxy, sandbox, "sleep 1000 >/dev/null 2>&1 &")
         time.sleep(REST)
         started = time.perf_counter()
         harbor.api("POST", f"/sandbox/{sandbox}/stop")
@@ -24,16 +23,9 @@ def measure(setting):
         time.sleep(REST)
         started = time.perf_counter()
         harbor.api("POST", f"/sandbox/{sandbox}/start")
-        command(proxy, harbor, sandbox, "true")
+        harbor.run(proxy, sandbox, "true")
         starts.add((time.perf_counter() - started) * 1000)
     proxy.close()
     harbor.delete(sandbox)
     return [Figure("stop, with a process running", "ms", stops, None, 300),
             Figure("start of a sleeping one, and first command", "ms", starts, None, 25)]
-
-
-def command(proxy, harbor, sandbox, text):
-    headers = {**harbor.authorization, "Content-Type": "application/json"}
-    answer = proxy.request("POST", f"/toolbox/{sandbox}/process/execute", json.dumps({"command": text}).encode(), headers)
-    if answer.status != 200 or answer.json().get("exitCode") != 0:
-        raise RuntimeError(f"{text}: {answer.status} {answer.body[:300]!r}")

@@ -42,11 +42,7 @@ async fn processes_stand_still_and_go_on() {
 async fn a_call_under_way_ends_when_its_sandbox_is_paused() {
     let harbor = Harbor::shared().await;
     let sandbox = harbor.client().started().await;
-    let (caller, id) = (harbor.client(), sandbox.id.clone());
-    let call = tokio::spawn(async move {
-        let body = json!({"command": "sleep 60"});
-        caller.sandbox(&id).toolbox(Method::POST, "/process/execute", Some(&body)).await
-    });
+    let call = sandbox.begin("sleep 60");
     tokio::time::sleep(Duration::from_millis(500)).await;
     let _accepted = sandbox.act("pause").await.expect(200);
     let ended = tokio::time::timeout(SOON, call).await.expect("it ends").expect("an answer");

@@ -48,11 +48,7 @@ async fn a_sleeping_sandbox_outlives_a_prune_and_remembers_only_its_files() {
 async fn a_call_under_way_is_told_that_its_sandbox_is_stopped() {
     let harbor = Harbor::shared().await;
     let sandbox = harbor.client().started().await;
-    let (caller, id) = (harbor.client(), sandbox.id.clone());
-    let call = tokio::spawn(async move {
-        let body = json!({"command": "sleep 60"});
-        caller.sandbox(&id).toolbox(Method::POST, "/process/execute", Some(&body)).await
-    });
+    let call = sandbox.begin("sleep 60");
     tokio::time::sleep(Duration::from_millis(500)).await;
     stopped(&sandbox).await;
     assert!(asleep(&sandbox).await);

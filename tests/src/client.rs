@@ -209,6 +209,12 @@ impl Sandbox {
         Executed { code, output: done.body["result"].as_str().unwrap_or_default().trim_end().to_owned() }
     }
 
+    /// Begins a command that is to go on while the test does something else.
+    pub fn begin(&self, command: &str) -> tokio::task::JoinHandle<Answer> {
+        let (sandbox, body) = (self.clone(), json!({"command": command}));
+        tokio::spawn(async move { sandbox.toolbox(Method::POST, "/process/execute", Some(&body)).await })
+    }
+
     /// What a command prints that must succeed.
     pub async fn output(&self, command: &str) -> String {
         let done = self.run(command).await;
