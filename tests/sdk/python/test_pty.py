@@ -25,7 +25,13 @@ class Terminal:
         asynchronous = isinstance(process, Plain)
         if asynchronous:
             named["on_data"] = self._hear
-        self.handle = getattr(process, method)(*arguments, **named)
+        try:
+            self.handle = getattr(process, method)(*arguments, **named)
+        except DaytonaError as error:
+            # The synchronous client gives up where its own thread has read nothing after 100 ms, with no words of why.
+            if asynchronous or not str(error).endswith("Failed to connect PTY session: "):
+                raise
+            self.handle = process.connect_pty_session(arguments[0])
         self._result = Future()
         threading.Thread(target=self._wait, args=[] if asynchronous else [self._hear], daemon=True).start()
 

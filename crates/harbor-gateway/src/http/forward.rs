@@ -32,6 +32,8 @@ pub(crate) struct Passage {
     pub(crate) host: HeaderValue,
     /// Headers between harbor and that server: set, or taken off, whatever the client sent in them.
     pub(crate) own: Vec<(HeaderName, Option<HeaderValue>)>,
+    /// Whether that server speaks first once the protocol has changed.
+    pub(crate) greets: bool,
 }
 
 /// Passes requests on; keeps the connections into sandboxes and what outlives a request. When it goes, so do they.
@@ -52,7 +54,7 @@ impl Forwarder {
     /// Passes the request on, and its answer back, each body as it comes. Refused when no answer begins (contract, edges
     /// §1.13), also if the key or the sandbox's run ends before that.
     pub(crate) async fn pass(&self, passage: Passage, mut request: Request) -> Result<Response, Refusal> {
-        let Passage { admission, uri, prefix, host, own } = passage;
+        let Passage { admission, uri, prefix, host, own, greets } = passage;
         let mut activity = Activity::of(&admission, headers::take_skip_activity(request.headers_mut()));
         let upgrade = headers::upgrade(request.headers());
         let place = upgrade.as_ref().map(|_| self.tunnels.take()).transpose()?;
@@ -88,7 +90,7 @@ impl Forwarder {
         match (switched, client_side.zip(place), protocol) {
             (true, Some((client_side, place)), Some(protocol)) => {
                 headers::insert_upgrade(response.headers_mut(), protocol);
-                tunnel::dig(&self.tasks, client_side, &mut response, activity, place);
+                tunnel::dig(&self.tasks, client_side, &mut response, activity, place, greets).await?;
                 Ok(response.map(|_| Body::empty()))
             }
             (true, _, _) => {

@@ -4,19 +4,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::copy_bidirectional_with_sizes;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional_with_sizes};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::activity::Activity;
 use super::refusal::Refusal;
 use super::tasks::Tasks;
 
-/// How long the client's side may take to read that the protocol changes.
+/// How long either side may take to change the protocol.
 const SWITCH: Duration = Duration::from_secs(10);
+
+/// How long an answer waits for the first words of a server that speaks first.
+const GREETING: Duration = Duration::from_millis(500);
 
 /// Buffer per direction, bytes.
 const BUFFER: usize = 32 * 1024;
@@ -53,27 +57,44 @@ impl Tunnels {
 }
 
 /// Joins both ends as soon as the answer, 101, has been sent to the client.
-pub(crate) fn dig(
+///
+/// Where the server `greets`, its first words are awaited, so that they follow the answer at once: there are clients that
+/// give up 100 ms after it (contract, toolbox §10.4). Refused where the sandbox's side does not change the protocol.
+pub(crate) async fn dig(
     tasks: &Tasks,
     client: OnUpgrade,
     response: &mut Response<Incoming>,
     mut activity: Activity,
     place: TunnelPlace,
-) {
-    let sandbox = hyper::upgrade::on(response);
+    greets: bool,
+) -> Result<(), Refusal> {
+    let Ok(Ok(sandbox)) = tokio::time::timeout(SWITCH, hyper::upgrade::on(response)).await else {
+        let message = "the server in the sandbox agreed to change the protocol, and then did not";
+        return Err(Refusal::new(StatusCode::BAD_GATEWAY, message));
+    };
+    let mut sandbox = TokioIo::new(sandbox);
+    let mut greeting = BytesMut::new();
+    if greets {
+        // where it fails or has ended, copying finds out again
+        let _ = tokio::time::timeout(GREETING, sandbox.read_buf(&mut greeting)).await;
+    }
     tasks.spawn(async move {
         let _place = place;
-        let both = async { tokio::try_join!(client, sandbox) };
-        let Ok(Ok((client, sandbox))) = tokio::time::timeout(SWITCH, both).await else {
+        let Ok(Ok(client)) = tokio::time::timeout(SWITCH, client).await else {
             tracing::debug!("an upgrade was not completed");
             return;
         };
-        let (mut client, mut sandbox) = (TokioIo::new(client), TokioIo::new(sandbox));
-        let copy = copy_bidirectional_with_sizes(&mut client, &mut sandbox, BUFFER, BUFFER);
+        let mut client = TokioIo::new(client);
+        let copy = async {
+            client.write_all(&greeting).await?;
+            drop(greeting);
+            copy_bidirectional_with_sizes(&mut client, &mut sandbox, BUFFER, BUFFER).await
+        };
         match activity.beside(copy).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::debug!(%error, "a tunnel broke"),
             Err(ended) => tracing::debug!(error = %ended, "a tunnel was closed"),
         }
     });
+    Ok(())
 }

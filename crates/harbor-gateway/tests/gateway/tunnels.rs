@@ -1,11 +1,13 @@
 //! `WebSocket`s and other upgrades (contract, edges §1.12).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{HeaderValue, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -94,23 +96,61 @@ async fn a_refused_upgrade_comes_back_as_it_is() {
 /// Asks for a change to a protocol of its own, and reads the head of the answer.
 async fn raw_upgrade(started: &Started) -> TcpStream {
     let mut client = TcpStream::connect(started.proxy).await.unwrap();
-    let path = started.path("/x");
+    ask_for_upgrade(started, "/x", &mut client).await;
+    read_agreement(&mut client).await;
+    client
+}
+
+async fn ask_for_upgrade(started: &Started, path: &str, client: &mut TcpStream) {
     let head = format!(
-        "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: {}\r\nconnection: keep-alive, Upgrade\r\n\
+        "GET {} HTTP/1.1\r\nhost: localhost\r\nauthorization: {}\r\nconnection: keep-alive, Upgrade\r\n\
          upgrade: raw/1\r\n\r\n",
+        started.path(path),
         bearer(KEY)
     );
     client.write_all(head.as_bytes()).await.unwrap();
+}
+
+async fn read_agreement(client: &mut TcpStream) {
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
         answer.push(client.read_u8().await.unwrap());
     }
     let answer = String::from_utf8(answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 101 ") && answer.contains("upgrade: raw/1\r\n"), "{answer}");
-    client
 }
 
 const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: raw/1\r\n\r\n";
+
+#[tokio::test]
+async fn a_terminal_is_answered_together_with_its_first_words() {
+    let may_speak = Arc::new(Notify::new());
+    let may = Arc::clone(&may_speak);
+    let toolbox = scripted::toolbox(move |_, mut stream| {
+        let may = Arc::clone(&may);
+        async move {
+            scripted::read(&mut stream).await.unwrap();
+            stream.write_all(SWITCHING).await.unwrap();
+            may.notified().await;
+            stream.write_all(b"connected").await.unwrap();
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        }
+    });
+    let started = Started::with_toolbox_at(toolbox.await).await;
+    let mut client = TcpStream::connect(started.proxy).await.unwrap();
+    ask_for_upgrade(&started, "/process/pty/x/connect", &mut client).await;
+    let early = tokio::time::timeout(Duration::from_millis(100), client.readable()).await;
+    assert!(early.is_err(), "an answer without the first words");
+    may_speak.notify_one();
+    read_agreement(&mut client).await;
+    let mut words = [0; 9];
+    client.read_exact(&mut words).await.unwrap();
+    assert_eq!(&words, b"connected");
+    // one that stays silent is answered all the same
+    let mut client = TcpStream::connect(started.proxy).await.unwrap();
+    ask_for_upgrade(&started, "/process/pty/create-connect", &mut client).await;
+    read_agreement(&mut client).await;
+}
 
 #[tokio::test]
 async fn tunnels_beyond_their_share_are_refused_until_one_ends() {

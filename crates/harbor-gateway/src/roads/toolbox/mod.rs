@@ -4,6 +4,7 @@
 mod credentials;
 mod follow;
 mod signed_url;
+mod terminal;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -119,7 +120,8 @@ impl ToolboxRoad {
             (self.follow_header.clone(), follows.then(|| HeaderValue::from_static("true"))),
         ];
         let host = HeaderValue::try_from(format!("localhost:{}", self.port)).map_err(|error| internal(&error))?;
-        Ok(Passage { admission: Arc::new(admission), uri, prefix, host, own })
+        let greets = terminal::greets(&uri);
+        Ok(Passage { admission: Arc::new(admission), uri, prefix, host, own, greets })
     }
 
     /// By any credential; answers also what of the query travels on.
