@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use harbor_model::capacity::{Capacity, Free, Overcommit};
 use harbor_model::ids::{OrganizationId, RegionId, SandboxId, SnapshotId, UserId};
 use harbor_model::resources::Resources;
 use harbor_model::secrets::Secret;
 use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_model::{Timestamp, to_millisecond};
 
-use crate::{Config, Dial, DialFailure, Stream};
+use crate::{Config, Dial, DialFailure, Machine, Stream};
 
 /// The administrator's key.
 pub const KEY: &str = "dtn_the-administrators-key";
@@ -23,6 +24,10 @@ pub fn config(start_budget: Duration) -> Config {
         administrator_email: "first@harbor.test".to_owned(),
         administrator_key: Secret::new(KEY),
         limits: Resources { cpu: 4, memory_gib: 8, disk_gib: 50, gpu: 0 },
+        capacity: Capacity {
+            machine: Resources { cpu: 4, memory_gib: 8, disk_gib: 50, gpu: 0 },
+            overcommit: Overcommit { cpu: 100, memory: 100, disk: 100 },
+        },
         strict: false,
         default_warm: 0,
         start_budget,
@@ -59,5 +64,12 @@ pub struct NoEngine;
 impl Dial for NoEngine {
     async fn dial(&self, _: SandboxId, _: u16) -> Result<Box<dyn Stream>, DialFailure> {
         Err(DialFailure::Unreachable("no engine".to_owned()))
+    }
+}
+
+/// What cannot be measured.
+impl Machine for NoEngine {
+    fn free(&self) -> Free {
+        Free::default()
     }
 }

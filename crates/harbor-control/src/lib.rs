@@ -7,6 +7,7 @@
 mod activity;
 mod admission;
 mod caller;
+mod capacity;
 mod error;
 #[cfg(feature = "fixture")]
 pub mod fixture;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harbor_model::Timestamp;
+use harbor_model::capacity::Capacity;
 use harbor_model::ids::{RegionId, UserId};
 use harbor_model::resources::Resources;
 use harbor_model::secrets::Secret;
@@ -34,6 +36,7 @@ pub use admission::{Admission, Credential, Dial, DialError, DialFailure, Purpose
 pub use caller::{
     Administer, Allowed, Caller, DeleteSandboxes, DeleteSnapshots, Grant, OwnOrganization, Requirement, WriteSandboxes,
 };
+pub use capacity::{Machine, MachineUsage};
 pub use error::{Error, Kind};
 pub use harbor_store::Change;
 pub use identity::hash_key;
@@ -64,6 +67,8 @@ pub struct Config {
     pub administrator_key: Secret,
     /// The most that one sandbox may have: what the host can give.
     pub limits: Resources,
+    /// What all sandboxes together may be promised.
+    pub capacity: Capacity,
     /// Refuse sizes together with a snapshot, as the reference does (`compat.strict`).
     pub strict: bool,
     /// How many sandboxes of the default snapshot are kept ready for everybody.
@@ -82,16 +87,22 @@ struct Inner {
     store: Store,
     config: Config,
     dial: Arc<dyn Dial>,
+    machine: Arc<dyn Machine>,
     activity: Activity,
     deletions: Deletions,
 }
 
 impl Control {
-    /// Control over `store`, entering sandboxes through `dial`. Makes the first user, its organization and its key,
+    /// Control over `store`, entering sandboxes through `dial`, which run on `machine`. Makes the first user, its organization and its key,
     /// and brings them in line with `config` when they are there.
-    pub async fn new(store: Store, config: Config, dial: Arc<dyn Dial>) -> Result<Self, Error> {
+    pub async fn new(
+        store: Store,
+        config: Config,
+        dial: Arc<dyn Dial>,
+        machine: Arc<dyn Machine>,
+    ) -> Result<Self, Error> {
         let (activity, deletions) = (Activity::new(store.clone()), Deletions::new());
-        let control = Self { inner: Arc::new(Inner { store, config, dial, activity, deletions }) };
+        let control = Self { inner: Arc::new(Inner { store, config, dial, machine, activity, deletions }) };
         control.ensure_administrator().await?;
         control.discard_warm_members().await?;
         Ok(control)

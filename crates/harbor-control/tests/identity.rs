@@ -32,7 +32,7 @@ impl Installation {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("harbor.db"), &encryption_key()).unwrap();
-        let control = Control::new(store.clone(), config(), Arc::new(NoEngine)).await.unwrap();
+        let control = Control::new(store.clone(), config(), Arc::new(NoEngine), Arc::new(NoEngine)).await.unwrap();
         Self { control, store, _directory: directory }
     }
 
@@ -194,7 +194,7 @@ async fn the_administrators_name_and_address_follow_the_configuration() {
         administrator_email: email.to_owned(),
         ..config()
     };
-    let restart = |config| Control::new(place.store.clone(), config, Arc::new(NoEngine));
+    let restart = |config| Control::new(place.store.clone(), config, Arc::new(NoEngine), Arc::new(NoEngine));
     let control = restart(with("Captain", "captain@harbor.test")).await.unwrap();
     let user = control.authenticate(KEY).await.unwrap().user().clone();
     assert_eq!((user.name.as_str(), user.email.as_str()), ("Captain", "captain@harbor.test"));

@@ -33,7 +33,10 @@ impl Installation {
         let directory = tempfile::tempdir_in("/dev/shm").unwrap(); // one test commits thousands of changes
         let key = EncryptionKey::derive(&Secret::new("key"), &Secret::new("salt"));
         let store = Store::open(&directory.path().join("harbor.db"), &key).unwrap();
-        let control = Control::new(store.clone(), fixture::config(start_budget), Arc::new(NoEngine)).await.unwrap();
+        let control =
+            Control::new(store.clone(), fixture::config(start_budget), Arc::new(NoEngine), Arc::new(NoEngine))
+                .await
+                .unwrap();
         let caller = control.authenticate(KEY).await.unwrap();
         let (writer, deleter) = (caller.clone().allow().unwrap(), caller.clone().allow().unwrap());
         let snapshot = fixture::default_snapshot(caller.organization(), "image");

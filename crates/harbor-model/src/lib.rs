@@ -4,6 +4,7 @@
 //! right kind, secrets cannot be printed.
 
 pub mod actors;
+pub mod capacity;
 pub mod errors;
 pub mod identity;
 pub mod ids;

@@ -1,7 +1,7 @@
 //! How big a sandbox is, and how big it may be.
 
 /// What a sandbox is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Resources {
     /// Processors.
     pub cpu: u32,
@@ -28,6 +28,17 @@ impl Resources {
             memory_gib: self.memory_gib.saturating_add(other.memory_gib),
             disk_gib: self.disk_gib.saturating_add(other.disk_gib),
             gpu: self.gpu.saturating_add(other.gpu),
+        }
+    }
+
+    /// What is left of `self` without `other`; nothing where that is more.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self {
+            cpu: self.cpu.saturating_sub(other.cpu),
+            memory_gib: self.memory_gib.saturating_sub(other.memory_gib),
+            disk_gib: self.disk_gib.saturating_sub(other.disk_gib),
+            gpu: self.gpu.saturating_sub(other.gpu),
         }
     }
 

@@ -208,7 +208,7 @@ impl Inner {
     /// Whether a sandbox that is to stop can sleep: it runs as it should, and not too many do already.
     async fn may_sleep(&self, sandbox: &Sandbox) -> Result<bool, StoreError> {
         let runs = matches!(sandbox.seen, Seen::Running { connected: true, .. } | Seen::Frozen { connected: true, .. });
-        Ok(runs && self.store.count_asleep().await? < self.config.most_asleep)
+        Ok(runs && self.store.tally().asleep < self.config.most_asleep)
     }
 
     /// Whether it sleeps now; it is stopped otherwise.

@@ -21,6 +21,8 @@ pub struct About {
     pub memory: u64,
     /// Where it keeps images and layers.
     pub root: String,
+    /// Bytes that fit there; `None` when that is not on this machine.
+    pub disk: Option<u64>,
     /// Free bytes there; `None` when that is not on this machine.
     pub free: Option<u64>,
     /// Whether it runs without root.

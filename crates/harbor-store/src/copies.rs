@@ -50,7 +50,7 @@ impl Writer {
         now: Timestamp,
         fork: impl FnOnce(&mut Sandbox, SandboxId) -> Result<Sandbox, E> + Send + 'static,
     ) -> Result<Result<Sandbox, E>, StoreError> {
-        let (actor, key) = (self.actor().clone(), self.key()?);
+        let (actor, key, room) = (self.actor().clone(), self.key()?, self.room());
         self.write(move |transaction, changes| {
             let before = by_id(transaction, &key, parent)?.ok_or(StoreError::NoSandbox(parent))?;
             let mut after = before.clone();
@@ -59,6 +59,9 @@ impl Writer {
                 Ok(child) => child,
                 Err(refusal) => return Ok(Err(refusal)),
             };
+            if let Some(room) = room {
+                room.admit(None, &child)?;
+            }
             if ready.is_some() {
                 stock::claim(transaction)?;
             }

@@ -4,16 +4,19 @@ use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use harbor_model::actors::Actor;
+use harbor_model::capacity::{Capacity, Free, NoRoom};
 use harbor_model::ids::SandboxId;
+use harbor_model::sandboxes::{Sandbox, Tally};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::{broadcast, watch};
 
 use crate::changes::{BACKLOG, Change, Changes};
 use crate::threads::Jobs;
-use crate::{EncryptionKey, migrations, threads};
+use crate::{EncryptionKey, migrations, sandbox_row, threads};
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +62,9 @@ pub enum StoreError {
     /// The row was written by somebody else since it was read; nothing was written.
     #[error("sandbox {0} was changed meanwhile")]
     Stale(SandboxId),
+    /// The sandbox would take more than there is; nothing was written.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// No such sandbox.
     #[error("sandbox {0} not found")]
     NoSandbox(SandboxId),
@@ -96,6 +102,8 @@ pub struct Store {
     writer: Option<Jobs>,
     readers: Jobs,
     changes: broadcast::Sender<Change>,
+    /// Of what was committed; nothing where the database was opened to look only.
+    tally: Arc<Mutex<Tally>>,
     ended: watch::Receiver<bool>,
     /// `None`: opened to look only.
     key: Option<EncryptionKey>,
@@ -106,6 +114,24 @@ pub struct Store {
 pub struct Writer {
     store: Store,
     actor: Actor,
+    room: Option<Room>,
+}
+
+/// What there is to give. Only used on the thread that writes, so that no two writers are given the same.
+#[derive(Clone)]
+pub(crate) struct Room {
+    capacity: Capacity,
+    free: Free,
+    tally: Arc<Mutex<Tally>>,
+}
+
+impl Room {
+    /// Whether there is room for what a sandbox takes more than before.
+    pub(crate) fn admit(&self, before: Option<&Sandbox>, after: &Sandbox) -> Result<(), NoRoom> {
+        let tally = *self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let had = before.filter(|before| before.warm_pool.is_none()).map(Sandbox::usage).unwrap_or_default();
+        self.capacity.admit(tally.promised, after.usage().without(had), self.free)
+    }
 }
 
 impl Store {
@@ -122,7 +148,8 @@ impl Store {
             return Err(StoreError::WrongKey { path: path.display().to_string() });
         }
         let readers = connect_readers(path).map_err(|error| failed(error.to_string()))?;
-        Self::start(Some(writer), readers, Some(key.clone()))
+        let tally = Tally::of(&sandbox_row::all(&writer, key)?);
+        Self::start(Some(writer), readers, Some(key.clone()), tally)
     }
 
     /// Opens the database at `path` to look only, also beside a harbor that runs: nothing is made, converted or
@@ -137,19 +164,20 @@ impl Store {
                 return Err(failed(migrations::other_version(found)));
             }
         }
-        Self::start(None, readers, None)
+        Self::start(None, readers, None, Tally::default())
     }
 
     fn start(
         writer: Option<Connection>,
         readers: Vec<Connection>,
         key: Option<EncryptionKey>,
+        tally: Tally,
     ) -> Result<Self, StoreError> {
         let (telling, ended) = watch::channel(false);
         let (changes, _) = broadcast::channel(BACKLOG);
         let writer = writer.map(|writer| threads::serve("store-writer", vec![writer], &telling)).transpose()?;
         let readers = threads::serve("store-reader", readers, &telling)?;
-        Ok(Self { writer, readers, changes, ended, key })
+        Ok(Self { writer, readers, changes, tally: Arc::new(Mutex::new(tally)), ended, key })
     }
 
     /// Listens to everything committed from now on.
@@ -159,7 +187,12 @@ impl Store {
 
     /// Writes in the name of `actor`.
     pub fn by(&self, actor: Actor) -> Writer {
-        Writer { store: self.clone(), actor }
+        Writer { store: self.clone(), actor, room: None }
+    }
+
+    /// What all sandboxes take together, as was last committed.
+    pub fn tally(&self) -> Tally {
+        *self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Completes when one of the store's threads has ended, which is a bug: what is asked from then on may fail.
@@ -182,6 +215,17 @@ impl Store {
 }
 
 impl Writer {
+    /// Refuses with [`StoreError::NoRoom`] what would take more than `capacity`, or what is `free`, allows.
+    #[must_use]
+    pub fn within(self, capacity: Capacity, free: Free) -> Self {
+        let room = Room { capacity, free, tally: Arc::clone(&self.store.tally) };
+        Self { room: Some(room), ..self }
+    }
+
+    pub(crate) fn room(&self) -> Option<Room> {
+        self.room.clone()
+    }
+
     pub(crate) fn actor(&self) -> &Actor {
         &self.actor
     }
@@ -198,6 +242,7 @@ impl Writer {
         work: impl FnOnce(&Transaction<'_>, &mut Vec<Change>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let announce = self.store.changes.clone();
+        let tally = Arc::clone(&self.store.tally);
         let writer = self.store.writer.as_ref().ok_or(StoreError::ReadOnly)?;
         writer
             .ask(move |connection| {
@@ -205,12 +250,23 @@ impl Writer {
                 let mut noted = Vec::new();
                 let outcome = work(&transaction, &mut noted)?;
                 transaction.commit()?;
+                count(&tally, &noted);
                 for change in noted {
                     let _ = announce.send(change); // nobody listens: nothing to tell
                 }
                 Ok(outcome)
             })
             .await
+    }
+}
+
+/// Counts what was committed.
+fn count(tally: &Mutex<Tally>, changes: &[Change]) {
+    let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+    for change in changes {
+        if let Change::Sandbox { before, after } = change {
+            *tally = before.iter().fold(*tally, |tally, before| tally.without(before)).with(after);
+        }
     }
 }
 

@@ -20,6 +20,12 @@ pub(crate) fn by_id(
     row::first(&mut statement, params![id.to_string()], |found| read(found, key))
 }
 
+/// Every row that has not been removed.
+pub(crate) fn all(connection: &Connection, key: &EncryptionKey) -> Result<Vec<Sandbox>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT * FROM sandbox WHERE removed = 0")?;
+    row::collect(&mut statement, [], |found| read(found, key))
+}
+
 /// The sandbox of a row, whose secrets `key` opens.
 pub(crate) fn read(row: &Row<'_>, key: &EncryptionKey) -> Result<Sandbox, StoreError> {
     let row_id: String = row.get("id")?;

@@ -10,7 +10,7 @@ use rusqlite::{named_params, params};
 
 use crate::changes::Change;
 use crate::sandbox_change::commit_change;
-use crate::sandbox_row::{INSERT, UPDATE, by_id, put, read};
+use crate::sandbox_row::{INSERT, UPDATE, all, by_id, put, read};
 use crate::{Store, StoreError, Writer, outbox, pools, row, snapshots, stock};
 
 /// What a new sandbox takes from what was made ahead of time.
@@ -63,16 +63,6 @@ impl Store {
         .await
     }
 
-    /// How many sandboxes sleep.
-    pub async fn count_asleep(&self) -> Result<u32, StoreError> {
-        self.read(move |connection| {
-            let mut statement = connection
-                .prepare_cached("SELECT count(*) FROM sandbox WHERE removed = 0 AND seen ->> '$.kind' = 'asleep'")?;
-            Ok(statement.query_row([], |found| found.get(0))?)
-        })
-        .await
-    }
-
     /// The ids of all sandboxes that have not been removed.
     pub async fn sandbox_ids(&self) -> Result<Vec<SandboxId>, StoreError> {
         self.read(move |connection| {
@@ -85,11 +75,7 @@ impl Store {
     /// Every sandbox that has not been removed, of all organizations.
     pub async fn all_sandboxes(&self) -> Result<Vec<Sandbox>, StoreError> {
         let key = self.key()?;
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached("SELECT * FROM sandbox WHERE removed = 0")?;
-            row::collect(&mut statement, [], |found| read(found, &key))
-        })
-        .await
+        self.read(move |connection| all(connection, &key)).await
     }
 }
 
@@ -106,7 +92,7 @@ impl Writer {
         snapshot: Option<SnapshotId>,
         name: impl FnOnce(&mut Sandbox) + Send + 'static,
     ) -> Result<Sandbox, StoreError> {
-        let (actor, key) = (self.actor().clone(), self.key()?);
+        let (actor, key, room) = (self.actor().clone(), self.key()?, self.room());
         self.write(move |transaction, changes| {
             let member = if from == FromStock::Warm { pools::claim(transaction, &key, &sandbox)? } else { None };
             if let Some(before) = &member {
@@ -117,6 +103,9 @@ impl Writer {
                 && let Some(id) = stock::claim(transaction)?
             {
                 sandbox.id = id;
+            }
+            if let Some(room) = room {
+                room.admit(member.as_ref(), &sandbox)?;
             }
             name(&mut sandbox);
             if let Some(snapshot) = snapshot {
@@ -141,11 +130,14 @@ impl Writer {
         now: Timestamp,
         change: impl FnOnce(&mut Sandbox) -> T + Send + 'static,
     ) -> Result<(Sandbox, T), StoreError> {
-        let (actor, key) = (self.actor().clone(), self.key()?);
+        let (actor, key, room) = (self.actor().clone(), self.key()?, self.room());
         self.write(move |transaction, changes| {
             let before = by_id(transaction, &key, id)?.ok_or(StoreError::NoSandbox(id))?;
             let mut after = before.clone();
             let outcome = change(&mut after);
+            if let Some(room) = room {
+                room.admit(Some(&before), &after)?;
+            }
             Ok((commit_change(transaction, changes, &actor, &key, &before, after, now)?, outcome))
         })
         .await

@@ -28,7 +28,7 @@ pub(super) async fn get(caller: OwnOrganization, State(api): State<Api>) -> Resu
     Ok(Json(Organization::of(found, api.control.config().limits)))
 }
 
-/// What the organization takes now, and what the engine's machine has.
+/// What the organization takes now, and what all sandboxes together may be promised.
 #[utoipa::path(
     get, path = "/organizations/{organizationId}/usage", tag = "organizations",
     params(("organizationId" = String, Path)), responses((status = 200, body = OrganizationUsageOverview))
@@ -39,7 +39,8 @@ pub(super) async fn usage(
 ) -> Result<Json<OrganizationUsageOverview>, ApiError> {
     let usage = api.control.usage(&caller).await?;
     let config = api.control.config();
-    Ok(Json(OrganizationUsageOverview::of(usage, config.region.as_str(), config.limits)))
+    let total = config.capacity.limit();
+    Ok(Json(OrganizationUsageOverview::of(usage, config.region.as_str(), total, config.limits)))
 }
 
 /// The members of the organization.

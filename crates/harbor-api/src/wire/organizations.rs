@@ -27,7 +27,7 @@ pub(crate) struct OrganizationUsageOverview {
     current_volume_usage: u32,
 }
 
-/// The same of one region and class: totals are what the engine's machine has. Both generations' names of the maxima are
+/// The same of one region and class: totals are what all sandboxes together may be promised. Both generations' names of the maxima are
 /// there.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -51,8 +51,8 @@ struct RegionUsageOverview {
 }
 
 impl OrganizationUsageOverview {
-    /// `usage` of what one sandbox may have, which is all that the machine has.
-    pub(crate) fn of(usage: Usage, region: &str, limits: Resources) -> Self {
+    /// `usage` of `total`, of which one sandbox may have up to `limits`.
+    pub(crate) fn of(usage: Usage, region: &str, total: Resources, limits: Resources) -> Self {
         let gpu_maxima = ["maxCpuPerGpuSandbox", "maxMemoryPerGpuSandbox", "maxDiskPerGpuSandbox"];
         let gpu_maxima = gpu_maxima.into_iter().chain(["maxCpuPerGpu", "maxMemoryPerGpu", "maxDiskPerGpu"]);
         let maxima = [
@@ -67,13 +67,13 @@ impl OrganizationUsageOverview {
         let region_usage = RegionUsageOverview {
             region_id: region.to_owned(),
             sandbox_class: "container",
-            total_cpu_quota: limits.cpu,
+            total_cpu_quota: total.cpu,
             current_cpu_usage: sandboxes.cpu,
-            total_memory_quota: limits.memory_gib,
+            total_memory_quota: total.memory_gib,
             current_memory_usage: sandboxes.memory_gib,
-            total_disk_quota: limits.disk_gib,
+            total_disk_quota: total.disk_gib,
             current_disk_usage: sandboxes.disk_gib,
-            total_gpu_quota: limits.gpu,
+            total_gpu_quota: total.gpu,
             current_gpu_usage: sandboxes.gpu,
             maxima: maxima.collect(),
         };

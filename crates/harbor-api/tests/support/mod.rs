@@ -88,7 +88,7 @@ impl Installation {
             administrator_key: Secret::new(key),
             ..fixture::config(start_budget)
         };
-        let control = Control::new(store.clone(), configuration, Arc::new(NoEngine)).await.unwrap();
+        let control = Control::new(store.clone(), configuration, Arc::new(NoEngine), Arc::new(NoEngine)).await.unwrap();
         let first = control.authenticate(key).await.unwrap();
         let organization = first.organization();
         add_tenant(&control, &store, &first.allow().unwrap()).await;

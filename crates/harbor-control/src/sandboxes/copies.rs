@@ -63,7 +63,7 @@ impl Control {
             Ok::<_, Refusal>(Sandbox { id, name, origin, resources, settings, ..child })
         };
         let changes = self.changes();
-        let forked = self.store().by(caller.actor()).fork_sandbox(found.id, now(), fork).await;
+        let forked = self.writer_within_capacity(caller).fork_sandbox(found.id, now(), fork).await;
         let child = refused(forked, sandbox, || match given_name {
             Some(name) => format!("Sandbox with name {name} already exists"),
             None => "The fork's id is taken: try again".to_owned(),

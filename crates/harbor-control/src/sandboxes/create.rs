@@ -69,8 +69,8 @@ impl Control {
         let (sandbox, snapshot, given_name) = self.plan(caller, new).await?;
         let name = given_name.clone();
         let changes = self.changes();
-        let store = self.store().by(caller.actor());
-        let inserted = store.insert_sandbox(sandbox, FromStock::Warm, Some(snapshot.id), move |row| {
+        let writer = self.writer_within_capacity(caller);
+        let inserted = writer.insert_sandbox(sandbox, FromStock::Warm, Some(snapshot.id), move |row| {
             if let Some(name) = name.or_else(|| row.id.to_string().parse().ok()) {
                 row.name = name;
             }
@@ -155,6 +155,7 @@ impl Control {
         };
         let mut member = fresh(OrganizationId::NOBODY, origin, snapshot.resources, settings)?;
         member.files.beginning = beginning(snapshot);
+        self.admit_unasked(&member)?;
         Ok(Sandbox { warm_pool: Some(pool.id), ..member })
     }
 

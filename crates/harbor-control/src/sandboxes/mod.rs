@@ -124,9 +124,11 @@ impl Control {
         operation: Operation,
         change: impl FnOnce(&mut Sandbox) + Send + 'static,
     ) -> Result<Sandbox, Error> {
-        let (row, outcome) = self
-            .store()
-            .by(caller.actor())
+        let writer = match operation {
+            Operation::Start | Operation::Recover => self.writer_within_capacity(caller),
+            _ => self.store().by(caller.actor()),
+        };
+        let (row, outcome) = writer
             .change_sandbox(id, now(), move |row| {
                 if allowed(operation, row, now())? == Effect::Change {
                     change(row);

@@ -36,7 +36,7 @@ impl Control {
             Ok(())
         };
         let changes = self.changes();
-        let (row, outcome) = self.store().by(caller.actor()).change_sandbox(id, now(), resize).await?;
+        let (row, outcome) = self.writer_within_capacity(caller).change_sandbox(id, now(), resize).await?;
         match outcome {
             Ok(()) => self.wait_settled(changes, row).await,
             Err(No::State(refusal)) if refusal.why == WhyNot::Gone => Err(super::missing(sandbox)),

@@ -89,7 +89,10 @@ impl Started {
         let dials = Arc::new(AtomicUsize::new(0));
         let id = SandboxId::random();
         let dial = ToAddress { sandbox: id, address: toolbox, dials: Arc::clone(&dials) };
-        let control = Control::new(store.clone(), configuration(), Arc::new(dial)).await.unwrap();
+        let control =
+            Control::new(store.clone(), configuration(), Arc::new(dial), Arc::new(harbor_control::fixture::NoEngine))
+                .await
+                .unwrap();
         let organization = control.authenticate(KEY).await.unwrap().organization();
         store.by(Actor::Harbor).insert_api_key(key(organization, "owner", "weak", WEAK_KEY, Vec::new())).await.unwrap();
         insert_foreign_tenant(&store).await;

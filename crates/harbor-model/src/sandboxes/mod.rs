@@ -28,6 +28,7 @@ pub use retry::{FailedAttempt, Retry};
 pub use seen::{Boot, Found, FoundSandbox, Seen};
 pub use state::SandboxState;
 pub use step::{Ending, Outcome, Step};
+pub use usage::Tally;
 
 use crate::Timestamp;
 use crate::ids::{OrganizationId, RegionId, SandboxId, WarmPoolId};

@@ -102,7 +102,8 @@ impl Installation {
         let directory = tempfile::tempdir_in("/dev/shm").unwrap();
         let key = EncryptionKey::derive(&Secret::new("key"), &Secret::new("salt"));
         let store = Store::open(&directory.path().join("harbor.db"), &key).unwrap();
-        let control = Control::new(store.clone(), fixture::config(BUDGET), Arc::new(NoEngine)).await.unwrap();
+        let control =
+            Control::new(store.clone(), fixture::config(BUDGET), Arc::new(NoEngine), Arc::new(NoEngine)).await.unwrap();
         let caller = control.authenticate(KEY).await.unwrap();
         let snapshot = fixture::default_snapshot(caller.organization(), IMAGE);
         store.by(Actor::Harbor).put_snapshot(snapshot).await.unwrap();

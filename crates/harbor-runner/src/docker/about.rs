@@ -11,6 +11,7 @@ impl DockerEngine {
     pub async fn about(&self) -> Result<About, EngineError> {
         let system = self.client().system().await?;
         let local = self.shares_kernel(system.kernel.as_deref());
+        let disk = local.then(|| rustix::fs::statvfs(Path::new(&system.root)).ok()).flatten();
         let mut runtimes = system.runtimes;
         runtimes.sort();
         let in_containerd = |pair: &Vec<String>| pair.iter().any(|word| word.starts_with("io.containerd."));
@@ -23,7 +24,8 @@ impl DockerEngine {
             cgroup: system.cgroup,
             processors: system.processors.and_then(|count| u32::try_from(count).ok()).unwrap_or(1),
             memory: system.memory.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
-            free: local.then(|| free_bytes(Path::new(&system.root))).flatten(),
+            disk: disk.as_ref().map(|found| found.f_blocks.saturating_mul(found.f_frsize)),
+            free: disk.as_ref().map(|found| found.f_bavail.saturating_mul(found.f_frsize)),
             root: system.root,
             rootless: system.security.iter().any(|option| option.contains("rootless")),
             architecture: system.architecture,
@@ -38,10 +40,4 @@ impl DockerEngine {
         self.client().address().starts_with("unix://")
             && kernel.is_some_and(|kernel| ours.release().to_str() == Ok(kernel))
     }
-}
-
-/// Free bytes for ordinary users on the file system of `path`.
-fn free_bytes(path: &Path) -> Option<u64> {
-    let found = rustix::fs::statvfs(path).ok()?;
-    Some(found.f_bavail.saturating_mul(found.f_frsize))
 }

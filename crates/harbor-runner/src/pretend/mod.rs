@@ -270,6 +270,7 @@ impl Engine for Pretend {
             processors: 2,
             memory: 8 << 30,
             root: "/nonexistent".to_owned(),
+            disk: None,
             free: None,
             rootless: false,
             architecture: "amd64".to_owned(),

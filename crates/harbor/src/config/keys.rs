@@ -167,6 +167,24 @@ pub(crate) const KEYS: &[ConfigKey] = &[
         "Stopped sandboxes that sleep, about 10 MB each: they wake in milliseconds, and a prune leaves them alone.",
     ),
     used(
+        "capacity.cpu_overcommit",
+        ValueKind::Count(1, 1000),
+        Is("64"),
+        "How often each processor may be promised to sandboxes that run. What is beyond is refused.",
+    ),
+    used(
+        "capacity.memory_overcommit",
+        ValueKind::Count(1, 1000),
+        Is("8"),
+        "How often each GiB of memory may be promised to sandboxes that run. 1: each can use all of its own at any time.",
+    ),
+    used(
+        "capacity.disk_overcommit",
+        ValueKind::Count(1, 1000),
+        Is("16"),
+        "How often each GiB of the engine's disk may be promised to sandboxes that run or are stopped.",
+    ),
+    used(
         "compat.strict",
         ValueKind::Switch,
         Is("false"),

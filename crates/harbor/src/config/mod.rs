@@ -43,6 +43,7 @@ pub(crate) struct Config {
     /// Sandboxes kept ready.
     pub(crate) warm_pool: WarmPool,
     pub(crate) stopped: Stopped,
+    pub(crate) capacity: Capacity,
     /// Sameness with the reference server.
     pub(crate) compat: Compat,
     /// Addresses told to clients, where they differ from the ones listened on.
@@ -98,6 +99,18 @@ pub(crate) struct WarmPool {
 pub(crate) struct Stopped {
     /// The most stopped sandboxes that sleep (design D15).
     pub(crate) asleep: u32,
+}
+
+/// `capacity.*`: how often what the engine's machine has may be promised to sandboxes (design D11).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Capacity {
+    /// Each processor.
+    pub(crate) cpu_overcommit: u32,
+    /// Each GiB of memory.
+    pub(crate) memory_overcommit: u32,
+    /// Each GiB of disk.
+    pub(crate) disk_overcommit: u32,
 }
 
 /// `compat.*`

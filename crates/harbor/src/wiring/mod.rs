@@ -5,6 +5,7 @@
 //! its lack stops nothing.
 
 mod joins;
+mod machine;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,6 @@ use axum::Router;
 use harbor_control::Control;
 use harbor_gateway::Gateway;
 use harbor_model::ids::{RegionId, UserId};
-use harbor_model::resources::Resources;
 use harbor_reconcile::Reconciler;
 use harbor_runner::{About, DockerEngine, Engine};
 use harbor_serve::Budget;
@@ -84,7 +84,8 @@ pub(crate) async fn serve(
     }
     let engine: Arc<dyn Engine> = Arc::new(runner.clone());
     let dial = Arc::new(joins::Dialer::new(Arc::clone(&engine)));
-    let control = Control::new(store.clone(), control_config(config, secrets, &about), dial).await?;
+    let machine = Arc::new(machine::EngineMachine::of(&about));
+    let control = Control::new(store.clone(), control_config(config, secrets, &about), dial, machine).await?;
     let reconciler =
         Reconciler::new(store.clone(), Arc::clone(&engine), reconcile_config(config, &about, control.clone()));
 
@@ -147,7 +148,6 @@ fn runner_config(config: &Config, secrets: &Secrets) -> harbor_runner::Config {
 }
 
 fn control_config(config: &Config, secrets: &Secrets, about: &About) -> harbor_control::Config {
-    let gibibytes = |bytes: u64| u32::try_from(bytes >> 30).unwrap_or(u32::MAX);
     harbor_control::Config {
         region: RegionId::new(REGION),
         default_snapshot: config.daytona.default_snapshot.clone(),
@@ -155,13 +155,8 @@ fn control_config(config: &Config, secrets: &Secrets, about: &About) -> harbor_c
         administrator_name: ADMINISTRATOR.1.to_owned(),
         administrator_email: config.daytona.admin_email.clone(),
         administrator_key: secrets.admin_api_key.clone(),
-        limits: Resources {
-            cpu: about.processors,
-            memory_gib: gibibytes(about.memory),
-            // what is free now is no bound on what a sandbox may be promised: files come later
-            disk_gib: about.free.map_or(u32::MAX, gibibytes),
-            gpu: 0,
-        },
+        limits: machine::limits(about),
+        capacity: machine::capacity(&config.capacity, about),
         strict: config.compat.strict,
         default_warm: if about.memory < WARM_POOL_MEMORY { 0 } else { config.warm_pool.size },
         start_budget: START_BUDGET,

@@ -17,7 +17,8 @@ mod tests {
         for uri in ["/process/pty/a%2Fb/connect", "/process/pty/create-connect?id=x"] {
             assert!(greets(&Uri::from_static(uri)), "{uri}");
         }
-        for uri in ["/process/pty", "/process/pty/a", "/process/pty/a/resize", "/process/pty/a/connect/x", "/x/connect"] {
+        for uri in ["/process/pty", "/process/pty/a", "/process/pty/a/resize", "/process/pty/a/connect/x", "/x/connect"]
+        {
             assert!(!greets(&Uri::from_static(uri)), "{uri}");
         }
     }
