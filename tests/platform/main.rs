@@ -7,6 +7,7 @@ mod copies;
 mod crash;
 mod default_image;
 mod engine_lost;
+mod foreground;
 mod full_disk;
 mod limits;
 mod meddling;

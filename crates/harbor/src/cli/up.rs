@@ -22,7 +22,6 @@ use crate::process::daemon::{self, Audience};
 use crate::process::presence::{LOOK_EVERY, PATIENCE, Presence};
 use crate::process::readiness;
 use crate::process::state::{Claim, Ready, RunningSettings};
-use crate::secrets::Secrets;
 use crate::{invocation, screen};
 use screen::{Colour, ProgressDisplay, paint};
 
@@ -41,13 +40,8 @@ pub(super) fn run(loaded: &Loaded, given: &Given, options: &Up) -> anyhow::Resul
     if options.foreground {
         await_end(&directories)?;
         let (json, open, given) = (options.json, options.open, given.clone());
-        let announce = move |ready: &Ready, secrets: &Secrets| {
-            announce(
-                &given,
-                &StartOutcome { ready: ready.clone(), first_start: secrets.first_start, found: false },
-                json,
-                open,
-            )
+        let announce = move |ready: &Ready, first_start: bool| {
+            announce(&given, &StartOutcome { ready: ready.clone(), first_start, found: false }, json, open)
         };
         daemon::run(loaded, &settled, Audience::Terminal(Box::new(announce)))?;
         return Ok(ExitCode::SUCCESS);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -32,8 +33,8 @@ pub(crate) enum Audience {
     Terminal(Announcement),
 }
 
-/// Tells a person where harbor is.
-pub(crate) type Announcement = Box<dyn FnOnce(&Ready, &Secrets) -> anyhow::Result<()>>;
+/// Tells a person where harbor is, and whether this was its first start. May block: it has a thread of its own.
+pub(crate) type Announcement = Box<dyn FnOnce(&Ready, bool) -> anyhow::Result<()> + Send>;
 
 /// What is done once it serves, before anybody is told: keeping what `harbor up` was given.
 pub(crate) type Settled<'a> = &'a dyn Fn() -> anyhow::Result<()>;
@@ -82,6 +83,14 @@ fn serve(loaded: &Loaded, settled: Settled<'_>, audience: Audience) -> anyhow::R
     outcome
 }
 
+/// What came of `telling`; never, where nobody is told anything.
+async fn ended<T>(telling: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
+    match telling {
+        Some(telling) => telling.await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Runs the services, says how far they are, and passes signals on.
 async fn attend(
     config: &Config,
@@ -101,6 +110,7 @@ async fn attend(
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let mut audience = Some(audience);
+    let mut telling = None;
     let mut earliest = Instant::now();
     let mut logged = String::new();
     record(Phase::Starting(StartStep::default()))?;
@@ -120,9 +130,16 @@ async fn attend(
                 tracing::info!(engine = ready.engine, "ready");
                 match audience.take() {
                     Some(Audience::Starter) => announce::say(&StartMessage::Ready { first_start: secrets.first_start }),
-                    Some(Audience::Terminal(told)) => told(&ready, secrets)?,
+                    Some(Audience::Terminal(tell)) => {
+                        let first_start = secrets.first_start;
+                        telling = Some(tokio::task::spawn_blocking(move || tell(&ready, first_start)));
+                    }
                     None => {}
                 }
+            }
+            told = ended(&mut telling) => {
+                telling = None;
+                told.context("a bug ended what says where harbor is")??;
             }
             doing = newest(&mut doing, earliest), if audience.is_some() => {
                 earliest = Instant::now() + PROGRESS_EVERY;
