@@ -3,6 +3,7 @@
 //! What `tests/suites` shows with a shell is not repeated here.
 
 mod burst;
+mod capacity;
 mod copies;
 mod crash;
 mod default_image;

@@ -152,6 +152,15 @@ impl Requirement for DeleteSnapshots {
     const PERMISSIONS: &'static [Permission] = &[Permission::DeleteSnapshots];
 }
 
+/// See the machine that sandboxes run on, as its owner.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadMachine;
+
+impl Requirement for ReadMachine {
+    const PERMISSIONS: &'static [Permission] = &[Permission::ReadRunners];
+    const ADMINISTRATOR: bool = true;
+}
+
 /// Administer this installation. A key of an administrator that allows less than everything does not: it was made to
 /// be weaker than its user.
 #[derive(Clone, Copy, Debug)]

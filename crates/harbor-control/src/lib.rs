@@ -34,7 +34,8 @@ use harbor_store::{Changes, Store};
 
 pub use admission::{Admission, Credential, Dial, DialError, DialFailure, Purpose, Stream};
 pub use caller::{
-    Administer, Allowed, Caller, DeleteSandboxes, DeleteSnapshots, Grant, OwnOrganization, Requirement, WriteSandboxes,
+    Administer, Allowed, Caller, DeleteSandboxes, DeleteSnapshots, Grant, OwnOrganization, ReadMachine, Requirement,
+    WriteSandboxes,
 };
 pub use capacity::{Machine, MachineUsage};
 pub use error::{Error, Kind};

@@ -4,6 +4,7 @@ mod keys;
 mod organizations;
 mod pools;
 mod regions;
+mod runners;
 mod sandboxes;
 mod snapshots;
 mod system;
@@ -19,7 +20,7 @@ use utoipa_axum::routes;
 use crate::authentication::declared;
 use crate::error::ApiError;
 use crate::state::Api;
-use crate::{documents, gaps, service_only};
+use crate::{documents, gaps, refused};
 
 /// All routes, and what `transport` says on every answer.
 pub(crate) struct Routes {
@@ -27,11 +28,11 @@ pub(crate) struct Routes {
     pub(crate) about: Option<HeaderValue>,
 }
 
-/// Every route of the contract but those into a sandbox: built ones, those that only services may use, and the gaps.
+/// Every route of the contract but those into a sandbox: built ones, those that nobody may use, and the gaps.
 pub(crate) fn all(api: Api) -> Routes {
     let about = HeaderValue::try_from(&api.config.version).ok();
     let (built, document) = built();
-    let router = gaps::register(service_only::register(built));
+    let router = gaps::register(refused::register(built));
     let router = documents::pages(&api.config, document)
         .nest("/api", router)
         .method_not_allowed_fallback(unknown)
@@ -104,6 +105,10 @@ pub(crate) fn built() -> (Router<Api>, OpenApi) {
         pools::delete,
         regions::list,
         regions::get,
+        runners::list,
+        runners::get,
+        runners::list_all,
+        runners::get_any,
         snapshots::list,
         snapshots::get,
         snapshots::delete,

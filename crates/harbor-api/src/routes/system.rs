@@ -1,7 +1,5 @@
 //! What anybody may ask about this installation, and whether it works (contract, control-plane §10, §14.3).
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
@@ -10,16 +8,12 @@ use http::StatusCode;
 use http::request::Parts;
 use subtle::ConstantTimeEq;
 
-use crate::Component;
 use crate::authentication::bearer;
 use crate::error::ApiError;
 use crate::state::Api;
 use crate::wire::config::Configuration;
 use crate::wire::health::{Health, Ready};
 use crate::wire::loops::Loop;
-
-/// How long the components may take to say how they are.
-const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Facts about this installation.
 #[utoipa::path(get, path = "/config", tag = "system", security(()), responses((status = 200, body = Configuration)))]
@@ -65,11 +59,7 @@ pub(super) async fn harbor_loops(_: Allowed<Administer>, State(api): State<Api>)
 }
 
 async fn ready(api: &Api) -> Response {
-    let components = tokio::time::timeout(DEADLINE, api.readiness.check()).await.unwrap_or_else(|_| {
-        let problem = Some(format!("no answer within {} s", DEADLINE.as_secs()));
-        vec![Component { name: "components", problem }]
-    });
-    let (all, body) = Ready::of(components);
+    let (all, body) = Ready::of(api.components().await);
     let status = if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
 }

@@ -68,6 +68,14 @@ async fn every_body_has_what_any_client_requires() {
     check_model("Region", &one(&get("/regions").await));
     check_model("Region", &one(&get("/shared-regions").await));
     check_model("Region", &get("/regions/us").await);
+    let runner = one(&get("/runners").await);
+    check_model("Runner", &runner);
+    let own = runner["id"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(get(&format!("/sandbox/{id}")).await["runnerId"], own, "the runner that sandboxes name");
+    check_model("Runner", &get(&format!("/runners/{own}")).await);
+    check_model("RunnerFull", &one(&get("/admin/runners?regionId=us").await));
+    check_model("RunnerFull", &get(&format!("/admin/runners/{own}")).await);
+    assert_eq!(get("/runners?regionId=eu").await, json!([]));
     check_model("Organization", &one(&get("/organizations").await));
     check_model("Organization", &get(&format!("/organizations/{organization}")).await);
     check_model("OrganizationUser", &one(&get(&format!("/organizations/{organization}/users")).await));

@@ -31,6 +31,9 @@ const CONTRACT: &[(&str, &str)] = &[
     // stricter than the contract: these open the sandbox, as the toolbox does
     ("get /sandbox/{sandboxId}/signing-key", "write:sandboxes"),
     ("get /sandbox/{sandboxIdOrName}/ports/{port}/preview-url", "write:sandboxes"),
+    // only the administrator of this installation has them
+    ("get /runners", "read:runners"),
+    ("get /runners/{id}", "read:runners"),
     // of newer clients, whose documents name no permission (control-plane §12.2): what makes sandboxes
     ("post /warm-pools", "write:sandboxes"),
     ("patch /warm-pools/{id}", "write:sandboxes"),
@@ -57,8 +60,13 @@ async fn the_document_says_what_the_contract_says() {
     let installation = Installation::new().await;
     let declared = declared(&installation).await;
     assert!(declared.len() > 25, "the document was not read");
-    // what harbor adds below `/harbor/` is no part of the contract
-    let asking = declared.iter().filter(|(route, words)| !words.is_empty() && !route.contains(" /harbor/"));
+    // what only an administrator may do, by a key that may do everything
+    let every: Vec<_> = harbor_model::identity::Permission::ALL.iter().map(|one| one.word().to_owned()).collect();
+    let administers = |route: &str| route.contains(" /admin/") || route.contains(" /harbor/");
+    for (route, words) in declared.iter().filter(|(route, _)| administers(route)) {
+        assert_eq!(words, &every, "{route}");
+    }
+    let asking = declared.iter().filter(|(route, words)| !words.is_empty() && !administers(route));
     let asking: BTreeMap<&str, Vec<&str>> =
         asking.map(|(route, words)| (route.as_str(), words.iter().map(String::as_str).collect())).collect();
     assert_eq!(asking, CONTRACT.iter().map(|(route, word)| (*route, vec![*word])).collect());
