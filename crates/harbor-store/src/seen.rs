@@ -22,14 +22,44 @@ struct Encoded {
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum EncodedSeen {
     Absent,
-    Made { container: String },
-    Running { container: String, boot: String, configured: bool, connected: bool },
-    Frozen { container: String, boot: String, configured: bool, connected: bool, asked: bool },
-    Asleep { container: String, boot: String, connected: bool },
-    Exited { container: String, code: i64, asked: bool, connected: bool },
-    Archived,
+    Made {
+        container: String,
+    },
+    Running {
+        container: String,
+        boot: String,
+        configured: bool,
+        connected: bool,
+    },
+    Frozen {
+        container: String,
+        boot: String,
+        configured: bool,
+        connected: bool,
+        asked: bool,
+    },
+    Asleep {
+        container: String,
+        boot: String,
+        connected: bool,
+    },
+    Exited {
+        container: String,
+        code: i64,
+        asked: bool,
+        connected: bool,
+    },
+    Archived {
+        #[serde(default = "yes")]
+        evicted: bool,
+    },
     Lost,
     Removed,
+}
+
+/// What rows mean that say nothing of it.
+const fn yes() -> bool {
+    true
 }
 
 /// The column's text.
@@ -57,7 +87,7 @@ pub(crate) fn encode(seen: &Seen) -> Result<String, StoreError> {
         Seen::Exited { container, code, asked, connected } => {
             EncodedSeen::Exited { container: text(container), code: *code, asked: *asked, connected: *connected }
         }
-        Seen::Archived => EncodedSeen::Archived,
+        Seen::Archived { evicted } => EncodedSeen::Archived { evicted: *evicted },
         Seen::Lost => EncodedSeen::Lost,
         Seen::Removed => EncodedSeen::Removed,
     };
@@ -85,7 +115,7 @@ pub(crate) fn decode(text: &str) -> Result<Seen, StoreError> {
         EncodedSeen::Exited { container, code, asked, connected } => {
             Seen::Exited { container: ContainerId::new(container), code, asked, connected }
         }
-        EncodedSeen::Archived => Seen::Archived,
+        EncodedSeen::Archived { evicted } => Seen::Archived { evicted },
         EncodedSeen::Lost => Seen::Lost,
         EncodedSeen::Removed => Seen::Removed,
     })

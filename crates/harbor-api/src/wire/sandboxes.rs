@@ -157,7 +157,7 @@ impl Sandbox {
             auto_destroy_at: destroy_at.map(iso),
             sandbox_class: "container",
             daemon_version: toolbox_version,
-            runner_id: (state != SandboxState::Destroyed && seen != Seen::Archived)
+            runner_id: (state != SandboxState::Destroyed && !matches!(seen, Seen::Archived { .. }))
                 .then(|| config.instance.to_string()),
             toolbox_proxy_url: config.urls.proxy_toolbox.clone(),
             kvm: false,

@@ -179,7 +179,7 @@ pub(crate) async fn settle(store: &Store, id: SandboxId) {
                 Seen::Frozen { container, boot, configured: true, connected: true, asked: true }
             }
             Desired::Stopped => Seen::Exited { container, code: 0, asked: true, connected: true },
-            Desired::Archived => Seen::Archived,
+            Desired::Archived => Seen::Archived { evicted: true },
             Desired::Destroyed => Seen::Removed,
         };
         if let Some(copying) = &row.files.copying {

@@ -86,7 +86,7 @@ impl Sandbox {
     /// Wants it gone, files and all. Its name is free from then on. An archived one is gone at once: the engine has nothing
     /// of it.
     pub fn want_destroyed(&mut self, at: Timestamp) {
-        if self.state() == SandboxState::Archived {
+        if self.state() == SandboxState::Archived && self.seen == (Seen::Archived { evicted: true }) {
             self.seen = Seen::Removed;
         }
         self.desired = Desired::Destroyed;

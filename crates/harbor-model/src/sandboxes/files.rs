@@ -87,7 +87,7 @@ impl Sandbox {
         }
         let Files { beginning, parent: _, backup, copying } = &self.files;
         let beginning = match (beginning, &self.seen) {
-            (Beginning::Layer(layer), Seen::Absent | Seen::Made { .. } | Seen::Archived) => Some(layer.id),
+            (Beginning::Layer(layer), Seen::Absent | Seen::Made { .. } | Seen::Archived { .. }) => Some(layer.id),
             _ => None,
         };
         let backup = backup.as_ref().map(|backup| backup.layer.id);
@@ -98,7 +98,7 @@ impl Sandbox {
     /// What a container that is made for it now is filled with, on top of its image.
     pub fn filling(&self) -> Option<&Layer> {
         match (&self.seen, &self.files) {
-            (Seen::Archived, Files { backup: Some(backup), .. }) => Some(&backup.layer),
+            (Seen::Archived { .. }, Files { backup: Some(backup), .. }) => Some(&backup.layer),
             (_, Files { beginning: Beginning::Layer(layer), .. }) => Some(layer),
             (_, Files { beginning: Beginning::Image | Beginning::Awaited, .. }) => None,
         }
@@ -110,7 +110,7 @@ impl Sandbox {
         self.note = None;
         self.last_activity_at = at;
         if self.seen == Seen::Absent {
-            self.seen = Seen::Archived;
+            self.seen = Seen::Archived { evicted: true };
         } else {
             self.want_copied(layer, CopyPurpose::Archive);
         }
@@ -128,18 +128,18 @@ impl Sandbox {
         self.note = None;
         self.last_activity_at = at;
         match &mut self.seen {
-            Seen::Lost => self.seen = Seen::Archived,
+            Seen::Lost => self.seen = Seen::Archived { evicted: false },
             Seen::Exited { asked, .. } | Seen::Frozen { asked, .. } => *asked = true,
             Seen::Absent
             | Seen::Made { .. }
             | Seen::Running { .. }
             | Seen::Asleep { .. }
-            | Seen::Archived
+            | Seen::Archived { .. }
             | Seen::Removed => {}
         }
         self.desired = match &self.seen {
             _ if start => Desired::Started,
-            Seen::Archived => Desired::Archived,
+            Seen::Archived { .. } => Desired::Archived,
             _ => Desired::Stopped,
         };
     }
@@ -170,7 +170,8 @@ impl Sandbox {
         match (purpose, &outcome) {
             (CopyPurpose::Backup | CopyPurpose::Archive, Ok(layer)) => {
                 let current = !self.seen.has_processes();
-                let kept = purpose == CopyPurpose::Backup;
+                // an archive is newer than a backup that was asked for, and takes its place
+                let kept = purpose == CopyPurpose::Backup || self.files.backup.as_ref().is_some_and(|one| one.kept);
                 self.files.backup = Some(Backup { layer: layer.clone(), at, current, kept });
             }
             (CopyPurpose::Archive, Err(reason)) if self.desired == Desired::Archived => {

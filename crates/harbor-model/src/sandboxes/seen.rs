@@ -63,7 +63,10 @@ pub enum Seen {
         connected: bool,
     },
     /// It has no container: its files are stored, or it never wrote any.
-    Archived,
+    Archived {
+        /// Whether what else it had on the engine was removed.
+        evicted: bool,
+    },
     /// Its container was removed by somebody else, and its files with it.
     Lost,
     /// harbor has removed everything of it.
@@ -75,9 +78,12 @@ impl Seen {
     pub const fn boot(&self) -> Option<&Boot> {
         match self {
             Self::Running { boot, .. } | Self::Frozen { boot, .. } | Self::Asleep { boot, .. } => Some(boot),
-            Self::Absent | Self::Made { .. } | Self::Exited { .. } | Self::Archived | Self::Lost | Self::Removed => {
-                None
-            }
+            Self::Absent
+            | Self::Made { .. }
+            | Self::Exited { .. }
+            | Self::Archived { .. }
+            | Self::Lost
+            | Self::Removed => None,
         }
     }
 
@@ -96,7 +102,7 @@ impl Seen {
             | Self::Made { .. }
             | Self::Asleep { .. }
             | Self::Exited { .. }
-            | Self::Archived
+            | Self::Archived { .. }
             | Self::Lost
             | Self::Removed => false,
         }
@@ -151,7 +157,7 @@ pub(super) fn observe(desired: Desired, before: &Seen, found: &Found) -> Seen {
     match &found.sandbox {
         None => match before {
             Seen::Absent | Seen::Made { .. } => Seen::Absent,
-            Seen::Archived => Seen::Archived,
+            Seen::Archived { evicted } => Seen::Archived { evicted: *evicted },
             Seen::Removed => Seen::Removed,
             Seen::Running { .. } | Seen::Frozen { .. } | Seen::Asleep { .. } | Seen::Exited { .. } | Seen::Lost => {
                 Seen::Lost
@@ -178,7 +184,7 @@ pub(super) fn observe(desired: Desired, before: &Seen, found: &Found) -> Seen {
             container: container.clone(),
             code: *code,
             asked: desired == Desired::Stopped
-                || matches!(before, Seen::Exited { asked: true, .. } | Seen::Asleep { .. } | Seen::Archived),
+                || matches!(before, Seen::Exited { asked: true, .. } | Seen::Asleep { .. } | Seen::Archived { .. }),
             connected: *connected,
         },
     }

@@ -134,9 +134,9 @@ impl Sandbox {
             (Desired::Destroyed, _) => SandboxState::Destroying,
             _ if self.failure.is_some() => SandboxState::Error,
             (_, Seen::Lost) => SandboxState::Error,
-            (Desired::Started, Seen::Archived) if self.started_once => SandboxState::Restoring,
-            (Desired::Started, Seen::Archived) => SandboxState::Creating,
-            (Desired::Stopped | Desired::Paused | Desired::Archived, Seen::Archived) => SandboxState::Archived,
+            (Desired::Started, Seen::Archived { .. }) if self.started_once => SandboxState::Restoring,
+            (Desired::Started, Seen::Archived { .. }) => SandboxState::Creating,
+            (Desired::Stopped | Desired::Paused | Desired::Archived, Seen::Archived { .. }) => SandboxState::Archived,
             (
                 Desired::Archived,
                 Seen::Absent

@@ -161,7 +161,7 @@ impl Sandbox {
             Outcome::Resized => self.resources = self.resize_to.take().unwrap_or(self.resources),
             Outcome::Found(found) => self.seen = observe(self.desired, &self.seen, &found),
             Outcome::Copied(layer) => self.note_copy(Ok(layer)),
-            Outcome::Evicted => self.seen = Seen::Archived,
+            Outcome::Evicted => self.seen = Seen::Archived { evicted: true },
             Outcome::Removed => self.seen = Seen::Removed,
             Outcome::Accepted => {}
         }
@@ -181,13 +181,13 @@ impl Sandbox {
         self.files.backup.take_if(|backup| running && !backup.kept);
         match self.seen {
             Seen::Absent | Seen::Lost if self.files.backup.as_ref().is_some_and(|backup| backup.current) => {
-                self.seen = Seen::Archived;
+                self.seen = Seen::Archived { evicted: false };
             }
             // one that was made anew, with its files
             Seen::Absent if self.started_once => self.seen = Seen::Lost,
             _ => {}
         }
-        if matches!(self.seen, Seen::Absent | Seen::Archived) {
+        if matches!(self.seen, Seen::Absent | Seen::Archived { .. }) {
             self.resources = self.resize_to.take().unwrap_or(self.resources);
         }
     }
@@ -251,13 +251,13 @@ fn next_step(desired: Desired, seen: &Seen) -> Step {
             | S::Frozen { .. }
             | S::Asleep { .. }
             | S::Exited { .. }
-            | S::Archived
+            | S::Archived { .. }
             | S::Lost,
         ) => Step::Remove,
         (D::Started | D::Stopped | D::Paused | D::Archived, S::Removed) => Step::Settled,
         (D::Started | D::Stopped | D::Paused | D::Archived, S::Lost) => Step::Accept(Ending::Lost),
 
-        (D::Started, S::Absent | S::Archived) => Step::Create,
+        (D::Started, S::Absent | S::Archived { .. }) => Step::Create,
         (D::Started, S::Made { container }) => Step::Start(container.clone()),
         (D::Started, S::Running { connected: false, .. }) => Step::Accept(Ending::Disconnected),
         (D::Started, S::Running { container, configured: false, .. }) => Step::Configure(container.clone()),
@@ -283,7 +283,8 @@ fn next_step(desired: Desired, seen: &Seen) -> Step {
             Step::Stop(container.clone())
         }
         (D::Stopped, S::Absent | S::Made { .. } | S::Asleep { .. } | S::Exited { .. }) => Step::Settled,
-        (D::Stopped | D::Paused | D::Archived, S::Archived) => Step::Settled,
+        (D::Stopped | D::Paused | D::Archived, S::Archived { evicted: true }) => Step::Settled,
+        (D::Stopped | D::Paused | D::Archived, S::Archived { evicted: false }) => Step::Evict,
         (D::Archived, S::Absent | S::Made { .. } | S::Asleep { .. } | S::Exited { .. }) => Step::Evict,
     }
 }

@@ -215,6 +215,23 @@ async fn a_stopped_one_that_somebody_pruned_is_archived_if_its_files_are_stored(
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_archive_left_behind_when_harbor_died_is_removed() {
+    let mut harbor = Installation::new().await;
+    let id = harbor.stopped().await;
+    harbor.back_up(id).await.unwrap();
+    harbor.pass(SOON).await;
+    // removed first, and then harbor died
+    harbor.engine.takes(Verb::Remove, Duration::from_secs(5));
+    harbor.archive(id).await.unwrap();
+    harbor.pass(SOON).await;
+    harbor.engine.lose(&id);
+    harbor.restart();
+    harbor.reaches(id, SandboxState::Archived, SOON).await;
+    harbor.pass(Duration::from_secs(10)).await;
+    assert!(harbor.engine.list().await.unwrap().held.is_empty(), "its network keeper");
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_whose_start_failed_is_recovered_when_the_reason_is_gone() {
     let harbor = Installation::new().await;
     let id = harbor.stopped().await;
