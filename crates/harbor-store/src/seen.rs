@@ -48,18 +48,31 @@ enum EncodedSeen {
         code: i64,
         asked: bool,
         connected: bool,
+        #[serde(default, skip_serializing_if = "is_false")]
+        slept: bool,
     },
     Archived {
-        #[serde(default = "yes")]
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
         evicted: bool,
     },
     Lost,
     Removed,
 }
 
-/// What rows mean that say nothing of it.
+// What rows mean that say nothing of it, as those of earlier versions.
+
 const fn yes() -> bool {
     true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// The column's text.
@@ -84,9 +97,13 @@ pub(crate) fn encode(seen: &Seen) -> Result<String, StoreError> {
         Seen::Asleep { container, boot: Boot(boot), connected } => {
             EncodedSeen::Asleep { container: text(container), boot: boot.clone(), connected: *connected }
         }
-        Seen::Exited { container, code, asked, connected } => {
-            EncodedSeen::Exited { container: text(container), code: *code, asked: *asked, connected: *connected }
-        }
+        Seen::Exited { container, code, asked, connected, slept } => EncodedSeen::Exited {
+            container: text(container),
+            code: *code,
+            asked: *asked,
+            connected: *connected,
+            slept: *slept,
+        },
         Seen::Archived { evicted } => EncodedSeen::Archived { evicted: *evicted },
         Seen::Lost => EncodedSeen::Lost,
         Seen::Removed => EncodedSeen::Removed,
@@ -112,8 +129,8 @@ pub(crate) fn decode(text: &str) -> Result<Seen, StoreError> {
         EncodedSeen::Asleep { container, boot, connected } => {
             Seen::Asleep { container: ContainerId::new(container), boot: Boot(boot), connected }
         }
-        EncodedSeen::Exited { container, code, asked, connected } => {
-            Seen::Exited { container: ContainerId::new(container), code, asked, connected }
+        EncodedSeen::Exited { container, code, asked, connected, slept } => {
+            Seen::Exited { container: ContainerId::new(container), code, asked, connected, slept }
         }
         EncodedSeen::Archived { evicted } => Seen::Archived { evicted },
         EncodedSeen::Lost => Seen::Lost,
@@ -132,11 +149,13 @@ mod tests {
 
     #[test]
     fn texts_of_this_version_are_read_and_no_others() {
-        let exited = Seen::Exited { container: ContainerId::new("c"), code: -1, asked: true, connected: false };
+        let container = ContainerId::new("c");
+        let exited = Seen::Exited { container, code: -1, asked: true, connected: false, slept: false };
         let text = r#"{"version":1,"kind":"exited","container":"c","code":-1,"asked":true,"connected":false}"#;
         check(text, Some(&exited));
         assert_eq!(encode(&exited).unwrap(), text);
         check(r#"{"version":1,"kind":"lost"}"#, Some(&Seen::Lost));
+        check(r#"{"version":1,"kind":"archived"}"#, Some(&Seen::Archived { evicted: true }));
         check(r#"{"version":2,"kind":"lost"}"#, None);
         check(r#"{"version":1,"kind":"melted"}"#, None);
         check(r#"{"version":1,"kind":"made"}"#, None);

@@ -29,6 +29,8 @@ pub enum Step {
     Copy(ContainerId),
     /// End this container's processes.
     Stop(ContainerId),
+    /// Start this container, and freeze it before anything of its user's runs in it: it slept and was ended in its sleep.
+    SleepAgain(ContainerId),
     /// Remove its containers: its files are stored.
     Evict,
     /// Remove its containers and all that harbor holds of it.
@@ -51,6 +53,7 @@ impl Step {
             Self::Resize(_) => "resize",
             Self::Copy(_) => "copy",
             Self::Stop(_) => "stop",
+            Self::SleepAgain(_) => "sleep again",
             Self::Evict => "evict",
             Self::Remove => "remove",
             Self::Accept(_) => "accept",
@@ -92,6 +95,10 @@ pub enum Outcome {
     Started(ContainerId, Boot),
     /// Its processes ended, and it sleeps.
     Slept,
+    /// It sleeps again, in this run of its container.
+    SleptAgain(Boot),
+    /// It cannot sleep again.
+    StaysStopped,
     /// Its toolbox knows token and environment.
     Configured {
         /// The toolbox's version.
@@ -121,7 +128,7 @@ impl Sandbox {
         }
         match (next_step(self.desired, &self.seen), &self.seen) {
             (
-                Step::Settled,
+                Step::Settled | Step::SleepAgain(_),
                 Seen::Made { container }
                 | Seen::Running { container, .. }
                 | Seen::Asleep { container, .. }
@@ -148,6 +155,17 @@ impl Sandbox {
                 {
                     let (container, boot) = (container.clone(), boot.clone());
                     self.seen = Seen::Asleep { container, boot, connected: *connected };
+                }
+            }
+            Outcome::SleptAgain(boot) => {
+                if let Seen::Exited { container, connected, .. } = &self.seen {
+                    let (container, connected) = (container.clone(), *connected);
+                    self.seen = Seen::Asleep { container, boot, connected };
+                }
+            }
+            Outcome::StaysStopped => {
+                if let Seen::Exited { slept, .. } = &mut self.seen {
+                    *slept = false;
                 }
             }
             Outcome::Configured { version, at } => {
@@ -281,6 +299,9 @@ fn next_step(desired: Desired, seen: &Seen) -> Step {
 
         (D::Stopped | D::Archived, S::Running { container, .. } | S::Frozen { container, .. }) => {
             Step::Stop(container.clone())
+        }
+        (D::Stopped, S::Exited { container, asked: true, connected: true, slept: true, .. }) => {
+            Step::SleepAgain(container.clone())
         }
         (D::Stopped, S::Absent | S::Made { .. } | S::Asleep { .. } | S::Exited { .. }) => Step::Settled,
         (D::Stopped | D::Paused | D::Archived, S::Archived { evicted: true }) => Step::Settled,

@@ -143,6 +143,14 @@ impl Engine {
                 self.exit(container.clone(), 143);
                 Outcome::Found(self.find())
             }
+            // as often as not
+            Step::SleepAgain(_) if self.sleeps => {
+                self.boots += 1;
+                let boot = Boot(self.boots.to_string());
+                self.sandbox = Some(FoundSandbox::Frozen { container: made, boot: boot.clone(), connected: true });
+                Outcome::SleptAgain(boot)
+            }
+            Step::SleepAgain(_) => Outcome::StaysStopped,
             Step::Remove => {
                 self.sandbox = None;
                 Outcome::Removed

@@ -101,6 +101,27 @@ async fn one_whose_machine_lost_power_or_whose_network_ended_starts_as_ever() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_that_slept_when_the_engine_was_restarted_sleep_again() {
+    let harbor = sleepy(2).await;
+    let (first, second) = (harbor.stopped().await, harbor.stopped().await);
+    let awake = harbor.started().await;
+    harbor.engine.next_for(&second, Verb::Pause, Act::Fail(refused()));
+    let before = harbor.row(first).await;
+    harbor.engine.power_cut();
+    harbor.pass(SOON).await;
+    let row = harbor.row(first).await;
+    assert!(row.state() == SandboxState::Stopped && matches!(row.seen, Seen::Asleep { .. }), "{:?}", row.seen);
+    assert_ne!(row.seen.boot(), before.seen.boot());
+    assert_eq!(harbor.called(Verb::Configure, first), 1, "nothing of its user's ran");
+    let row = harbor.row(second).await;
+    assert!(matches!(row.seen, Seen::Exited { asked: true, slept: false, .. }), "{:?}", row.seen);
+    assert!(matches!(harbor.row(awake).await.seen, Seen::Exited { .. }), "it did not sleep");
+    for id in [first, second, awake] {
+        assert_eq!(harbor.start(id).await.unwrap().state(), SandboxState::Started);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_harbor_that_dies_while_one_falls_asleep_goes_on() {
     for moment in [10, 60, 110, 250] {
         let mut harbor = sleepy(9).await;
