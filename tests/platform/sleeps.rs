@@ -80,3 +80,31 @@ async fn a_sleeping_sandbox_outlives_harbor_and_somebody_who_wakes_it() {
     sandbox.start().await;
     assert_eq!(sandbox.output("cat ~/kept").await, "kept");
 }
+
+#[tokio::test]
+async fn those_that_the_engine_ended_sleep_before_anybody_cleans_up() {
+    let harbor = Harbor::started().await;
+    let client = harbor.client();
+    let (asleep_before, awake) = (client.started().await, client.started().await);
+    for sandbox in [&asleep_before, &awake] {
+        sandbox.output("echo kept >~/kept").await;
+    }
+    stopped(&asleep_before).await;
+    // as an engine does that is restarted with its machine
+    harbor.kill_and_go_on().await;
+    docker(&["unpause", &asleep_before.container()]).await;
+    for sandbox in [&asleep_before, &awake] {
+        docker(&["kill", &sandbox.container(), &sandbox.infra()]).await;
+    }
+    harbor.up().await;
+    let client = harbor.client();
+    for id in [&asleep_before.id, &awake.id] {
+        let sandbox = client.sandbox(id);
+        within(SOON, "it sleeps", async || if asleep(&sandbox).await { Ok(()) } else { Err("it does not".to_owned()) })
+            .await;
+        assert_eq!(sandbox.get().await.body["state"], "stopped");
+        docker(&["container", "prune", "--force", "--filter", &format!("label=harbor.sandbox={id}")]).await;
+        sandbox.start().await;
+        assert_eq!(sandbox.output("cat ~/kept").await, "kept");
+    }
+}

@@ -69,6 +69,13 @@ before() {
   sleep 300
 }
 
+# Whether every sandbox that is stopped sleeps: a clean-up takes it for one that runs.
+all_asleep() {
+  local id
+  for id in $(known); do
+    [[ $(state "$id") != stopped ]] || [[ $(docker inspect --format '{{.State.Paused}}' "harbor-$id") == true ]] || { echo "$id is not"; return 1; }
+  done
+}
 engine_is_up() { docker version --format '{{.Server.Version}}'; }
 intact() { python3 - "$HARBOR_DATA_DIR/harbor.db" <<'END_PYTHON'
 import sqlite3, sys
@@ -109,6 +116,8 @@ after() {
   check "harbor up on a running harbor" "$harbor" up
   check_within "all states are true" "$patience" states_are_true
   check_within "every sandbox has its container" "$patience" each_has_one
+  check_within "all that are stopped sleep" "$patience" all_asleep
+  check "a clean-up of the engine" docker system prune --all --force --volumes
   for id in $(known); do
     [[ $(state "$id") == started ]] || api POST "/sandbox/$id/start" >/dev/null
     check_within "$(api GET "/sandbox/$id" | field name) is started" "$patience" is "$id" started

@@ -27,7 +27,7 @@ pub(crate) struct Sandboxes(pub(crate) Arc<Inner>);
 pub(crate) const fn lane(step: &Step) -> Lane {
     match step {
         Step::Create | Step::Start(_) | Step::Resume(_) | Step::Resize(_) | Step::Configure(_) => Lane::Start,
-        Step::Pause(_) | Step::Stop(_) | Step::SleepAgain(_) | Step::Evict | Step::Remove => Lane::End,
+        Step::Pause(_) | Step::Stop(_) | Step::Doze(_) | Step::Evict | Step::Remove => Lane::End,
         Step::Remake(_) | Step::Copy(_) => Lane::Bulk,
         Step::Settled | Step::Accept(_) => Lane::Look,
     }
@@ -192,7 +192,7 @@ impl Inner {
                 self.engine.stop(&id, container, grace).await.map_err(failed)?;
                 return self.look(sandbox).await;
             }
-            Step::SleepAgain(container) => self.sleep_again(sandbox, container).await.map_err(failed)?,
+            Step::Doze(container) => self.doze(sandbox, container).await.map_err(failed)?,
             Step::Evict => {
                 self.engine.remove(&id).await.map_err(failed)?;
                 Outcome::Evicted
@@ -223,9 +223,9 @@ impl Inner {
         }
     }
 
-    /// Puts one to sleep again that was ended in its sleep. Nobody waits for it: where it cannot, or too many sleep already,
-    /// it stays stopped.
-    async fn sleep_again(&self, sandbox: &Sandbox, container: &ContainerId) -> Result<Outcome, EngineError> {
+    /// Puts one to sleep that was ended by somebody else. Nobody waits for it: where it cannot, or too many sleep already, it
+    /// stays stopped.
+    async fn doze(&self, sandbox: &Sandbox, container: &ContainerId) -> Result<Outcome, EngineError> {
         if self.store.tally().asleep >= self.config.most_asleep {
             return Ok(Outcome::StaysStopped);
         }
@@ -233,11 +233,11 @@ impl Inner {
         let slept = async {
             let boot = self.engine.start(id, container).await?;
             self.engine.pause(id, container).await?;
-            Ok(Outcome::SleptAgain(boot))
+            Ok(Outcome::Dozed(boot))
         };
         match slept.await {
             Err(error) if !EngineError::transient(&error) => {
-                tracing::info!(sandbox = %id, error = chain(&error), "it cannot sleep again and stays stopped");
+                tracing::info!(sandbox = %id, error = chain(&error), "it cannot sleep and stays stopped");
                 self.engine.stop(id, container, Duration::ZERO).await?;
                 Ok(Outcome::StaysStopped)
             }

@@ -49,7 +49,7 @@ enum EncodedSeen {
         asked: bool,
         connected: bool,
         #[serde(default, skip_serializing_if = "is_false")]
-        slept: bool,
+        to_sleep: bool,
     },
     Archived {
         #[serde(default = "yes", skip_serializing_if = "is_yes")]
@@ -97,12 +97,12 @@ pub(crate) fn encode(seen: &Seen) -> Result<String, StoreError> {
         Seen::Asleep { container, boot: Boot(boot), connected } => {
             EncodedSeen::Asleep { container: text(container), boot: boot.clone(), connected: *connected }
         }
-        Seen::Exited { container, code, asked, connected, slept } => EncodedSeen::Exited {
+        Seen::Exited { container, code, asked, connected, to_sleep } => EncodedSeen::Exited {
             container: text(container),
             code: *code,
             asked: *asked,
             connected: *connected,
-            slept: *slept,
+            to_sleep: *to_sleep,
         },
         Seen::Archived { evicted } => EncodedSeen::Archived { evicted: *evicted },
         Seen::Lost => EncodedSeen::Lost,
@@ -129,8 +129,8 @@ pub(crate) fn decode(text: &str) -> Result<Seen, StoreError> {
         EncodedSeen::Asleep { container, boot, connected } => {
             Seen::Asleep { container: ContainerId::new(container), boot: Boot(boot), connected }
         }
-        EncodedSeen::Exited { container, code, asked, connected, slept } => {
-            Seen::Exited { container: ContainerId::new(container), code, asked, connected, slept }
+        EncodedSeen::Exited { container, code, asked, connected, to_sleep } => {
+            Seen::Exited { container: ContainerId::new(container), code, asked, connected, to_sleep }
         }
         EncodedSeen::Archived { evicted } => Seen::Archived { evicted },
         EncodedSeen::Lost => Seen::Lost,
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn texts_of_this_version_are_read_and_no_others() {
         let container = ContainerId::new("c");
-        let exited = Seen::Exited { container, code: -1, asked: true, connected: false, slept: false };
+        let exited = Seen::Exited { container, code: -1, asked: true, connected: false, to_sleep: false };
         let text = r#"{"version":1,"kind":"exited","container":"c","code":-1,"asked":true,"connected":false}"#;
         check(text, Some(&exited));
         assert_eq!(encode(&exited).unwrap(), text);

@@ -178,7 +178,7 @@ pub(crate) async fn settle(store: &Store, id: SandboxId) {
                 let boot = Boot("1".to_owned());
                 Seen::Frozen { container, boot, configured: true, connected: true, asked: true }
             }
-            Desired::Stopped => Seen::Exited { container, code: 0, asked: true, connected: true, slept: false },
+            Desired::Stopped => Seen::Exited { container, code: 0, asked: true, connected: true, to_sleep: false },
             Desired::Archived => Seen::Archived { evicted: true },
             Desired::Destroyed => Seen::Removed,
         };

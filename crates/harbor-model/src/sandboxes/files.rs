@@ -219,7 +219,7 @@ impl Sandbox {
             | Seen::Frozen { container, .. }
             | Seen::Asleep { container, .. }
             | Seen::Exited { container, .. }
-                if matches!(step, Step::Settled | Step::SleepAgain(_) | Step::Evict) || frozen_for_it =>
+                if matches!(step, Step::Settled | Step::Doze(_) | Step::Evict) || frozen_for_it =>
             {
                 Step::Copy(container.clone())
             }

@@ -61,8 +61,8 @@ pub enum Seen {
         asked: bool,
         /// Whether the infra container that it is bound to still exists; without it it cannot start.
         connected: bool,
-        /// Whether it slept and was ended in its sleep, as by a restart of the engine.
-        slept: bool,
+        /// Whether it is to sleep: it slept, or ran, and was ended by somebody else, as by a restart of the engine.
+        to_sleep: bool,
     },
     /// It has no container: its files are stored, or it never wrote any.
     Archived {
@@ -188,7 +188,7 @@ pub(super) fn observe(desired: Desired, before: &Seen, found: &Found) -> Seen {
             asked: desired == Desired::Stopped
                 || matches!(before, Seen::Exited { asked: true, .. } | Seen::Asleep { .. } | Seen::Archived { .. }),
             connected: *connected,
-            slept: matches!(before, Seen::Asleep { .. } | Seen::Exited { slept: true, .. }),
+            to_sleep: matches!(before, Seen::Asleep { .. } | Seen::Exited { to_sleep: true, .. }),
         },
     }
 }

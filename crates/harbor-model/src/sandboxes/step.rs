@@ -29,8 +29,8 @@ pub enum Step {
     Copy(ContainerId),
     /// End this container's processes.
     Stop(ContainerId),
-    /// Start this container, and freeze it before anything of its user's runs in it: it slept and was ended in its sleep.
-    SleepAgain(ContainerId),
+    /// Start this container, and freeze it before anything of its user's runs in it: it is stopped and was not put to sleep.
+    Doze(ContainerId),
     /// Remove its containers: its files are stored.
     Evict,
     /// Remove its containers and all that harbor holds of it.
@@ -53,7 +53,7 @@ impl Step {
             Self::Resize(_) => "resize",
             Self::Copy(_) => "copy",
             Self::Stop(_) => "stop",
-            Self::SleepAgain(_) => "sleep again",
+            Self::Doze(_) => "doze",
             Self::Evict => "evict",
             Self::Remove => "remove",
             Self::Accept(_) => "accept",
@@ -95,9 +95,9 @@ pub enum Outcome {
     Started(ContainerId, Boot),
     /// Its processes ended, and it sleeps.
     Slept,
-    /// It sleeps again, in this run of its container.
-    SleptAgain(Boot),
-    /// It cannot sleep again.
+    /// It sleeps, in this run of its container.
+    Dozed(Boot),
+    /// It is not to sleep after all.
     StaysStopped,
     /// Its toolbox knows token and environment.
     Configured {
@@ -128,7 +128,7 @@ impl Sandbox {
         }
         match (next_step(self.desired, &self.seen), &self.seen) {
             (
-                Step::Settled | Step::SleepAgain(_),
+                Step::Settled | Step::Doze(_),
                 Seen::Made { container }
                 | Seen::Running { container, .. }
                 | Seen::Asleep { container, .. }
@@ -157,15 +157,15 @@ impl Sandbox {
                     self.seen = Seen::Asleep { container, boot, connected: *connected };
                 }
             }
-            Outcome::SleptAgain(boot) => {
+            Outcome::Dozed(boot) => {
                 if let Seen::Exited { container, connected, .. } = &self.seen {
                     let (container, connected) = (container.clone(), *connected);
                     self.seen = Seen::Asleep { container, boot, connected };
                 }
             }
             Outcome::StaysStopped => {
-                if let Seen::Exited { slept, .. } = &mut self.seen {
-                    *slept = false;
+                if let Seen::Exited { to_sleep, .. } = &mut self.seen {
+                    *to_sleep = false;
                 }
             }
             Outcome::Configured { version, at } => {
@@ -222,8 +222,9 @@ impl Sandbox {
         match ending {
             Ending::Stopped => {
                 self.desired = Desired::Stopped;
-                if let Seen::Exited { asked, .. } = &mut self.seen {
-                    *asked = true;
+                let ephemeral = self.settings.ephemeral();
+                if let Seen::Exited { asked, to_sleep, .. } = &mut self.seen {
+                    (*asked, *to_sleep) = (true, !ephemeral);
                 }
                 self.note = Some("it ended without being asked to; start it to use it again".to_owned());
             }
@@ -300,8 +301,8 @@ fn next_step(desired: Desired, seen: &Seen) -> Step {
         (D::Stopped | D::Archived, S::Running { container, .. } | S::Frozen { container, .. }) => {
             Step::Stop(container.clone())
         }
-        (D::Stopped, S::Exited { container, asked: true, connected: true, slept: true, .. }) => {
-            Step::SleepAgain(container.clone())
+        (D::Stopped, S::Exited { container, asked: true, connected: true, to_sleep: true, .. }) => {
+            Step::Doze(container.clone())
         }
         (D::Stopped, S::Absent | S::Made { .. } | S::Asleep { .. } | S::Exited { .. }) => Step::Settled,
         (D::Stopped | D::Paused | D::Archived, S::Archived { evicted: true }) => Step::Settled,

@@ -144,13 +144,13 @@ impl Engine {
                 Outcome::Found(self.find())
             }
             // as often as not
-            Step::SleepAgain(_) if self.sleeps => {
+            Step::Doze(_) if self.sleeps => {
                 self.boots += 1;
                 let boot = Boot(self.boots.to_string());
                 self.sandbox = Some(FoundSandbox::Frozen { container: made, boot: boot.clone(), connected: true });
-                Outcome::SleptAgain(boot)
+                Outcome::Dozed(boot)
             }
-            Step::SleepAgain(_) => Outcome::StaysStopped,
+            Step::Doze(_) => Outcome::StaysStopped,
             Step::Remove => {
                 self.sandbox = None;
                 Outcome::Removed

@@ -85,7 +85,7 @@ proptest! {
             let boots = life.engine.boots;
             let configured = matches!(life.sandbox.seen, Seen::Running { configured: true, .. });
             life.act(action);
-            // one that sleeps again was started, but nothing of its user's was
+            // one that dozes was started, but nothing of its user's was
             let asleep = matches!(life.sandbox.seen, Seen::Asleep { .. });
             prop_assert!(life.engine.boots == boots || wanted || asleep, "started although it was not wanted");
             prop_assert!(life.engine.boots == boots || !(died && configured), "started anew after it died");

@@ -101,8 +101,8 @@ async fn one_whose_machine_lost_power_or_whose_network_ended_starts_as_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_that_slept_when_the_engine_was_restarted_sleep_again() {
-    let harbor = sleepy(2).await;
+async fn those_that_slept_or_ran_when_the_engine_was_restarted_sleep() {
+    let harbor = sleepy(3).await;
     let (first, second) = (harbor.stopped().await, harbor.stopped().await);
     let awake = harbor.started().await;
     harbor.engine.next_for(&second, Verb::Pause, Act::Fail(refused()));
@@ -114,8 +114,9 @@ async fn those_that_slept_when_the_engine_was_restarted_sleep_again() {
     assert_ne!(row.seen.boot(), before.seen.boot());
     assert_eq!(harbor.called(Verb::Configure, first), 1, "nothing of its user's ran");
     let row = harbor.row(second).await;
-    assert!(matches!(row.seen, Seen::Exited { asked: true, slept: false, .. }), "{:?}", row.seen);
-    assert!(matches!(harbor.row(awake).await.seen, Seen::Exited { .. }), "it did not sleep");
+    assert!(matches!(row.seen, Seen::Exited { asked: true, to_sleep: false, .. }), "{:?}", row.seen);
+    let row = harbor.row(awake).await;
+    assert!(row.note.is_some() && matches!(row.seen, Seen::Asleep { .. }), "{:?}", row.seen);
     for id in [first, second, awake] {
         assert_eq!(harbor.start(id).await.unwrap().state(), SandboxState::Started);
     }

@@ -171,7 +171,7 @@ mod tests {
             Seen::Absent,
             Seen::Made { container: container() },
             Seen::Running { container: container(), boot: Boot("b".into()), configured: true, connected: false },
-            Seen::Exited { container: container(), code: 137, asked: true, connected: false, slept: false },
+            Seen::Exited { container: container(), code: 137, asked: true, connected: false, to_sleep: false },
             Seen::Lost,
             Seen::Removed,
         ];

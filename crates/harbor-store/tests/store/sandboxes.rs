@@ -19,8 +19,8 @@ async fn every_field_comes_back_in_every_way_of_being_seen() {
         Seen::Made { container: container.clone() },
         Seen::Running { container: container.clone(), boot: Boot("b".into()), configured: true, connected: false },
         Seen::Running { container: container.clone(), boot: Boot("b".into()), configured: false, connected: true },
-        Seen::Exited { container: container.clone(), code: -1, asked: true, connected: false, slept: true },
-        Seen::Exited { container, code: 137, asked: false, connected: true, slept: false },
+        Seen::Exited { container: container.clone(), code: -1, asked: true, connected: false, to_sleep: true },
+        Seen::Exited { container, code: 137, asked: false, connected: true, to_sleep: false },
         Seen::Lost,
     ];
     for (index, seen) in seen.into_iter().enumerate() {
