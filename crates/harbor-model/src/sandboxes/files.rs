@@ -181,7 +181,29 @@ impl Sandbox {
             (CopyPurpose::Backup, Err(reason)) => self.note = Some(format!("it could not be backed up: {reason}")),
             (CopyPurpose::Archive | CopyPurpose::Fork(_) | CopyPurpose::Snapshot(_), _) => {}
         }
+        self.keep_what_is_not_stored();
         Some(EndedCopy { purpose, outcome })
+    }
+
+    /// Calls an archive off whose sandbox ran after its files were copied, or while they were: what is in its container now
+    /// is stored nowhere.
+    pub(super) fn keep_what_is_not_stored(&mut self) {
+        let stored = self.files.backup.as_ref().is_some_and(|backup| backup.current) || !self.started_once;
+        if self.desired == Desired::Archived && self.files.copying.is_none() && !stored && self.has_container() {
+            self.desired = Desired::Stopped;
+            self.note = Some("it could not be archived: somebody else let it run meanwhile".to_owned());
+        }
+    }
+
+    fn has_container(&self) -> bool {
+        match self.seen {
+            Seen::Made { .. }
+            | Seen::Running { .. }
+            | Seen::Frozen { .. }
+            | Seen::Asleep { .. }
+            | Seen::Exited { .. } => true,
+            Seen::Absent | Seen::Archived { .. } | Seen::Lost | Seen::Removed => false,
+        }
     }
 
     /// Takes the copy of its parent's files that it waits for.

@@ -184,6 +184,7 @@ impl Sandbox {
             Outcome::Accepted => {}
         }
         self.note_absence();
+        self.keep_what_is_not_stored();
         if let Step::Accept(ending) = self.next_step() {
             self.accept(ending);
         }

@@ -99,6 +99,9 @@ impl Engine {
                 Outcome::Copied(layer(id))
             }
             Step::Evict => {
+                let stored = sandbox.files.backup.as_ref().map(|backup| self.stored[&backup.layer.id]);
+                let had = self.sandbox.is_some() && self.boots > 0;
+                assert!(!had || stored == Some(self.written), "files are removed that are not stored");
                 self.sandbox = None;
                 Outcome::Evicted
             }
@@ -315,6 +318,9 @@ impl Life {
     pub(crate) fn look(&mut self) {
         if self.sandbox.seen != Seen::Removed {
             let found = self.engine.find();
+            // what somebody let run may write
+            let runs = matches!(found.sandbox, Some(FoundSandbox::Running { .. }));
+            self.engine.written += u32::from(runs && !matches!(self.sandbox.seen, Seen::Running { .. }));
             self.change(|sandbox| sandbox.record(Outcome::Found(found)));
         }
     }
