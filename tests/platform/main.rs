@@ -11,6 +11,7 @@ mod engine_lost;
 mod foreground;
 mod full_disk;
 mod limits;
+mod links;
 mod meddling;
 mod orphans;
 mod pauses;

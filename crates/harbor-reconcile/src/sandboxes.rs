@@ -7,7 +7,7 @@ use harbor_model::actors::Actor;
 use harbor_model::errors::chain;
 use harbor_model::ids::{ContainerId, SandboxId};
 use harbor_model::sandboxes::{Desired, FailedAttempt, Outcome, Retry, Sandbox, Seen, Step};
-use harbor_runner::{Configuration, EngineError, SandboxSpec};
+use harbor_runner::{Configuration, EngineError, Link, SandboxSpec};
 use harbor_store::StoreError;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
@@ -146,7 +146,7 @@ impl Inner {
         let outcome = match step {
             Step::Settled => return Ok(sandbox.clone()),
             Step::Create => {
-                let spec = spec(sandbox);
+                let spec = self.spec(sandbox).await?;
                 tokio::select! {
                     made = self.engine.create(&spec) => Outcome::Made(made.map_err(failed)?),
                     deleted = self.overtaken(sandbox), if spec.filling.is_some() => return deleted,
@@ -161,7 +161,7 @@ impl Inner {
                 }
             }
             Step::Remake(old) => {
-                let spec = spec(sandbox);
+                let spec = self.spec(sandbox).await?;
                 tokio::select! {
                     made = self.engine.remake(&spec, old) => Outcome::Made(made.map_err(failed)?),
                     deleted = self.overtaken(sandbox) => return deleted,
@@ -204,6 +204,26 @@ impl Inner {
             Step::Accept(_) => Outcome::Accepted,
         };
         self.record(id, outcome).await
+    }
+
+    /// What its containers are made of.
+    async fn spec(&self, sandbox: &Sandbox) -> Result<SandboxSpec, StoreError> {
+        let target = match sandbox.linked {
+            Some(target) => self.store.sandbox(target).await?.filter(Sandbox::live),
+            None => None,
+        };
+        Ok(SandboxSpec {
+            id: sandbox.id,
+            image: sandbox.origin.image.clone(),
+            filling: sandbox.filling().cloned(),
+            entrypoint: sandbox.origin.entrypoint.clone().unwrap_or_default(),
+            resources: sandbox.resources,
+            link: target.map(|target| Link {
+                to: target.id,
+                names_of_target: target.host_names(),
+                names: sandbox.host_names(),
+            }),
+        })
     }
 
     /// Whether a sandbox that is to stop can sleep: it runs as it should, and not too many do already.
@@ -282,16 +302,6 @@ impl Inner {
             }
         };
         Some(Mark { failures: Some(Failures { count, since }), ..Mark::after(pause, Lane::Look) })
-    }
-}
-
-fn spec(sandbox: &Sandbox) -> SandboxSpec {
-    SandboxSpec {
-        id: sandbox.id,
-        image: sandbox.origin.image.clone(),
-        filling: sandbox.filling().cloned(),
-        entrypoint: sandbox.origin.entrypoint.clone().unwrap_or_default(),
-        resources: sandbox.resources,
     }
 }
 

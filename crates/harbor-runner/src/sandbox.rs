@@ -24,6 +24,19 @@ pub struct SandboxSpec {
     pub entrypoint: Vec<String>,
     /// What it may use; 0 processors or 0 memory means no limit.
     pub resources: Resources,
+    /// The sandbox that it shares a private network with.
+    pub link: Option<Link>,
+}
+
+/// A private network between two sandboxes, in which each is found by its names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The other sandbox, which exists.
+    pub to: SandboxId,
+    /// Host names of the other one.
+    pub names_of_target: Vec<String>,
+    /// Host names of this one.
+    pub names: Vec<String>,
 }
 
 /// What a toolbox is told.

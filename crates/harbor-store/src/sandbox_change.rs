@@ -9,7 +9,7 @@ use harbor_model::{Timestamp, to_millisecond};
 use rusqlite::Transaction;
 
 use crate::changes::Change;
-use crate::sandbox_row::{UPDATE, by_id, put};
+use crate::sandbox_row::{UPDATE, by_id, linked_to, put};
 use crate::{EncryptionKey, StoreError, outbox, signing_keys, snapshots};
 
 /// Writes what a sandbox has become from `before`, with all that follows from it, and answers it. If nothing was altered,
@@ -41,6 +41,13 @@ pub(crate) fn commit_change(
     signing_keys::forget_gone(transaction, &after)?;
     outbox::note_sandbox(transaction, actor, Some(before), &after)?;
     changes.push(Change::Sandbox { before: Some(Arc::new(before.clone())), after: Arc::new(after.clone()) });
+    if before.live() && !after.live() {
+        for linked in linked_to(transaction, key, after.id)? {
+            let mut gone = linked.clone();
+            gone.want_destroyed(now);
+            commit_change(transaction, changes, actor, key, &linked, gone, now)?;
+        }
+    }
     Ok(after)
 }
 

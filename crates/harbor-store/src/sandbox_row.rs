@@ -20,6 +20,16 @@ pub(crate) fn by_id(
     row::first(&mut statement, params![id.to_string()], |found| read(found, key))
 }
 
+/// The sandboxes that are linked to this one, and are not on their way out.
+pub(crate) fn linked_to(
+    connection: &Connection,
+    key: &EncryptionKey,
+    target: SandboxId,
+) -> Result<Vec<Sandbox>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT * FROM sandbox WHERE linked = ?1 AND live = 1")?;
+    row::collect(&mut statement, params![target.to_string()], |found| read(found, key))
+}
+
 /// Every row that has not been removed.
 pub(crate) fn all(connection: &Connection, key: &EncryptionKey) -> Result<Vec<Sandbox>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT * FROM sandbox WHERE removed = 0")?;
@@ -90,6 +100,7 @@ pub(crate) fn read(row: &Row<'_>, key: &EncryptionKey) -> Result<Sandbox, StoreE
         created_at: row::moment(row, "created_at")?,
         updated_at: row::moment(row, "updated_at")?,
         last_activity_at: row::moment(row, "last_activity_at")?,
+        linked: row::optional_id(row, "linked")?,
         warm_pool: row::optional_id(row, "warm_pool")?,
         destroy_at: row::optional_moment(row, "destroy_at")?,
     })
@@ -102,7 +113,7 @@ macro_rules! columns {
          network_block_all, allow_networks, allow_domains, encrypted_env, encrypted_preview_token, encrypted_toolbox_token, desired, force, seen, failure,
          recoverable, note, toolbox_version, started_once, generation, created_at, updated_at, last_activity_at,
          warm_pool, destroy_at,
-         auto_pause_minutes, resize_cpu, resize_memory_gib, resize_disk_gib, files, parent"
+         auto_pause_minutes, resize_cpu, resize_memory_gib, resize_disk_gib, files, parent, linked"
     };
 }
 
@@ -114,7 +125,7 @@ macro_rules! values {
          :desired, :force, :seen, :failure, :recoverable, :note, :toolbox_version, :started_once, :generation,
          :created_at, :updated_at, :last_activity_at, :warm_pool,
          :destroy_at, :auto_pause_minutes,
-         :resize_cpu, :resize_memory_gib, :resize_disk_gib, :files, :parent"
+         :resize_cpu, :resize_memory_gib, :resize_disk_gib, :files, :parent, :linked"
     };
 }
 
@@ -168,6 +179,7 @@ pub(crate) fn put(
         created_at,
         updated_at,
         last_activity_at,
+        linked,
         warm_pool,
         destroy_at,
     } = sandbox;
@@ -199,6 +211,7 @@ pub(crate) fn put(
         ":resize_disk_gib": resize_to.map(|to| to.disk_gib),
         ":files": files::encode(files)?,
         ":parent": files.parent.map(|id| id.to_string()),
+        ":linked": linked.map(|id| id.to_string()),
         ":auto_archive_minutes": auto_archive_minutes,
         ":auto_delete_minutes": auto_delete_minutes,
         ":network_block_all": block_all,

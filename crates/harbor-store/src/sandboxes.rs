@@ -94,6 +94,9 @@ impl Writer {
     ) -> Result<Sandbox, StoreError> {
         let (actor, key, room) = (self.actor().clone(), self.key()?, self.room());
         self.write(move |transaction, changes| {
+            if let Some(target) = sandbox.linked {
+                by_id(transaction, &key, target)?.filter(Sandbox::live).ok_or(StoreError::NoSandbox(target))?;
+            }
             let member = if from == FromStock::Warm { pools::claim(transaction, &key, &sandbox)? } else { None };
             if let Some(before) = &member {
                 let (at, wanted) = (sandbox.updated_at, std::mem::replace(&mut sandbox, before.clone()));

@@ -90,11 +90,13 @@ CREATE TABLE sandbox (
     created_at           INTEGER NOT NULL,
     updated_at           INTEGER NOT NULL,
     last_activity_at     INTEGER NOT NULL
-, encrypted_env BLOB, encrypted_preview_token BLOB, encrypted_toolbox_token BLOB, destroy_at INTEGER, warm_pool TEXT, auto_pause_minutes INTEGER NOT NULL DEFAULT 0, resize_cpu INTEGER, resize_memory_gib INTEGER, resize_disk_gib INTEGER, files TEXT, parent TEXT) STRICT;
+, encrypted_env BLOB, encrypted_preview_token BLOB, encrypted_toolbox_token BLOB, destroy_at INTEGER, warm_pool TEXT, auto_pause_minutes INTEGER NOT NULL DEFAULT 0, resize_cpu INTEGER, resize_memory_gib INTEGER, resize_disk_gib INTEGER, files TEXT, parent TEXT, linked TEXT) STRICT;
 
 CREATE INDEX sandbox_fork ON sandbox (parent) WHERE parent IS NOT NULL;
 
 CREATE INDEX sandbox_in_pool ON sandbox (warm_pool) WHERE warm_pool IS NOT NULL AND removed = 0;
+
+CREATE INDEX sandbox_linked ON sandbox (linked) WHERE linked IS NOT NULL;
 
 CREATE UNIQUE INDEX sandbox_name ON sandbox (organization, name) WHERE live = 1;
 

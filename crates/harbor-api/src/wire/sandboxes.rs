@@ -65,6 +65,9 @@ pub(crate) struct Sandbox {
     toolbox_proxy_url: String,
     kvm: bool,
     spot: bool,
+    /// The sandbox that it shares a private network with, and is deleted with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    linked_sandbox_id: Option<String>,
     /// The warm pool in which it waits for an owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     warm_pool_id: Option<String>,
@@ -119,6 +122,7 @@ impl Sandbox {
             created_at,
             updated_at,
             last_activity_at,
+            linked,
             warm_pool,
             destroy_at,
         } = sandbox;
@@ -162,6 +166,7 @@ impl Sandbox {
             toolbox_proxy_url: config.urls.proxy_toolbox.clone(),
             kvm: false,
             spot: false,
+            linked_sandbox_id: linked.map(|id| id.to_string()),
             warm_pool_id: warm_pool.map(|id| id.to_string()),
             stop_reason: note,
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use harbor_model::Timestamp;
 use harbor_model::ids::{OrganizationId, RegionId, SandboxId};
-use harbor_model::names::DisplayName;
+use harbor_model::names::{DisplayName, SandboxRef};
 use harbor_model::pools::WarmPool;
 use harbor_model::resources::{Asked, Resources};
 use harbor_model::sandboxes::{Beginning, Desired, Files, Generation, Network, Origin, Sandbox, Seen, Settings};
@@ -58,6 +58,8 @@ pub struct NewSandbox {
     pub ttl: Option<i64>,
     /// What it may reach.
     pub network: Network,
+    /// The sandbox that it shares a private network with, and is deleted with.
+    pub linked: Option<SandboxRef>,
 }
 
 impl Control {
@@ -70,7 +72,9 @@ impl Control {
         let name = given_name.clone();
         let changes = self.changes();
         let writer = self.writer_within_capacity(caller);
-        let inserted = writer.insert_sandbox(sandbox, FromStock::Warm, Some(snapshot.id), move |row| {
+        // nobody in a warm pool is linked
+        let from = if sandbox.linked.is_some() { FromStock::Infra } else { FromStock::Warm };
+        let inserted = writer.insert_sandbox(sandbox, from, Some(snapshot.id), move |row| {
             if let Some(name) = name.or_else(|| row.id.to_string().parse().ok()) {
                 row.name = name;
             }
@@ -90,6 +94,7 @@ impl Control {
         }
         let snapshot = self.usable_snapshot(caller, new.snapshot.as_deref()).await?;
         let resources = self.granted(&snapshot, new.asked)?;
+        let linked = self.link_target(caller, &new).await?;
         let (auto_stop_minutes, auto_pause_minutes) = idle_minutes(&new)?;
         let settings = Settings {
             labels: new.labels,
@@ -111,11 +116,23 @@ impl Control {
         };
         let mut sandbox = fresh(caller.organization, origin, resources, settings)?;
         sandbox.files.beginning = beginning(&snapshot);
+        sandbox.linked = linked;
         if let Some(name) = &new.name {
             sandbox.name = name.clone();
         }
         sandbox.destroy_at = new.ttl.map_or(Ok(None), |ttl| end_of_life(ttl, sandbox.created_at))?;
         Ok((sandbox, snapshot, new.name))
+    }
+
+    /// The sandbox that the new one is to be linked to, by the contract's rules (control-plane §5.10).
+    async fn link_target(&self, caller: &Caller, new: &NewSandbox) -> Result<Option<SandboxId>, Error> {
+        let Some(target) = &new.linked else { return Ok(None) };
+        let target = self.sandbox(caller, target).await?;
+        if auto_delete(new.auto_delete) != Some(0) {
+            let message = "A linked sandbox must be ephemeral: set autoDeleteInterval to 0";
+            return Err(Error::invalid(message));
+        }
+        target.unlinkable().map_or(Ok(Some(target.id)), |why| Err(Error::invalid(why)))
     }
 
     pub(crate) async fn usable_snapshot(&self, caller: &Caller, asked: Option<&str>) -> Result<Snapshot, Error> {
@@ -206,6 +223,7 @@ pub(super) fn fresh(
         created_at,
         updated_at: created_at,
         last_activity_at: created_at,
+        linked: None,
         warm_pool: None,
         destroy_at: None,
     })

@@ -249,6 +249,7 @@ fn sandbox(id: SandboxId, organization: OrganizationId) -> Sandbox {
         created_at: long_ago,
         updated_at: long_ago,
         last_activity_at: long_ago,
+        linked: None,
         warm_pool: None,
         destroy_at: None,
     }

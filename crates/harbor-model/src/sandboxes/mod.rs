@@ -10,6 +10,7 @@ mod desired;
 mod due;
 mod event;
 mod files;
+mod link;
 mod operation;
 mod retry;
 mod seen;
@@ -81,6 +82,8 @@ pub struct Sandbox {
     pub updated_at: Timestamp,
     /// When it was last used, or last changed its state (contract, control-plane §5.8).
     pub last_activity_at: Timestamp,
+    /// The sandbox that it shares a private network with, and is deleted with (contract, control-plane §5.10).
+    pub linked: Option<SandboxId>,
     /// The warm pool in which it waits for an owner.
     pub warm_pool: Option<WarmPoolId>,
     /// When it is deleted, whatever state it is in (contract, control-plane §5.13).

@@ -57,6 +57,7 @@ pub(crate) fn sandbox(ephemeral: bool) -> Sandbox {
         created_at: now(),
         updated_at: now(),
         last_activity_at: now(),
+        linked: None,
         warm_pool: None,
         destroy_at: None,
     }

@@ -6,6 +6,7 @@ mod copies;
 mod fairness;
 mod foreign;
 mod installation;
+mod links;
 mod pauses;
 mod pools;
 mod resizes;

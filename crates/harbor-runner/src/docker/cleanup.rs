@@ -18,7 +18,8 @@ use crate::error::EngineError;
 const REMOVAL: Duration = Duration::from_mins(1);
 
 impl DockerEngine {
-    /// Removes a sandbox's containers, running or not, their anonymous volumes and the socket directory. Idempotent.
+    /// Removes a sandbox's containers, running or not, their anonymous volumes, the network by which it is linked to
+    /// another one, and the socket directory. Idempotent.
     pub async fn remove(&self, id: &SandboxId) -> Result<(), EngineError> {
         let labels = [(naming::INSTANCE, self.instance().to_string()), (naming::SANDBOX, id.to_string())];
         let held = self.containers(&labels).await?;
@@ -32,6 +33,7 @@ impl DockerEngine {
         if kept {
             self.remove_kept_image(id).await?;
         }
+        self.unlink(id).await?;
         self.known().forget(id);
         let directory = self.socket_directory(id);
         match fs::remove_dir_all(&directory) {

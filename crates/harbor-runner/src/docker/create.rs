@@ -18,9 +18,18 @@ impl DockerEngine {
     /// Makes the sandbox container and, unless reserved, its infra container, which runs afterwards. Idempotent: one of
     /// ours under the same name is adopted, one of somebody else is an error.
     pub async fn create(&self, spec: &SandboxSpec) -> Result<ContainerId, EngineError> {
-        if let Some(layer) = &spec.filling {
-            return self.create_filled(spec, layer).await;
+        let container = match &spec.filling {
+            Some(layer) => self.create_filled(spec, layer).await?,
+            None => self.create_empty(spec).await?,
+        };
+        if let Some(link) = &spec.link {
+            self.link(&spec.id, link).await?;
         }
+        Ok(container)
+    }
+
+    /// Makes one that begins with nothing but its image.
+    async fn create_empty(&self, spec: &SandboxSpec) -> Result<ContainerId, EngineError> {
         // always both to their end: what is given up half way may still appear on the engine
         let (infra, image) = tokio::join!(self.infra_made(&spec.id), self.expected_image(&spec.image));
         let (infra, image) = (infra?, image?);

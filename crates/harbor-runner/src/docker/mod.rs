@@ -23,6 +23,7 @@ mod infra;
 mod known;
 mod layer;
 mod lifecycle;
+mod links;
 mod naming;
 mod objects;
 mod outline;

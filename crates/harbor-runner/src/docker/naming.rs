@@ -17,6 +17,11 @@ pub(crate) const HOME_AS_WORK_DIR: &str = "harbor.home-as-work-dir";
 /// Label: `true` when it holds files of an earlier container, so that it is worth keeping although it never ran.
 pub(crate) const REMADE: &str = "harbor.remade";
 
+/// Label of a network: the sandbox that the one it belongs to is linked to.
+pub(crate) const LINKED: &str = "harbor.linked";
+/// Label of a network: the names of the sandbox that it belongs to, a JSON array.
+pub(crate) const NAMES: &str = "harbor.names";
+
 /// What a container is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -64,6 +69,11 @@ pub(crate) fn predecessor(id: &SandboxId) -> String {
 /// Repository of images that keep a remade sandbox's files where its layer cannot be written directly.
 pub(crate) fn kept_image(id: &SandboxId) -> String {
     format!("harbor/kept:{id}")
+}
+
+/// Name of the network by which a sandbox is linked to another one.
+pub(crate) fn link(id: &SandboxId) -> String {
+    format!("harbor-link-{id}")
 }
 
 /// Name of the volume with toolbox and infra.

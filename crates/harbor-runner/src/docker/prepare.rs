@@ -60,6 +60,7 @@ impl DockerEngine {
         let new = NewNetwork {
             name: self.network().to_owned(),
             subnet: self.config().subnet.clone(),
+            internal: false,
             options: HashMap::from(options.map(|(option, value)| (option.to_owned(), value))),
             labels: naming::instance_labels(self.instance()),
         };

@@ -37,6 +37,7 @@ impl DockerEngine {
         let made = async || self.sandbox_made(&same_image, &facts, &infra, &naming::successor(id), true).await;
         let (successor, started) = tokio::join!(made(), self.infra_started(id, &infra));
         let successor = started.and(successor)?;
+        self.link_again(id).await?;
         let successor = if self.copy_layer(container, &successor).await? {
             successor
         } else {

@@ -81,6 +81,10 @@ impl World {
             let doing = format!("write the stored files of layer {}", layer.id);
             return Err(EngineError::Files { doing, source: std::io::ErrorKind::NotFound.into() });
         }
+        if let Some(link) = spec.link.as_ref().filter(|link| !self.sandboxes.contains_key(&link.to)) {
+            let doing = format!("link the sandbox to {}", link.to);
+            return Err(EngineError::NotFound { doing, source: EngineSaid::new("it is not there") });
+        }
         let infra = self.infra_running(&spec.id);
         let pair = self.sandboxes.entry(spec.id).or_default();
         match &pair.container {

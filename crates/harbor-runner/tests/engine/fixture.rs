@@ -105,6 +105,7 @@ impl Fixture {
             filling: None,
             entrypoint: Vec::new(),
             resources: Resources { cpu: 1, memory_gib: 1, disk_gib: 3, gpu: 0 },
+            link: None,
         }
     }
 

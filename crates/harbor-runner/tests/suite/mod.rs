@@ -52,6 +52,7 @@ trait Subject: Sync {
             filling: None,
             entrypoint: Vec::new(),
             resources: Resources { cpu: 1, memory_gib: 1, disk_gib: 3, gpu: 0 },
+            link: None,
         }
     }
 

@@ -21,6 +21,7 @@ const STEPS: &[(&str, &str)] = &[
     ("auto-pause", include_str!("0009_auto_pause.sql")),
     ("resize", include_str!("0010_resize.sql")),
     ("stored files", include_str!("0011_stored_files.sql")),
+    ("linked sandboxes", include_str!("0012_linked.sql")),
 ];
 
 /// The step after which secrets are encrypted, by code.

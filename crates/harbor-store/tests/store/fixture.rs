@@ -94,6 +94,7 @@ pub(crate) fn sandbox(organization: OrganizationId, name: &str) -> Sandbox {
         created_at: now(),
         updated_at: now(),
         last_activity_at: now(),
+        linked: None,
         warm_pool: None,
         destroy_at: None,
     }

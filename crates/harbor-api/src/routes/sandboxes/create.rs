@@ -118,9 +118,8 @@ impl CreateSandbox {
         }
     }
 
-    /// Checks everything that needs no look at what exists, and answers what to ask control for, and the sandbox to
-    /// link with, if any.
-    pub(super) fn check(self) -> Result<(NewSandbox, Option<SandboxRef>), ApiError> {
+    /// Checks everything that needs no look at what exists, and answers what to ask control for.
+    pub(super) fn check(self) -> Result<NewSandbox, ApiError> {
         let mut problems = Vec::new();
         let mut ok = |outcome: Result<(), String>| problems.extend(outcome.err());
         ok(self.check_gpu());
@@ -166,7 +165,7 @@ impl CreateSandbox {
         ApiError::all(&problems)?;
         self.check_built()?;
         let linked = self.linked_sandbox.filter(|linked| !linked.trim().is_empty()).map(SandboxRef::new);
-        let new = NewSandbox {
+        Ok(NewSandbox {
             name,
             snapshot: self.snapshot,
             user: self.user,
@@ -181,8 +180,8 @@ impl CreateSandbox {
             auto_delete: self.auto_delete_interval,
             ttl: self.ttl_minutes,
             network,
-        };
-        Ok((new, linked))
+            linked,
+        })
     }
 
     fn check_gpu(&self) -> Result<(), String> {

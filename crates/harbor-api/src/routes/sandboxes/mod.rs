@@ -42,11 +42,7 @@ pub(super) async fn create(
 ) -> Result<Json<Sandbox>, ApiError> {
     let asked = body.read::<CreateSandbox>().await?;
     asked.warn(&warnings);
-    let (new, linked) = asked.check()?;
-    if let Some(linked) = linked {
-        api.control.sandbox(&caller, &linked).await?;
-        return Err(ApiError::not_built("linkedSandbox is not built yet: create the sandbox without it"));
-    }
+    let new = asked.check()?;
     let snapshot = new.snapshot.clone().filter(|asked| !asked.trim().is_empty());
     let made = api.control.create_sandbox(&caller, new).await?;
     let by_id = |asked: &str| asked.parse::<SnapshotId>().is_ok();
