@@ -1,0 +1,102 @@
+"""What there is, as everybody tells it: the database, the engine, and the data directory."""
+import json
+import os
+import sqlite3
+import urllib.parse
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Row:
+    """A sandbox by the database, gone ones left out."""
+
+    id: str
+    pooled: bool
+    seen: dict
+    files: dict
+
+
+@dataclass
+class Evidence:
+    rows: dict = field(default_factory=dict)  # by id
+    stock: dict = field(default_factory=dict)  # whether each is ready, by id
+    layers: set = field(default_factory=set)  # that a row needs
+    awaited: set = field(default_factory=set)  # that a row names, and that are not made yet
+    sandboxes: dict = field(default_factory=dict)  # containers by sandbox id
+    keepers: dict = field(default_factory=dict)
+    others: list = field(default_factory=list)  # names of containers of any other kind
+    doubles: list = field(default_factory=list)
+    volumes: list = field(default_factory=list)
+    networks: list = field(default_factory=list)
+    kept_images: set = field(default_factory=set)
+    sockets: set = field(default_factory=set)  # names of socket directories
+    stored: set = field(default_factory=set)  # names of files in archives/
+    objects: list = field(default_factory=list)
+
+
+def gather(installation, engine):
+    found = Evidence()
+    _database(found, installation.data / "harbor.db")
+    _engine(found, engine, installation.instance)
+    infra = installation.data / "run/infra"
+    found.sockets = {entry.name for entry in os.scandir(infra) if entry.is_dir() and "-" in entry.name}
+    found.stored = set(os.listdir(installation.data / "archives"))
+    found.objects = os.listdir(installation.data / "objects")
+    return found
+
+
+def _read(path):
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+
+
+def _database(found, path):
+    database = _read(path)
+    try:
+        for identity, pool, seen, files in database.execute("SELECT id, warm_pool, seen, files FROM sandbox WHERE removed = 0"):
+            row = Row(identity, pool is not None, json.loads(seen), json.loads(files) if files else {})
+            found.rows[identity] = row
+            _layers(found, row)
+        found.stock = dict(database.execute("SELECT sandbox, ready FROM infra_stock"))
+        for [layer] in database.execute("SELECT layer FROM snapshot WHERE layer IS NOT NULL"):
+            found.layers.add(json.loads(layer)["id"])
+    finally:
+        database.close()
+
+
+def _layers(found, row):
+    """As harbor-model counts them: what it begins with is needed until it has a container."""
+    beginning = row.files.get("beginning")
+    if isinstance(beginning, dict) and row.seen["kind"] in ("absent", "made", "archived"):
+        found.layers.add(beginning["layer"]["id"])
+    if row.files.get("backup"):
+        found.layers.add(row.files["backup"]["layer"]["id"])
+    if row.files.get("copying"):
+        found.awaited.add(row.files["copying"]["layer"])
+
+
+def _engine(found, engine, instance):
+    for container in engine.containers(f"harbor.instance={instance}"):
+        role, name = container["Labels"].get("harbor.role"), container["Names"][0].lstrip("/")
+        sandbox = container["Labels"].get("harbor.sandbox")
+        of_role = {"sandbox": found.sandboxes, "infra": found.keepers}.get(role)
+        if of_role is None:
+            found.others.append(name)
+        elif sandbox in of_role or name != {"sandbox": f"harbor-{sandbox}", "infra": f"harbor-infra-{sandbox}"}[role]:
+            found.doubles.append(name)
+        else:
+            of_role[sandbox] = container
+    filters = urllib.parse.quote(json.dumps({"label": [f"harbor.instance={instance}"]}))
+    found.volumes = [volume["Name"] for volume in engine.call("GET", f"/volumes?filters={filters}")["Volumes"] or []]
+    found.networks = [network["Name"] for network in engine.call("GET", f"/networks?filters={filters}")]
+    for image in engine.call("GET", "/images/json"):
+        found.kept_images |= {tag.split(":", 1)[1] for tag in image.get("RepoTags") or [] if tag.startswith("harbor/kept:")}
+
+
+def sound(path):
+    """What SQLite finds wrong with the database."""
+    database = _read(path)
+    try:
+        found = database.execute("PRAGMA integrity_check").fetchall() + database.execute("PRAGMA foreign_key_check").fetchall()
+        return [] if found == [("ok",)] else [str(found[:5])]
+    finally:
+        database.close()

@@ -1,0 +1,161 @@
+"""The tormentor: one thread that kills harbor, at any moment or at a write to its journal, and meddles with containers.
+
+It is the only one that starts harbor, so while it is held harbor runs and stays.
+"""
+import os
+import signal
+import subprocess
+import threading
+import time
+import traceback
+
+from engine import EngineError
+from wire import WireError
+
+PAUSE = (0.2, 2.5)  # seconds between faults
+TRAPPED = 12.0  # seconds until a trap that nothing has sprung is given up
+# of the faults that hit harbor and those that hit a sandbox, as often as the numbers say
+KINDS = {
+    "harbor killed": 3, "harbor killed at its journal": 8, "harbor told to stop": 1,
+    "process 1 killed": 3, "container killed": 2, "container removed": 2, "container stopped": 2, "container paused": 2, "container unpaused": 2,
+    "toolbox halted": 3, "network keeper killed": 1, "network keeper removed": 1,
+}
+
+
+class Tormentor(threading.Thread):
+    def __init__(self, world, installation, engine, ledger, random, hold, stop, restart_engine=None):
+        super().__init__(daemon=True, name="tormentor")
+        self.world, self.installation, self.engine, self.ledger, self.random = world, installation, engine, ledger, random
+        self.hold, self.stop, self.restart_engine = hold, stop, restart_engine
+        self.idle, self.resumptions = threading.Event(), []
+        self.kinds = dict(KINDS, **({"engine restarted": 1} if restart_engine else {}))
+
+    def run(self):
+        while not self.stop.is_set():
+            if self.hold.is_set():
+                self.settle()
+                self.idle.set()
+                time.sleep(0.05)
+                continue
+            self.idle.clear()
+            try:
+                self.one()
+            except Exception:  # the driver's own fault, and it must show
+                self.ledger.violation("driver", f"a fault failed: {traceback.format_exc(limit=-3)}")
+                time.sleep(1)
+            self.wait(self.random.uniform(*PAUSE))
+        self.settle()
+        self.idle.set()
+
+    def wait(self, seconds):
+        """Waits, unless it is to be quiet."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self.hold.is_set() and not self.stop.is_set():
+            self.resume(False)
+            time.sleep(0.03)
+
+    def settle(self):
+        """Nothing is halted, and harbor runs without a trap."""
+        self.resume(True)
+        if self.installation.tracer is not None:
+            self.installation.kill()
+        if not self.installation.alive():
+            self.installation.start()
+
+    def one(self):
+        kind = self.random.choices(list(self.kinds), list(self.kinds.values()))[0]
+        if kind == "harbor killed":
+            self.ledger.fault(kind)
+            self.installation.kill()
+            self.wait(self.random.choice((0, 0.3, 1.5)))
+            self.installation.start()
+        elif kind == "harbor killed at its journal":
+            self.journal()
+        elif kind == "harbor told to stop":
+            self.ledger.fault(kind)
+            self.installation.up_now.clear()
+            self.installation.down()
+            self.installation.start()
+        elif kind == "engine restarted":
+            self.ledger.fault(kind)
+            for box in self.world.live():
+                box.disturb(kind)
+            subprocess.run(self.restart_engine, shell=True, check=True, timeout=120)
+        else:
+            self.meddle(kind)
+
+    def journal(self):
+        """Kills it again and again, each time a few writes later or earlier."""
+        for _ in range(self.random.randint(1, 4)):
+            call = "fsync" if self.random.random() < 0.25 else "pwrite64"
+            count = int(2 ** self.random.uniform(0, 5.5 if call == "fsync" else 8.6))
+            self.ledger.fault("harbor killed at its journal", f"{call} {count}")
+            self.installation.kill()
+            if self.installation.start((call, count)):
+                end = time.monotonic() + TRAPPED
+                while not self.installation.died() and time.monotonic() < end and not self.stop.is_set():
+                    self.resume(False)
+                    time.sleep(0.01)
+                sprung = not self.installation.alive()
+                self.ledger.note("the trap was sprung" if sprung else "the trap was not sprung")
+                if not sprung:
+                    self.installation.kill()
+            if self.hold.is_set() or self.stop.is_set():
+                break
+        self.installation.end_tracer()
+        self.installation.start()
+
+    def meddle(self, kind):
+        boxes = [box for box in self.world.live() if box.id]
+        if not boxes:
+            return
+        box = self.random.choice(boxes)
+        name = f"harbor-infra-{box.id}" if kind.startswith("network keeper") else f"harbor-{box.id}"
+        with self.world.lock:
+            for hit in [box] + [child for child in self.world.boxes.values() if child.parent is box]:
+                hit.disturb(kind)
+            if kind == "container removed":
+                box.lose_container()
+        try:
+            done = self.hit(kind, name)
+        except (EngineError, WireError, OSError) as problem:
+            self.ledger.note(f"{kind} of {box.tag}: {problem}")
+            done = False
+        if kind == "container removed":
+            with self.world.lock:
+                box.lose_container()
+        if done:
+            self.ledger.fault(kind, f"{box.tag} ({box.id}), {box.state}")
+
+    def hit(self, kind, name):
+        """Whether there was something to hit."""
+        post = lambda path: self.engine.call("POST", f"/containers/{name}/{path}", missing_is_fine=False)
+        if kind == "process 1 killed" and os.geteuid() == 0:
+            pid = self.engine.inspect(name)["State"]["Pid"]
+            if not pid:
+                return False
+            os.kill(pid, signal.SIGKILL)
+        elif kind in ("process 1 killed", "container killed", "network keeper killed"):
+            post("kill")
+        elif kind in ("container removed", "network keeper removed"):
+            self.engine.call("DELETE", f"/containers/{name}?force=1")
+        elif kind == "container stopped":
+            post("stop?t=1")
+        elif kind == "container paused":
+            post("pause")
+        elif kind == "container unpaused":
+            post("unpause")
+        else:
+            post("kill?signal=STOP")
+            self.resumptions.append((time.monotonic() + self.random.uniform(1, 5), name))
+        return True
+
+    def resume(self, all_of_them):
+        """Lets toolboxes go on whose time is over."""
+        for item in list(self.resumptions):
+            if all_of_them or item[0] <= time.monotonic():
+                self.resumptions.remove(item)
+                try:
+                    self.engine.call("POST", f"/containers/{item[1]}/kill?signal=CONT")
+                except (EngineError, WireError, OSError) as problem:
+                    self.ledger.note(f"{item[1]} is not resumed: {problem}")
