@@ -17,7 +17,9 @@ FITTING_CONTAINERS = {  # what a container may be in which state; None: it has n
 class Checks:
     def __init__(self, world, installation, engine, client, watcher, ledger):
         self.world, self.installation, self.engine, self.client = world, installation, engine, client
-        self.watcher, self.ledger, self.seen = watcher, ledger, set()
+        self.watcher, self.ledger = watcher, ledger
+        self.seen = set()  # ids of sandboxes that there have been
+        self.told = set()  # disagreements that are violations already
 
     def settled(self):
         """Waits until everything agrees, or tells what does not at the deadline. The API's sandboxes, by id."""
@@ -25,10 +27,12 @@ class Checks:
         while time.monotonic() < end:
             listed = self.list()
             problems = self.disagreements(listed) if listed is not None else [("rows", "the API's list could not be read")]
+            problems = [problem for problem in problems if problem not in self.told]  # once is enough
             if not problems:
                 break
             time.sleep(0.25)
         for invariant, sentence in problems:
+            self.told.add((invariant, sentence))
             self.ledger.violation(invariant, f"{sentence} ({DEADLINE:.0f} s after the last operation)")
         self.held(*(set(INVARIANTS) - {"files", "starts"}))
         listed = self.list() or {}
@@ -50,8 +54,7 @@ class Checks:
     def disagreements(self, listed):
         found = evidence.gather(self.installation, self.engine)
         problems = list(self.rows(found, listed)) + list(self.containers(found)) + list(self.places(found)) + list(self.states(found, listed))
-        # with everything else at rest
-        if not problems:
+        if all(problem in self.told for problem in problems):  # with everything else at rest
             problems = [("events", sentence) for sentence in self.watcher.differences({i: item["state"] for i, item in listed.items()})]
         return problems
 
@@ -136,7 +139,7 @@ class Checks:
 
     def files(self):
         """Starts each sandbox that can be, and looks at its files and who else has its boot."""
-        boots = {}
+        boots, looked, files = {}, 0, 0
         for box in self.world.live():
             if not self.brought_up(box):
                 continue
@@ -148,9 +151,11 @@ class Checks:
             cgroup, host, *lines = output.splitlines()
             for wrong in inside.compare(inside.parse_files("\n".join(lines)), box.files):
                 self.ledger.violation("files", f"{box.tag} ({box.id}, last fault: {box.disturbed or 'none'}): {wrong}")
+            looked, files = looked + 1, files + len(box.files.sure)
             if boots.setdefault((cgroup, host), box) is not box:
                 self.ledger.violation("re-use", f"{box.tag} and {boots[cgroup, host].tag} are one boot: {cgroup} {host}")
         self.held("files")
+        self.ledger.say(f"looked into {looked} of {len(self.world.live())} sandboxes: {files} acknowledged files")
 
     def brought_up(self, box):
         """Whether it is started, after whatever it takes."""
@@ -188,7 +193,7 @@ class Checks:
             problems = [f"sandbox {identity} is still there" for identity in found.rows]
             problems += [f"container harbor-{identity} is still there" for identity in found.sandboxes]
             problems += [f"archives/{name} is still there" for name in found.stored]
-            problems += [sentence for _, sentence in [*self.containers(found), *self.places(found)]]
+            problems += [sentence for told in [*self.containers(found), *self.places(found)] if told not in self.told for sentence in [told[1]]]
             time.sleep(0.25)
         for problem in problems:
             self.ledger.violation("leftovers", f"{problem} ({DEADLINE:.0f} s after everything was deleted)")

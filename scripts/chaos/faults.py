@@ -23,9 +23,10 @@ KINDS = {
 
 
 class Tormentor(threading.Thread):
-    def __init__(self, world, installation, engine, ledger, random, hold, stop, restart_engine=None):
+    def __init__(self, world, installation, engine, watcher, ledger, random, hold, stop, restart_engine=None):
         super().__init__(daemon=True, name="tormentor")
-        self.world, self.installation, self.engine, self.ledger, self.random = world, installation, engine, ledger, random
+        self.world, self.installation, self.engine, self.watcher = world, installation, engine, watcher
+        self.ledger, self.random = ledger, random
         self.hold, self.stop, self.restart_engine = hold, stop, restart_engine
         self.idle, self.resumptions = threading.Event(), []
         self.kinds = dict(KINDS, **({"engine restarted": 1} if restart_engine else {}))
@@ -67,6 +68,7 @@ class Tormentor(threading.Thread):
         if kind == "harbor killed":
             self.ledger.fault(kind)
             self.installation.kill()
+            self.ledger.died(self.watcher.moving())
             self.wait(self.random.choice((0, 0.3, 1.5)))
             self.installation.start()
         elif kind == "harbor killed at its journal":
@@ -98,7 +100,9 @@ class Tormentor(threading.Thread):
                     time.sleep(0.01)
                 sprung = not self.installation.alive()
                 self.ledger.note("the trap was sprung" if sprung else "the trap was not sprung")
-                if not sprung:
+                if sprung:
+                    self.ledger.died(self.watcher.moving())
+                else:
                     self.installation.kill()
             if self.hold.is_set() or self.stop.is_set():
                 break
@@ -129,7 +133,9 @@ class Tormentor(threading.Thread):
 
     def hit(self, kind, name):
         """Whether there was something to hit."""
-        post = lambda path: self.engine.call("POST", f"/containers/{name}/{path}", missing_is_fine=False)
+        def post(path):
+            return self.engine.call("POST", f"/containers/{name}/{path}")
+
         if kind == "process 1 killed" and os.geteuid() == 0:
             pid = self.engine.inspect(name)["State"]["Pid"]
             if not pid:

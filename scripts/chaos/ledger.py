@@ -14,6 +14,7 @@ class Ledger:
         self.file = open(path, "a", buffering=1, encoding="utf-8")
         self.operations, self.faults = collections.Counter(), collections.Counter()
         self.refused, self.cut = collections.Counter(), collections.Counter()
+        self.under_way = collections.Counter()  # states in which harbor left sandboxes when it died
         self.restarts, self.violations, self.held = 0, [], collections.Counter()
 
     def seconds(self):
@@ -33,6 +34,10 @@ class Ledger:
         with self.lock:
             self.faults[kind] += 1
         self.say(f"fault: {kind}{f', {detail}' if detail else ''}")
+
+    def died(self, states):
+        with self.lock:
+            self.under_way.update(states)
 
     def operation(self, kind, outcome):
         """`outcome` is done, refused or cut."""
@@ -59,4 +64,5 @@ class Ledger:
         total = sum(self.operations.values())
         lines.append(f"{total} operations, {sum(self.faults.values())} faults, {self.restarts} starts of harbor, {self.seconds():.0f} s")
         lines.append(f"faults: {faults}")
+        lines.append("under way when harbor was killed: " + (", ".join(f"{state} {count}" for state, count in sorted(self.under_way.items())) or "nothing"))
         return "\n".join(lines)

@@ -39,6 +39,7 @@ class Box:
         self.ephemeral, self.ttl = ephemeral, ttl
         self.may_vanish = ttl  # a delete may have been taken up, or follows from something
         self.deleted = False  # a delete was acknowledged
+        self.unanswered = False  # the request that makes it is over, and its answer names no id
         self.facts = None  # of its first boot, once it was asked
 
     def disturb(self, fault):

@@ -10,7 +10,7 @@ MOST = 6  # sandboxes at a time
 SMALL = "daytona-small"  # the snapshot with a warm pool of its own
 # what may be asked in which state, as often as the numbers say; in any other state everything is tried
 FITTING = {
-    "started": {"exec": 12, "stop": 3, "stop at once": 2, "pause": 2, "fork": 2, "backup": 2, "resize": 2, "snapshot": 1, "labels": 1, "delete": 1},
+    "started": {"exec": 20, "stop": 3, "stop at once": 2, "pause": 2, "fork": 2, "backup": 2, "resize": 2, "snapshot": 1, "labels": 1, "delete": 1},
     "stopped": {"start": 6, "fork": 1, "backup": 2, "archive": 3, "resize": 1, "snapshot": 1, "labels": 1, "delete": 1},
     "paused": {"start": 6, "stop": 2, "fork": 1, "backup": 2, "delete": 1},
     "archived": {"start": 6, "delete": 1},
@@ -48,10 +48,11 @@ class Worker(threading.Thread):
             return self.create(self.random.choice(CREATES))
         if self.random.random() < 0.04:
             return self.delete_snapshot()
-        known = [box for box in boxes if box.id]
-        if not known:
+        if not boxes:
             return None
-        box = self.random.choice(known)
+        box = self.random.choice(boxes)
+        if not box.id:
+            return self.find(box) if box.unanswered else None
         state = self.watcher.state(box.id) or box.state
         if state in MOVING and self.random.random() < 0.6:
             return None  # what is refused because something is in flight is not all that should be seen
@@ -101,14 +102,18 @@ class Worker(threading.Thread):
     def handed_out(self, box, reply):
         """Takes the answer to a create or fork. Where there was none, or a failure, the name tells whether it was made."""
         if not reply.done:
-            found = self.client.api(None, "GET", f"/sandbox/{box.name}")
-            if found.status == 404:
-                return self.world.forget(box)
-            reply = found
+            box.unanswered = True
+            return self.find(box)
         self.world.take(box, reply.body)
         if box.state == "started":
             inside.meet(self.world, self.client, self.ledger, box)
         return None
+
+    def find(self, box):
+        reply = self.client.api(None, "GET", f"/sandbox/{box.name}")
+        if reply.status == 404:
+            self.world.forget(box)
+        self.world.take(box, reply.body)
 
     def act(self, kind, box, path, body=None, method="POST"):
         reply = self.client.api(kind, method, f"/sandbox/{box.id}{path}", body)

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 
+from model import MOVING
 from websocket import TEXT, WebSocket, WebSocketError
 from wire import Connection, WireError
 
@@ -84,6 +85,11 @@ class Watcher(threading.Thread):
     def state(self, identity):
         """What was heard last of a sandbox, if anything."""
         return self.last.get(identity, self.first.get(identity))
+
+    def moving(self):
+        """States of the sandboxes that were on their way somewhere when the connection ended."""
+        with self.lock:
+            return [state for state in {**self.first, **self.last}.values() if state in MOVING]
 
     def differences(self, states):
         """Where what was heard last disagrees with `states`, by id, of all sandboxes that there are."""
