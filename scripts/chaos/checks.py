@@ -103,6 +103,8 @@ class Checks:
                 yield "states", f"sandbox {identity} is stuck in {state}"
             elif state == "error" and not item.get("errorReason"):
                 yield "states", f"sandbox {identity} is in error without a reason"
+            elif state == "archived" and identity in found.keepers:
+                yield "states", f"sandbox {identity} is archived and its network keeper is {found.keepers[identity]['State']}"
             elif state in FITTING_CONTAINERS and told not in FITTING_CONTAINERS[state]:
                 yield "states", f"sandbox {identity} is {state} and its container is {told}"
 

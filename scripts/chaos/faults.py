@@ -8,9 +8,10 @@ import subprocess
 import threading
 import time
 import traceback
+from pathlib import Path
 
 from engine import EngineError
-from wire import WireError
+from wire import Connection, WireError
 
 PAUSE = (0.2, 2.5)  # seconds between faults
 TRAPPED = 12.0  # seconds until a trap that nothing has sprung is given up
@@ -148,13 +149,31 @@ class Tormentor(threading.Thread):
         elif kind == "container stopped":
             post("stop?t=1")
         elif kind == "container paused":
+            identity = self.engine.inspect(name)["Id"]
             post("pause")
+            self.thaw_if_hung(identity)
         elif kind == "container unpaused":
             post("unpause")
         else:
             post("kill?signal=STOP")
             self.resumptions.append((time.monotonic() + self.random.uniform(1, 5), name))
         return True
+
+    def thaw_if_hung(self, identity):
+        """Docker 20.10 answers nothing about a container any more that was frozen while an exec in it began, such as that
+        with which harbor puts one to sleep. That is the engine's, and ends with the freeze."""
+        connection = Connection(self.engine.socket, 5)
+        try:
+            connection.request("GET", f"{self.engine.prefix}/containers/{identity}/json")
+        except TimeoutError:
+            frozen = [*Path("/sys/fs/cgroup").glob(f"**/*{identity}*/freezer.state"), *Path("/sys/fs/cgroup").glob(f"**/*{identity}*/cgroup.freeze")]
+            self.ledger.say(f"the engine hangs on {identity}, which is thawed by hand")
+            for file in frozen:
+                file.write_text("0" if file.name == "cgroup.freeze" else "THAWED")
+        except (WireError, OSError) as problem:
+            self.ledger.note(f"{identity} was not looked at: {problem}")
+        finally:
+            connection.close()
 
     def resume(self, all_of_them):
         """Lets toolboxes go on whose time is over."""
