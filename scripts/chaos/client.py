@@ -65,7 +65,7 @@ class Client:
         except (OSError, WireError) as problem:
             reply = self._cut(what, starts, problem)
         else:
-            reply = self._judge(what, answer, refusals)
+            reply = self._judge(what, answer, refusals, starts)
         finally:
             connection.close()
         if kind:
@@ -80,7 +80,7 @@ class Client:
             self.ledger.violation("answers", f"{what} got no answer while harbor ran: {problem!r}")
         return Reply(0)
 
-    def _judge(self, what, answer, refusals):
+    def _judge(self, what, answer, refusals, starts):
         try:
             body = answer.json()
         except ValueError:
@@ -88,6 +88,8 @@ class Client:
         reply = Reply(answer.status, body)
         shown = f"{what} was answered {answer.status} {answer.body[:300].decode(errors='replace')}"
         if not reply.done:
+            if answer.status == 503 and not self.installation.survived(starts):
+                return Reply(0)  # it is told to stop
             if answer.status not in refusals or not reply.message:
                 self.ledger.violation("answers", shown)
         elif answer.status != 204 and answer.body and body is None:

@@ -10,7 +10,7 @@ MOST = 6  # sandboxes at a time
 SMALL = "daytona-small"  # the snapshot with a warm pool of its own
 # what may be asked in which state, as often as the numbers say; in any other state everything is tried
 FITTING = {
-    "started": {"exec": 20, "stop": 3, "stop at once": 2, "pause": 2, "fork": 2, "backup": 2, "resize": 2, "snapshot": 1, "labels": 1, "delete": 1},
+    "started": {"exec": 20, "stop": 3, "stop at once": 2, "pause": 2, "fork": 3, "backup": 2, "resize": 2, "snapshot": 1, "labels": 1, "delete": 1},
     "stopped": {"start": 6, "fork": 1, "backup": 2, "archive": 3, "resize": 1, "snapshot": 1, "labels": 1, "delete": 1},
     "paused": {"start": 6, "stop": 2, "fork": 1, "backup": 2, "delete": 1},
     "archived": {"start": 6, "delete": 1},
@@ -44,9 +44,9 @@ class Worker(threading.Thread):
 
     def one(self):
         boxes = self.world.live()
-        if len(boxes) < MOST and self.random.random() < (0.5 if len(boxes) < 3 else 0.15):
+        if len(boxes) < MOST and self.random.random() < (0.5 if len(boxes) < 3 else 0.05):
             return self.create(self.random.choice(CREATES))
-        if self.random.random() < 0.04:
+        if self.random.random() < 0.01:
             return self.delete_snapshot()
         if not boxes:
             return None
@@ -61,13 +61,26 @@ class Worker(threading.Thread):
 
     def do(self, name, box, count):
         if name == "exec":
-            inside.write(self.world, self.client, box, self.random) if box.facts else inside.meet(self.world, self.client, self.ledger, box)
+            self.exec(box)
             return self.look(box) if self.random.random() < 0.2 else None
         if name == "fork":
             return self.fork(box) if count < MOST else None
         if name == "snapshot":
             return self.snapshot(box)
         return getattr(self, f"to_{name.replace(' ', '_')}")(box)
+
+    def exec(self, box):
+        """Must succeed in a sandbox that is started all the time, and that nobody meddles with."""
+        starts, changes, state = self.client.installation.starts, self.watcher.changes[box.id], self.watcher.state(box.id)
+        if box.facts:
+            done = inside.write(self.world, self.client, box, self.random)
+        else:
+            done = inside.meet(self.world, self.client, self.ledger, box)
+        if done or state != "started" or box.disturbed or box.may_vanish:
+            return
+        time.sleep(0.5)  # for the event that explains it
+        if self.watcher.connected and changes == self.watcher.changes[box.id] and self.client.installation.survived(starts) and not box.disturbed:
+            self.ledger.violation("answers", f"a command in {box.tag} ({box.id}), which is started and left alone, was not run")
 
     def create(self, how):
         tag = self.world.tag("s")
@@ -102,6 +115,7 @@ class Worker(threading.Thread):
     def handed_out(self, box, reply):
         """Takes the answer to a create or fork. Where there was none, or a failure, the name tells whether it was made."""
         if not reply.done:
+            self.failed(box, reply)
             box.unanswered = True
             return self.find(box)
         self.world.take(box, reply.body)
@@ -118,9 +132,15 @@ class Worker(threading.Thread):
     def act(self, kind, box, path, body=None, method="POST"):
         reply = self.client.api(kind, method, f"/sandbox/{box.id}{path}", body)
         self.world.take(box, reply.body)
+        self.failed(box, reply)
         if reply.status == 404:
             self.gone(box, kind)
         return reply
+
+    def failed(self, box, reply):
+        """A start that fails is no refusal, unless somebody meddled."""
+        if reply.status == 400 and "failed to start" in reply.message and not box.disturbed:
+            self.ledger.violation("states", f"{box.tag} ({box.id}), which nobody touched: {reply.message}")
 
     def gone(self, box, kind):
         with self.world.lock:

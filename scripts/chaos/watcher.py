@@ -3,6 +3,7 @@
 Within one connection nothing may be missing: the states of each sandbox form a chain, from what was read when the
 connection was made, or its creation, to what it is.
 """
+import collections
 import json
 import threading
 import time
@@ -19,6 +20,7 @@ class Watcher(threading.Thread):
         self.lock, self.connections, self.events = threading.Lock(), 0, 0
         self.first, self.last = {}, {}  # of this connection: states as read when it was made, and after the newest event
         self.connected = False
+        self.changes = collections.Counter()  # events by sandbox, over all connections
 
     def run(self):
         while not self.stop.is_set():
@@ -71,6 +73,7 @@ class Watcher(threading.Thread):
             self.events += 1
             sandbox = payload.get("sandbox", payload)
             identity, old, new = sandbox["id"], payload.get("oldState"), payload.get("newState")
+            self.changes[identity] += 1
             if event == "sandbox.created":
                 self.last[identity] = sandbox["state"]
             elif event == "sandbox.state.updated":
