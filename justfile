@@ -39,6 +39,10 @@ bench *arguments:
 soak *arguments:
     ./scripts/bench/soak {{arguments}}
 
+# half an hour of random operations and faults; fails if anything is lost, mixed up or left (--minutes N, --seed N, --short)
+chaos *arguments:
+    ./scripts/chaos/run {{arguments}}
+
 # the default sandbox image (--check, --no-pull)
 image *arguments:
     ./scripts/default-image {{arguments}}
