@@ -88,7 +88,7 @@ class Checks:
         for name in found.sockets - set(found.keepers):
             yield "leftovers", f"socket directory {name} is nobody's"
         stored = {name.removesuffix(".tar.zst") for name in found.stored}
-        for name in stored - found.layers - found.awaited:
+        for name in stored - found.layers - found.named:
             yield "leftovers", f"archives/{name} is nobody's"
         for name in found.layers - stored:
             yield "leftovers", f"the layer {name} is needed and not in archives/"

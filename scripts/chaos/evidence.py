@@ -14,6 +14,7 @@ class Row:
     pooled: bool
     seen: dict
     files: dict
+    ran: bool  # ever
 
 
 @dataclass
@@ -21,7 +22,7 @@ class Evidence:
     rows: dict = field(default_factory=dict)  # by id
     stock: dict = field(default_factory=dict)  # whether each is ready, by id
     layers: set = field(default_factory=set)  # that a row needs
-    awaited: set = field(default_factory=set)  # that a row names, and that are not made yet
+    named: set = field(default_factory=set)  # that a row names and does not need, or not yet
     sandboxes: dict = field(default_factory=dict)  # containers by sandbox id
     keepers: dict = field(default_factory=dict)
     others: list = field(default_factory=list)  # names of containers of any other kind
@@ -52,8 +53,8 @@ def _read(path):
 def _database(found, path):
     database = _read(path)
     try:
-        for identity, pool, seen, files in database.execute("SELECT id, warm_pool, seen, files FROM sandbox WHERE removed = 0"):
-            row = Row(identity, pool is not None, json.loads(seen), json.loads(files) if files else {})
+        for identity, pool, seen, files, ran in database.execute("SELECT id, warm_pool, seen, files, started_once FROM sandbox WHERE removed = 0"):
+            row = Row(identity, pool is not None, json.loads(seen), json.loads(files) if files else {}, bool(ran))
             found.rows[identity] = row
             _layers(found, row)
         found.stock = dict(database.execute("SELECT sandbox, ready FROM infra_stock"))
@@ -64,14 +65,14 @@ def _database(found, path):
 
 
 def _layers(found, row):
-    """As harbor-model counts them: what it begins with is needed until it has a container."""
+    """What it begins with is needed until it has run; harbor keeps it in some states after that if it is still there."""
     beginning = row.files.get("beginning")
     if isinstance(beginning, dict) and row.seen["kind"] in ("absent", "made", "archived"):
-        found.layers.add(beginning["layer"]["id"])
+        (found.named if row.ran else found.layers).add(beginning["layer"]["id"])
     if row.files.get("backup"):
         found.layers.add(row.files["backup"]["layer"]["id"])
     if row.files.get("copying"):
-        found.awaited.add(row.files["copying"]["layer"])
+        found.named.add(row.files["copying"]["layer"])
 
 
 def _engine(found, engine, instance):
