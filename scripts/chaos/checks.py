@@ -74,8 +74,6 @@ class Checks:
             yield "containers", f"container harbor-infra-{identity} is nobody's"
         for identity in set(found.stock) - set(found.keepers):
             yield "containers", f"the stock counts on {identity}, which has no container"
-        for identity in set(found.sandboxes) - set(found.keepers):
-            yield "containers", f"sandbox {identity} has a container and no network keeper"
         for name in found.others + found.doubles:
             yield "containers", f"container {name} is left over"
         for identity in found.kept_images & self.seen - set(found.rows):
@@ -85,7 +83,7 @@ class Checks:
 
     def places(self, found):
         self.seen |= set(found.rows)
-        for name in found.sockets - set(found.keepers):
+        for name in found.sockets - set(found.keepers) - set(found.sandboxes):
             yield "leftovers", f"socket directory {name} is nobody's"
         stored = {name.removesuffix(".tar.zst") for name in found.stored}
         for name in stored - found.layers - found.named:
@@ -103,6 +101,8 @@ class Checks:
                 yield "states", f"sandbox {identity} is stuck in {state}"
             elif state == "error" and not item.get("errorReason"):
                 yield "states", f"sandbox {identity} is in error without a reason"
+            elif state == "started" and identity not in found.keepers:  # any other may have lost it, and is made anew when it starts
+                yield "states", f"sandbox {identity} is started and has no network keeper"
             elif state == "archived" and identity in found.keepers:
                 yield "states", f"sandbox {identity} is archived and its network keeper is {found.keepers[identity]['State']}"
             elif state in FITTING_CONTAINERS and told not in FITTING_CONTAINERS[state]:

@@ -46,6 +46,8 @@ def tag_of(name):
 
 def meet(world, client, ledger, box):
     """Asks a sandbox that was just handed out for its facts, and marks it. Nobody else may have had it."""
+    with world.lock:
+        sure = list(box.files.sure)  # another client may be about to meet it as well
     code, output = client.run("facts", box.id, facts_command(box.tag))
     if code != 0:
         return False
@@ -55,7 +57,7 @@ def meet(world, client, ledger, box):
         strangers = {tag_of(name) for name in names} - box.files.tags
         if strangers:
             ledger.violation("re-use", f"{box.tag} ({box.id}) was handed out with files of {', '.join(sorted(strangers))}: {names[:10]}")
-        missing = [name for name in box.files.sure if name not in names]
+        missing = [name for name in sure if name not in names]
         if missing and box.state != "error" and not box.removals:
             ledger.violation("files", f"{box.tag} ({box.id}) was made of files and begins without {missing[:5]}")
         if facts.host != box.id:
