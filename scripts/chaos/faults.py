@@ -15,6 +15,8 @@ from wire import Connection, WireError
 
 PAUSE = (0.2, 2.5)  # seconds between faults
 TRAPPED = 12.0  # seconds until a trap that nothing has sprung is given up
+# system calls on the write-ahead log: how many a start makes, and up to how many harbor is let make
+JOURNAL = (("pwrite64", 40, 500), ("pwrite64", 40, 500), ("pwrite64", 40, 500), ("fsync", 8, 60))
 # of the faults that hit harbor and those that hit a sandbox, as often as the numbers say
 KINDS = {
     "harbor killed": 3, "harbor killed at its journal": 8, "harbor told to stop": 1,
@@ -90,8 +92,8 @@ class Tormentor(threading.Thread):
     def journal(self):
         """Kills it again and again, each time a few writes later or earlier."""
         for _ in range(self.random.randint(1, 4)):
-            call = "fsync" if self.random.random() < 0.25 else "pwrite64"
-            count = int(2 ** self.random.uniform(0, 5.5 if call == "fsync" else 8.6))
+            call, starting, serving = self.random.choice(JOURNAL)
+            count = self.random.randint(1, starting) if self.random.random() < 0.3 else int(starting * self.random.uniform(1, serving / starting) ** 0.8)
             self.ledger.fault("harbor killed at its journal", f"{call} {count}")
             self.installation.kill()
             if self.installation.start((call, count)):
