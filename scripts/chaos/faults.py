@@ -16,7 +16,7 @@ from wire import Connection, WireError
 PAUSE = (0.2, 2.5)  # seconds between faults
 TRAPPED = 12.0  # seconds until a trap that nothing has sprung is given up
 # system calls on the write-ahead log: how many a start makes, and up to how many harbor is let make
-JOURNAL = (("pwrite64", 40, 500), ("pwrite64", 40, 500), ("pwrite64", 40, 500), ("fsync", 8, 60))
+JOURNAL = (("pwrite64", 40, 400), ("pwrite64", 40, 400), ("pwrite64", 40, 400), ("fsync", 8, 50))
 # of the faults that hit harbor and those that hit a sandbox, as often as the numbers say
 KINDS = {
     "harbor killed": 3, "harbor killed at its journal": 8, "harbor told to stop": 1,
@@ -93,7 +93,7 @@ class Tormentor(threading.Thread):
         """Kills it again and again, each time a few writes later or earlier."""
         for _ in range(self.random.randint(1, 4)):
             call, starting, serving = self.random.choice(JOURNAL)
-            count = self.random.randint(1, starting) if self.random.random() < 0.3 else int(starting * self.random.uniform(1, serving / starting) ** 0.8)
+            count = self.random.randint(1, starting) if self.random.random() < 0.3 else self.random.randint(starting, serving)
             self.ledger.fault("harbor killed at its journal", f"{call} {count}")
             self.installation.kill()
             if self.installation.start((call, count)):
@@ -116,6 +116,9 @@ class Tormentor(threading.Thread):
         boxes = [box for box in self.world.live() if box.id]
         if not boxes:
             return
+        backed_up = [box for box in boxes if box.stored]
+        if kind == "container removed" and backed_up and self.random.random() < 0.5:
+            boxes = backed_up  # so that what a recovery brings back is seen
         box = self.random.choice(boxes)
         name = f"harbor-infra-{box.id}" if kind.startswith("network keeper") else f"harbor-{box.id}"
         with self.world.lock:

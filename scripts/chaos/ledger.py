@@ -15,7 +15,7 @@ class Ledger:
         self.operations, self.faults = collections.Counter(), collections.Counter()
         self.refused, self.cut = collections.Counter(), collections.Counter()
         self.under_way = collections.Counter()  # states in which harbor left sandboxes when it died
-        self.restarts, self.violations, self.held = 0, [], collections.Counter()
+        self.restarts, self.violations = 0, []
 
     def seconds(self):
         return time.monotonic() - self.begun
