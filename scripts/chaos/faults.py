@@ -11,6 +11,7 @@ import traceback
 from pathlib import Path
 
 from engine import EngineError
+from operations import FAVOURITES
 from wire import Connection, WireError
 
 PAUSE = (0.2, 2.5)  # seconds between faults
@@ -90,11 +91,12 @@ class Tormentor(threading.Thread):
             self.meddle(kind)
 
     def journal(self):
-        """Kills it again and again, each time a few writes later or earlier."""
+        """Kills it again and again, each time at another write, while the clients mostly do one thing."""
+        self.world.favourite = self.random.choice(FAVOURITES)
         for _ in range(self.random.randint(1, 4)):
             call, starting, serving = self.random.choice(JOURNAL)
             count = self.random.randint(1, starting) if self.random.random() < 0.3 else self.random.randint(starting, serving)
-            self.ledger.fault("harbor killed at its journal", f"{call} {count}")
+            self.ledger.fault("harbor killed at its journal", f"{call} {count}, while clients {self.world.favourite or 'do anything'}")
             self.installation.kill()
             if self.installation.start((call, count)):
                 end = time.monotonic() + TRAPPED
@@ -109,6 +111,7 @@ class Tormentor(threading.Thread):
                     self.installation.kill()
             if self.hold.is_set() or self.stop.is_set():
                 break
+        self.world.favourite = None
         self.installation.end_tracer()
         self.installation.start()
 

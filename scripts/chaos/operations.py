@@ -16,6 +16,8 @@ FITTING = {
     "archived": {"start": 6, "delete": 1},
     "error": {"recover": 4, "delete": 3},
 }
+# what is done again and again while harbor is to die at its journal
+FAVOURITES = ("fork", "snapshot", "backup", "archive", "resize", "pause", "start", "stop", "delete", None)
 ANYTHING = {name: 1 for weights in FITTING.values() for name in weights}
 CREATES = ("plain", "plain", "small", "small", "sized", "with environment", "ttl", "ephemeral", "of a snapshot", "of a snapshot")
 
@@ -43,7 +45,11 @@ class Worker(threading.Thread):
         self.idle.set()
 
     def one(self):
-        boxes = self.world.live()
+        boxes, favourite = self.world.live(), self.world.favourite
+        if favourite and self.random.random() < 0.7:
+            fitting = [box for box in boxes if box.id and favourite in FITTING.get(self.watcher.state(box.id) or box.state, ())]
+            if fitting:
+                return self.do(favourite, self.random.choice(fitting), len(boxes))
         if len(boxes) < MOST and self.random.random() < (0.5 if len(boxes) < 3 else 0.05):
             return self.create(self.random.choice(CREATES))
         if self.random.random() < 0.01:
@@ -64,7 +70,7 @@ class Worker(threading.Thread):
             self.exec(box)
             return self.look(box) if self.random.random() < 0.2 else None
         if name == "fork":
-            return self.fork(box) if count < MOST else None
+            return self.fork(box) if count < MOST + (2 if self.world.favourite else 0) else None
         if name == "snapshot":
             return self.snapshot(box)
         return getattr(self, f"to_{name.replace(' ', '_')}")(box)
@@ -197,9 +203,9 @@ class Worker(threading.Thread):
     def snapshot(self, box):
         name = self.world.tag("p")
         with self.world.lock:
-            if len(self.world.pictures) >= 3:
-                return
-            files = box.files.copy()
+            many, files = len(self.world.pictures) >= 3, box.files.copy()
+        if many:
+            self.delete_snapshot()
         reply = self.act("snapshot", box, "/snapshot", {"name": name})
         if reply.outcome != "refused":
             with self.world.lock:
