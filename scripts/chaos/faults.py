@@ -11,6 +11,7 @@ import traceback
 from pathlib import Path
 
 from engine import EngineError
+from model import MOVING
 from operations import FAVOURITES
 from wire import Connection, WireError
 
@@ -21,7 +22,8 @@ JOURNAL = (("pwrite64", 40, 400), ("pwrite64", 40, 400), ("pwrite64", 40, 400), 
 # of the faults that hit harbor and those that hit a sandbox, as often as the numbers say
 KINDS = {
     "harbor killed": 3, "harbor killed at its journal": 8, "harbor told to stop": 1,
-    "process 1 killed": 3, "container killed": 2, "container removed": 2, "container stopped": 2, "container paused": 2, "container unpaused": 2,
+    "process 1 killed": 3, "container killed": 2, "container removed": 2, "container stopped": 2, "container paused": 2, "container unpaused": 3,
+    "container restarted": 2,
     "toolbox halted": 3, "network keeper killed": 1, "network keeper removed": 1,
 }
 
@@ -122,7 +124,8 @@ class Tormentor(threading.Thread):
         backed_up = [box for box in boxes if box.stored]
         if kind == "container removed" and backed_up and self.random.random() < 0.5:
             boxes = backed_up  # so that what a recovery brings back is seen
-        box = self.random.choice(boxes)
+        moving = [box for box in boxes if self.watcher.state(box.id) in MOVING]
+        box = self.random.choice(moving if moving and self.random.random() < 0.4 else boxes)
         name = f"harbor-infra-{box.id}" if kind.startswith("network keeper") else f"harbor-{box.id}"
         with self.world.lock:
             for hit in [box] + [child for child in self.world.boxes.values() if child.parent is box]:
@@ -162,6 +165,8 @@ class Tormentor(threading.Thread):
             self.thaw_if_hung(identity)
         elif kind == "container unpaused":
             post("unpause")
+        elif kind == "container restarted":
+            post("restart?t=1")
         else:
             post("kill?signal=STOP")
             self.resumptions.append((time.monotonic() + self.random.uniform(1, 5), name))

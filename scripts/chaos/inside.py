@@ -92,10 +92,11 @@ def write(world, client, box, random):
 def compare(found, files):
     """What is wrong with the files that were found, as sentences."""
     wrong = []
+    gone = [name for name in files.sure if name not in found]
+    if gone:
+        wrong.append(f"{len(gone)} of {len(files.sure)} acknowledged files are gone, such as {', '.join(gone[:5])}")
     for name, content in files.sure.items():
-        if name not in found:
-            wrong.append(f"the acknowledged file {name} is gone")
-        elif found[name] != content:
+        if name in found and found[name] != content:
             wrong.append(f"the acknowledged file {name} holds {found[name][:60]!r} instead of {content!r}")
     foreign = {tag_of(name) for name in found} - files.tags
     if foreign:
