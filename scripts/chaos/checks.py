@@ -38,6 +38,8 @@ class Checks:
         self.model(listed)
         for problem in evidence.sound(self.installation.data / "harbor.db"):
             self.ledger.violation("rows", f"the database is not sound: {problem}")
+        for panic in self.installation.panics():
+            self.ledger.violation("starts", f"harbor panicked: {panic}")
         for problem in self.installation.doctor():
             self.ledger.violation("containers", f"harbor doctor says: {problem}")
         return listed

@@ -46,6 +46,7 @@ class Tormentor(threading.Thread):
                 continue
             self.idle.clear()
             try:
+                self.notice_end()
                 self.one()
             except Exception:  # the driver's own fault, and it must show
                 self.ledger.violation("driver", f"a fault failed: {traceback.format_exc(limit=-3)}")
@@ -64,9 +65,16 @@ class Tormentor(threading.Thread):
     def settle(self):
         """Nothing is halted, and harbor runs without a trap."""
         self.resume(True)
+        self.notice_end()
         if self.installation.tracer is not None:
             self.installation.kill()
         if not self.installation.alive():
+            self.installation.start()
+
+    def notice_end(self):
+        """Whoever was not killed runs."""
+        if self.installation.tracer is None and self.installation.died():
+            self.ledger.violation("starts", f"harbor, process {self.installation.process}, ended by itself")
             self.installation.start()
 
     def one(self):

@@ -113,6 +113,14 @@ class Installation(Harbor):
             self.tracer.wait()
         self.tracer = None
 
+    def panics(self):
+        """Lines of its log that tell of a panic."""
+        found = []
+        for path in (self.data / "logs").glob("harbor.log*"):
+            with open(path, errors="replace") as log:
+                found += [line[:300] for line in log if "a task panicked" in line]
+        return found
+
     def doctor(self):
         """What `harbor doctor` found that does not work."""
         done = subprocess.run([self.binary, "doctor", "--json"], env=self.environment, capture_output=True, text=True, timeout=60)
