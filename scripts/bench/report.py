@@ -72,7 +72,7 @@ class Figure:
     def summary(self):
         found = {"name": self.name, "unit": self.unit, "product": self.product.summary()}
         if self.floor:
-            found |= {"floor": self.floor.summary(), "ratio": round(self.ratio, 4)}
+            found |= {"floor": self.floor.summary()} | ({} if self.ratio is None else {"ratio": round(self.ratio, 4)})
         if self.target is not None:
             found |= {"target": self.target_text(), "verdict": self.verdict}
         return found | ({"note": self.note} if self.note else {})
