@@ -1,4 +1,4 @@
-"""A WebSocket client: as much of RFC 6455 as measuring a terminal needs.
+"""A WebSocket client: as much of RFC 6455 as measuring terminals and the event stream needs.
 
 Leaves out: fragments, extensions, pings of its own.
 """
@@ -58,6 +58,26 @@ class WebSocket:
                 self.send(payload, PONG)
             elif kind != PONG:
                 return kind, payload
+
+    def arrived(self):
+        """The payloads of the frames that one read makes whole; the socket must have something to read."""
+        self._more()
+        return self.waiting()
+
+    def waiting(self):
+        """The payloads of the whole frames that have been read and not given yet."""
+        data, at, payloads = self.rest, 0, []
+        while len(data) >= at + 2:
+            start, length = at + 2, data[at + 1] & 0x7F
+            if length >= 126:
+                size = 2 if length == 126 else 8
+                start, length = start + size, int.from_bytes(data[start:start + size])
+            if len(data) < start + length:
+                break
+            at = start + length
+            payloads.append(data[start:at])
+        self.rest = data[at:]
+        return payloads
 
     def close(self):
         self.socket.close()
