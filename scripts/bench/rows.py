@@ -6,6 +6,7 @@ Floor of a list: 100 rows read by their primary key and written as JSON. Floor o
 import json
 import random
 import sqlite3
+import threading
 import time
 import urllib.parse
 import uuid
@@ -14,10 +15,12 @@ import processes
 from copies import LIMIT, POLL, archive, reaches
 from rebind import Bound, database_key
 from report import Figure, Samples
+from wire import Connection
 
 ROWS, PAGE, DEEP = 10_000, 100, 90
 TARGET = 20  # milliseconds of a page
-NO_SLOWER = 1.1  # of the first page's time
+NO_SLOWER = 1.1  # of the floor's time
+READERS = 3
 SECRETS = ("encrypted_env", "encrypted_preview_token", "encrypted_toolbox_token")
 LABEL = urllib.parse.quote(json.dumps({"group": "7"}))  # one in twenty
 
@@ -28,7 +31,7 @@ def measure(setting):
         empty.up()
         crowded.up()
         seed(crowded)
-        return [*lists(setting, crowded), *starts(setting, crowded, empty), *idle(setting, crowded, empty),
+        return [*lists(setting, crowded), beside(setting, crowded), *starts(setting, crowded, empty), *idle(setting, crowded, empty),
                 *life(setting, crowded, empty)]
     finally:
         crowded.remove()
@@ -115,6 +118,36 @@ def plain(database):
     if len(rows) != PAGE:
         raise RuntimeError(f"the floor read {len(rows)} rows")
     return elapsed
+
+
+def beside(setting, harbor):
+    """A request that reads one row, while others read lists. Floor: the same while nobody does, in turns of five."""
+    product, floor = Samples(), Samples()
+    for _ in range(setting.times(8, 2)):
+        floor.values += [small(harbor) for _ in range(5)]
+        ended = threading.Event()
+        readers = [threading.Thread(target=read_lists, args=(harbor, ended)) for _ in range(READERS)]
+        for reader in readers:
+            reader.start()
+        try:
+            time.sleep(0.5)
+            product.values += [small(harbor) for _ in range(5)]
+        finally:
+            ended.set()
+            for reader in readers:
+                reader.join()
+    return Figure(f"GET /users/me, {READERS} clients listing {ROWS:,} rows", "ms", product, floor, TARGET)
+
+
+def small(harbor):
+    return harbor.connection.request("GET", "/api/users/me", b"", harbor.authorization).seconds * 1000
+
+
+def read_lists(harbor, ended):
+    connection = Connection(harbor.address)
+    while not ended.is_set():
+        connection.request("GET", f"/api/sandbox?limit={PAGE}", b"", harbor.authorization, keep=False)
+    connection.close()
 
 
 def starts(setting, crowded, empty):
