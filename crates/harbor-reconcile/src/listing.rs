@@ -63,7 +63,8 @@ impl Inner {
     /// files.
     async fn list(&self) -> Result<String, String> {
         // stock before the listing: what is ready before it is in it. Rows after: a sandbox made in between is known,
-        // never an orphan
+        // never an orphan; nor is one that was known before and removed in between
+        let before = known(&self.store).await.map_err(|error| chain(&error))?;
         let stock = self.store.infra_stock().await.map_err(|error| chain(&error))?;
         let inventory = self.engine.list().await.map_err(|error| chain(&error))?;
         for (sandbox, error) in &inventory.unclear {
@@ -81,7 +82,8 @@ impl Inner {
             self.sandboxes.mark(*id, Mark::now(Lane::Look));
         }
         self.check_stock(&stock, &inventory).await.map_err(|error| chain(&error))?;
-        let known = known(&self.store).await.map_err(|error| chain(&error))?;
+        let mut known = known(&self.store).await.map_err(|error| chain(&error))?;
+        known.extend(before);
         for orphan in unknown(&inventory, &known) {
             if orphan.files {
                 tracing::warn!(sandbox = %orphan.sandbox, "a container of this harbor is in no row; see `harbor doctor`");

@@ -101,6 +101,10 @@ impl DockerEngine {
             Err(EngineError::NotFound { .. }) => return Err(conflict),
             outcome => outcome?,
         };
+        if found.state.as_ref().and_then(|state| state.status) == Some(Status::Removing) {
+            self.gone(name).await?;
+            return self.create_sandbox(spec, facts, infra, name, remade).await;
+        }
         if bound_infra(&found) == Some(infra) {
             return Ok(ContainerId::new(found.id.unwrap_or_default()));
         }
