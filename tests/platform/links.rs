@@ -11,7 +11,7 @@ const SOON: Duration = Duration::from_secs(20);
 async fn linked_to(client: &Client, target: &str) -> Sandbox {
     let body = json!({"linkedSandbox": target, "autoDeleteInterval": 0});
     let sandbox = client.started_as(&body).await;
-    assert_eq!(sandbox.get().await.body["linkedSandboxId"].as_str().is_some(), true);
+    assert!(sandbox.get().await.body["linkedSandboxId"].is_string());
     sandbox
 }
 

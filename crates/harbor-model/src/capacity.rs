@@ -60,13 +60,13 @@ impl Capacity {
     pub fn admit(&self, promised: Resources, more: Resources, free: Free) -> Result<(), NoRoom> {
         let Overcommit { cpu, memory, disk } = self.overcommit;
         let (machine, limit) = (self.machine, self.limit());
-        let promises = [
+        let sizes = [
             ("cpu", "", more.cpu, promised.cpu, limit.cpu, machine.cpu, cpu),
             ("memory", " GiB", more.memory_gib, promised.memory_gib, limit.memory_gib, machine.memory_gib, memory),
             ("disk", " GiB", more.disk_gib, promised.disk_gib, limit.disk_gib, machine.disk_gib, disk),
         ];
-        for (what, unit, asked, promised, limit, machine, overcommit) in promises {
-            let left = limit.saturating_sub(promised);
+        for (what, unit, asked, given, limit, machine, overcommit) in sizes {
+            let left = limit.saturating_sub(given);
             if asked > left {
                 return Err(NoRoom::Promised { what, unit, asked, left, limit, machine, overcommit });
             }

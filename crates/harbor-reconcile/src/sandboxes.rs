@@ -186,7 +186,7 @@ impl Inner {
             }
             Step::Stop(container) => {
                 let grace = if sandbox.force { Duration::ZERO } else { self.config.stop_grace };
-                if self.may_sleep(sandbox).await? && self.put_to_sleep(sandbox, container, grace).await {
+                if self.may_sleep(sandbox) && self.put_to_sleep(sandbox, container, grace).await {
                     return self.record(id, Outcome::Slept).await;
                 }
                 self.engine.stop(&id, container, grace).await.map_err(failed)?;
@@ -227,9 +227,9 @@ impl Inner {
     }
 
     /// Whether a sandbox that is to stop can sleep: it runs as it should, and not too many do already.
-    async fn may_sleep(&self, sandbox: &Sandbox) -> Result<bool, StoreError> {
+    fn may_sleep(&self, sandbox: &Sandbox) -> bool {
         let runs = matches!(sandbox.seen, Seen::Running { connected: true, .. } | Seen::Frozen { connected: true, .. });
-        Ok(runs && self.store.tally().asleep < self.config.most_asleep)
+        runs && self.store.tally().asleep < self.config.most_asleep
     }
 
     /// Whether it sleeps now; it is stopped otherwise.

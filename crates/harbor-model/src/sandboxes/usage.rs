@@ -43,7 +43,7 @@ pub struct Tally {
 impl Tally {
     /// That of these sandboxes.
     pub fn of<'a>(sandboxes: impl IntoIterator<Item = &'a Sandbox>) -> Self {
-        sandboxes.into_iter().fold(Self::default(), |tally, sandbox| tally.with(sandbox))
+        sandboxes.into_iter().fold(Self::default(), Self::with)
     }
 
     /// With one sandbox more.

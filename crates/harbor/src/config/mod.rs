@@ -104,6 +104,7 @@ pub(crate) struct Stopped {
 /// `capacity.*`: how often what the engine's machine has may be promised to sandboxes (design D11).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the names of the keys")]
 pub(crate) struct Capacity {
     /// Each processor.
     pub(crate) cpu_overcommit: u32,
