@@ -19,7 +19,12 @@ impl Control {
         let mut latest = Arc::new(sandbox);
         while moving(latest.state()) {
             match timeout_at(deadline, changes.recv()).await {
-                Ok(Ok(Change::Sandbox { after, .. })) if after.id == latest.id => latest = after,
+                // what was committed before the change that is waited for may still be on its way
+                Ok(Ok(Change::Sandbox { after, .. }))
+                    if after.id == latest.id && after.generation > latest.generation =>
+                {
+                    latest = after;
+                }
                 Ok(Ok(_)) => {}
                 Ok(Err(RecvError::Lagged(_))) => {
                     latest = Arc::new(self.store().sandbox(latest.id).await?.unwrap_or((*latest).clone()));

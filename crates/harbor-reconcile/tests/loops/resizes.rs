@@ -61,5 +61,5 @@ async fn one_that_ends_meanwhile_is_resized_as_a_stopped_one() {
     harbor.engine.next_for(&id, Verb::Resize, Act::Fail(refused()));
     harbor.engine.kill(&id, 0);
     let after = harbor.resize(id, cpu(2)).await.unwrap();
-    assert_eq!((after.state(), after.resources.cpu), (SandboxState::Stopped, 2));
+    assert_eq!((after.state(), after.resources.cpu), (SandboxState::Stopped, 2), "{:?}", after.note);
 }
