@@ -5,7 +5,6 @@ use harbor_model::ids::OrganizationId;
 use harbor_model::names::DisplayName;
 use harbor_model::organizations::{MemberRole, Organization, User};
 use harbor_model::resources::Resources;
-use harbor_model::sandboxes::Sandbox;
 use harbor_model::snapshots::SnapshotState;
 
 use crate::caller::forbidden;
@@ -42,8 +41,8 @@ impl Control {
     /// What the organization that the call is about takes now.
     pub async fn usage(&self, caller: &OwnOrganization) -> Result<Usage, Error> {
         let id = caller.organization();
-        let rows = self.store().sandboxes_of(id).await?;
-        let sandboxes = rows.iter().map(Sandbox::usage).fold(Resources::NONE, Resources::and);
+        let rows = self.store().sandboxes_of(id)?;
+        let sandboxes = rows.iter().map(|row| row.usage()).fold(Resources::NONE, Resources::and);
         let own = self.store().snapshots(id).await?.into_iter();
         let counted = |state| match state {
             SnapshotState::Pending | SnapshotState::Pulling | SnapshotState::Snapshotting | SnapshotState::Active => {

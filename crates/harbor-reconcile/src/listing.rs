@@ -70,7 +70,7 @@ impl Inner {
         for (sandbox, error) in &inventory.unclear {
             tracing::warn!(%sandbox, error = chain(error), "not looked at in a listing");
         }
-        let rows = self.store.all_sandboxes().await.map_err(|error| chain(&error))?;
+        let rows = self.store.all_sandboxes().map_err(|error| chain(&error))?;
         let found: HashMap<SandboxId, &Found> = inventory.held.iter().map(|held| (held.sandbox, &held.found)).collect();
         let nothing = Found { sandbox: None };
         // what could not be looked at is looked at alone, with a deadline of its own

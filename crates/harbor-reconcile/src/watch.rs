@@ -23,7 +23,7 @@ const SETTLING: Duration = Duration::from_millis(300);
 /// Marks the sandbox of every committed change of what is wanted that calls for a step.
 pub(crate) async fn store(inner: Arc<Inner>) {
     let mut changes = inner.store.changes();
-    mark_unsettled(&inner).await;
+    mark_unsettled(&inner);
     loop {
         match changes.recv().await {
             Ok(Change::Sandbox { before, after }) => {
@@ -47,7 +47,7 @@ pub(crate) async fn store(inner: Arc<Inner>) {
                 inner.garbage.mark(GarbageKey::Layers, Mark::now(Lane::Bulk));
             }
             Ok(Change::Snapshot { .. } | Change::WarmPools) => inner.pools.mark(AllPools, Mark::now(Lane::Bulk)),
-            Err(RecvError::Lagged(_)) => mark_unsettled(&inner).await,
+            Err(RecvError::Lagged(_)) => mark_unsettled(&inner),
             Err(RecvError::Closed) => std::future::pending().await,
         }
     }
@@ -81,8 +81,8 @@ pub(crate) async fn engine(inner: Arc<Inner>) {
 }
 
 /// Marks what the rows alone say is unfinished, as the engine may take a while to answer, and sets all timers.
-async fn mark_unsettled(inner: &Inner) {
-    match inner.store.all_sandboxes().await {
+fn mark_unsettled(inner: &Inner) {
+    match inner.store.all_sandboxes() {
         Ok(rows) => {
             for row in &rows {
                 inner.set_timer(row);

@@ -1,5 +1,6 @@
 //! Copies of a sandbox's files: forks and snapshots that are made of one, and what is kept for them (design D7).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use harbor_model::Timestamp;
@@ -26,8 +27,8 @@ impl Store {
     }
 
     /// Every stored layer that a sandbox or snapshot needs, or is about to have.
-    pub async fn needed_layers(&self) -> Result<Vec<LayerId>, StoreError> {
-        let mut needed: Vec<LayerId> = self.all_sandboxes().await?.iter().flat_map(Sandbox::layers).collect();
+    pub async fn needed_layers(&self) -> Result<HashSet<LayerId>, StoreError> {
+        let mut needed: HashSet<LayerId> = self.all_sandboxes()?.iter().flat_map(|row| row.layers()).collect();
         let of_snapshots = self.read(move |connection| {
             let mut statement = connection.prepare_cached("SELECT layer FROM snapshot WHERE layer IS NOT NULL")?;
             row::collect(&mut statement, [], |found| {

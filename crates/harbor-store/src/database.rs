@@ -4,7 +4,6 @@ use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use harbor_model::actors::Actor;
@@ -15,6 +14,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use tokio::sync::{broadcast, watch};
 
 use crate::changes::{BACKLOG, Change, Changes};
+use crate::live::{Live, Noted};
 use crate::threads::Jobs;
 use crate::{EncryptionKey, migrations, sandbox_row, threads};
 
@@ -102,8 +102,8 @@ pub struct Store {
     writer: Option<Jobs>,
     readers: Jobs,
     changes: broadcast::Sender<Change>,
-    /// Of what was committed; nothing where the database was opened to look only.
-    tally: Arc<Mutex<Tally>>,
+    /// Nothing where the database was opened to look only.
+    live: Live,
     ended: watch::Receiver<bool>,
     /// `None`: opened to look only.
     key: Option<EncryptionKey>,
@@ -122,15 +122,14 @@ pub struct Writer {
 pub(crate) struct Room {
     capacity: Capacity,
     free: Free,
-    tally: Arc<Mutex<Tally>>,
+    live: Live,
 }
 
 impl Room {
     /// Whether there is room for what a sandbox takes more than before.
     pub(crate) fn admit(&self, before: Option<&Sandbox>, after: &Sandbox) -> Result<(), NoRoom> {
-        let tally = *self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         let had = before.filter(|before| before.warm_pool.is_none()).map(Sandbox::usage).unwrap_or_default();
-        self.capacity.admit(tally.promised, after.usage().without(had), self.free)
+        self.capacity.admit(self.live.tally().promised, after.usage().without(had), self.free)
     }
 }
 
@@ -148,8 +147,8 @@ impl Store {
             return Err(StoreError::WrongKey { path: path.display().to_string() });
         }
         let readers = connect_readers(path).map_err(|error| failed(error.to_string()))?;
-        let tally = Tally::of(&sandbox_row::all(&writer, key)?);
-        Self::start(Some(writer), readers, Some(key.clone()), tally)
+        let live = Live::of(sandbox_row::all(&writer, key)?);
+        Self::start(Some(writer), readers, Some(key.clone()), live)
     }
 
     /// Opens the database at `path` to look only, also beside a harbor that runs: nothing is made, converted or
@@ -164,20 +163,20 @@ impl Store {
                 return Err(failed(migrations::other_version(found)));
             }
         }
-        Self::start(None, readers, None, Tally::default())
+        Self::start(None, readers, None, Live::default())
     }
 
     fn start(
         writer: Option<Connection>,
         readers: Vec<Connection>,
         key: Option<EncryptionKey>,
-        tally: Tally,
+        live: Live,
     ) -> Result<Self, StoreError> {
         let (telling, ended) = watch::channel(false);
         let (changes, _) = broadcast::channel(BACKLOG);
         let writer = writer.map(|writer| threads::serve("store-writer", vec![writer], &telling)).transpose()?;
         let readers = threads::serve("store-reader", readers, &telling)?;
-        Ok(Self { writer, readers, changes, tally: Arc::new(Mutex::new(tally)), ended, key })
+        Ok(Self { writer, readers, changes, live, ended, key })
     }
 
     /// Listens to everything committed from now on.
@@ -192,12 +191,17 @@ impl Store {
 
     /// What all sandboxes take together, as was last committed.
     pub fn tally(&self) -> Tally {
-        *self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+        self.live.tally()
     }
 
     /// Completes when one of the store's threads has ended, which is a bug: what is asked from then on may fail.
     pub async fn ended(&self) {
         let _ = self.ended.clone().wait_for(|ended| *ended).await; // an error: no thread is left to tell
+    }
+
+    /// All rows that have not been removed, as was last committed.
+    pub(crate) fn live(&self) -> Result<&Live, StoreError> {
+        if self.key.is_some() { Ok(&self.live) } else { Err(StoreError::NoKey) }
     }
 
     /// The key to the secrets in rows.
@@ -218,7 +222,7 @@ impl Writer {
     /// Refuses with [`StoreError::NoRoom`] what would take more than `capacity`, or what is `free`, allows.
     #[must_use]
     pub fn within(self, capacity: Capacity, free: Free) -> Self {
-        let room = Room { capacity, free, tally: Arc::clone(&self.store.tally) };
+        let room = Room { capacity, free, live: self.store.live.clone() };
         Self { room: Some(room), ..self }
     }
 
@@ -239,34 +243,23 @@ impl Writer {
     /// Not cancelled with the caller: what was queued is done.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Transaction<'_>, &mut Vec<Change>) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&Transaction<'_>, &mut Noted) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let announce = self.store.changes.clone();
-        let tally = Arc::clone(&self.store.tally);
+        let live = self.store.live.clone();
         let writer = self.store.writer.as_ref().ok_or(StoreError::ReadOnly)?;
         writer
             .ask(move |connection| {
                 let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                let mut noted = Vec::new();
+                let mut noted = Noted::default();
                 let outcome = work(&transaction, &mut noted)?;
                 transaction.commit()?;
-                count(&tally, &noted);
-                for change in noted {
+                for change in live.follow(noted) {
                     let _ = announce.send(change); // nobody listens: nothing to tell
                 }
                 Ok(outcome)
             })
             .await
-    }
-}
-
-/// Counts what was committed.
-fn count(tally: &Mutex<Tally>, changes: &[Change]) {
-    let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-    for change in changes {
-        if let Change::Sandbox { before, after } = change {
-            *tally = before.iter().fold(*tally, |tally, before| tally.without(before)).with(after);
-        }
     }
 }
 

@@ -12,6 +12,7 @@ mod database;
 mod encryption;
 mod files;
 mod keys;
+mod live;
 mod migrations;
 mod organizations;
 mod outbox;

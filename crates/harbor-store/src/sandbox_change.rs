@@ -9,6 +9,7 @@ use harbor_model::{Timestamp, to_millisecond};
 use rusqlite::Transaction;
 
 use crate::changes::Change;
+use crate::live::Noted;
 use crate::sandbox_row::{UPDATE, by_id, linked_to, put};
 use crate::{EncryptionKey, StoreError, outbox, signing_keys, snapshots};
 
@@ -16,7 +17,7 @@ use crate::{EncryptionKey, StoreError, outbox, signing_keys, snapshots};
 /// nothing is written or announced.
 pub(crate) fn commit_change(
     transaction: &Transaction<'_>,
-    changes: &mut Vec<Change>,
+    changes: &mut Noted,
     actor: &Actor,
     key: &EncryptionKey,
     before: &Sandbox,
@@ -54,7 +55,7 @@ pub(crate) fn commit_change(
 /// Does for others what follows from the end of a copy.
 fn follow(
     transaction: &Transaction<'_>,
-    changes: &mut Vec<Change>,
+    changes: &mut Noted,
     actor: &Actor,
     key: &EncryptionKey,
     ended: EndedCopy,

@@ -52,15 +52,11 @@ impl Store {
         .await
     }
 
-    /// Every sandbox of the organization that has not been removed.
-    pub async fn sandboxes_of(&self, organization: OrganizationId) -> Result<Vec<Sandbox>, StoreError> {
-        let key = self.key()?;
-        self.read(move |connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT * FROM sandbox WHERE organization = ?1 AND removed = 0")?;
-            row::collect(&mut statement, params![organization.to_string()], |found| read(found, &key))
-        })
-        .await
+    /// Every sandbox of the organization that has not been removed, in no order.
+    pub fn sandboxes_of(&self, organization: OrganizationId) -> Result<Vec<Arc<Sandbox>>, StoreError> {
+        let mut all = self.live()?.all();
+        all.retain(|sandbox| sandbox.organization == organization);
+        Ok(all)
     }
 
     /// The ids of all sandboxes that have not been removed.
@@ -72,10 +68,9 @@ impl Store {
         .await
     }
 
-    /// Every sandbox that has not been removed, of all organizations.
-    pub async fn all_sandboxes(&self) -> Result<Vec<Sandbox>, StoreError> {
-        let key = self.key()?;
-        self.read(move |connection| all(connection, &key)).await
+    /// Every sandbox that has not been removed, of all organizations, in no order.
+    pub fn all_sandboxes(&self) -> Result<Vec<Arc<Sandbox>>, StoreError> {
+        Ok(self.live()?.all())
     }
 }
 
@@ -149,14 +144,20 @@ impl Writer {
     /// Notes that a sandbox was used at `at`; never moves the time back, and announces nothing. What goes on in one that
     /// is being stopped is no use of it: the time at which the stop was asked for stands.
     pub async fn touch_sandbox(&self, id: SandboxId, at: Timestamp) -> Result<(), StoreError> {
-        self.write(move |transaction, _| {
-            transaction
+        let key = self.key()?;
+        self.write(move |transaction, noted| {
+            let touched = transaction
                 .prepare_cached(
                     "UPDATE sandbox SET last_activity_at = ?2
                      WHERE id = ?1 AND last_activity_at < ?2
                      AND NOT (desired = 'stopped' AND seen ->> '$.kind' = 'running')",
                 )?
                 .execute(params![id.to_string(), row::milliseconds(at)])?;
+            if touched > 0
+                && let Some(row) = by_id(transaction, &key, id)?
+            {
+                noted.unannounced(row);
+            }
             Ok(())
         })
         .await
@@ -170,7 +171,8 @@ impl Writer {
         let by = by.whole_milliseconds().clamp(i128::from(-LAST), i128::from(LAST));
         let by = i64::try_from(by).unwrap_or(0);
         let window = (row::milliseconds(since), row::milliseconds(now));
-        self.write(move |transaction, _| {
+        let key = self.key()?;
+        self.write(move |transaction, noted| {
             let moved = transaction
                 .prepare_cached(
                     "UPDATE sandbox SET
@@ -181,6 +183,7 @@ impl Writer {
                      WHERE removed = 0",
                 )?
                 .execute(named_params! { ":since": window.0, ":now": window.1, ":by": by, ":last": LAST })?;
+            all(transaction, &key)?.into_iter().for_each(|row| noted.unannounced(row));
             Ok(moved)
         })
         .await

@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use harbor_model::Timestamp;
 use harbor_model::ids::SandboxId;
@@ -206,11 +207,11 @@ impl Control {
         (sort, order): (Sort, Order),
         (after, skip, limit): (Option<After>, usize, usize),
     ) -> Result<Page, Error> {
-        let mut all = self.store().sandboxes_of(caller.organization).await?;
+        let mut all = self.store().sandboxes_of(caller.organization)?;
         if filter.warm {
-            all.extend(self.members_of_pools(caller).await?);
+            all.extend(self.members_of_pools(caller).await?.into_iter().map(Arc::new));
         }
-        let mut rows: Vec<(SortValue, Sandbox)> = all
+        let mut rows: Vec<(SortValue, Arc<Sandbox>)> = all
             .into_iter()
             .filter(|sandbox| sandbox.live() && filter.admits(sandbox))
             .map(|sandbox| (sort.value(&sandbox), sandbox))
@@ -228,7 +229,7 @@ impl Control {
             && let Some((value, sandbox)) = rest.next()
         {
             last = Some(After { value, id: sandbox.id });
-            items.push(sandbox);
+            items.push(Arc::unwrap_or_clone(sandbox));
         }
         let next = last.filter(|_| rest.peek().is_some());
         Ok(Page { items, total, next })

@@ -103,3 +103,16 @@ pub(crate) fn sandbox(organization: OrganizationId, name: &str) -> Sandbox {
 pub(crate) async fn insert(store: &Store, sandbox: Sandbox) -> Result<Sandbox, StoreError> {
     store.by(Actor::Harbor).insert_sandbox(sandbox, FromStock::Nothing, None, |_| {}).await
 }
+
+/// Checks that what is kept in memory is what the file says.
+pub(crate) async fn assert_same_in_memory(store: &Store) {
+    let rows = store.all_sandboxes().unwrap();
+    let mut ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    let mut stored = store.sandbox_ids().await.unwrap();
+    ids.sort_unstable();
+    stored.sort_unstable();
+    assert_eq!(ids, stored);
+    for row in rows {
+        assert_eq!(store.sandbox(row.id).await.unwrap().as_ref(), Some(&*row));
+    }
+}
