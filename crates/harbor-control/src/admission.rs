@@ -138,7 +138,12 @@ impl Admission {
         let mut changes = self.changes.lock().await;
         loop {
             let goes_on = match changes.recv().await {
-                Ok(Change::Sandbox { after, .. }) => after.id != self.sandbox.id || after.goes_on_since(&self.sandbox),
+                // what was committed before leave was given may still be on its way
+                Ok(Change::Sandbox { after, .. }) => {
+                    after.id != self.sandbox.id
+                        || after.generation <= self.sandbox.generation
+                        || after.goes_on_since(&self.sandbox)
+                }
                 Ok(Change::Snapshot { .. } | Change::SnapshotRemoved(_) | Change::WarmPools) => true,
                 Err(RecvError::Lagged(_)) => self.goes_on().await,
                 Err(RecvError::Closed) => std::future::pending().await, // harbor ends, and this with it
