@@ -54,7 +54,7 @@ impl DockerEngine {
         let others = held.iter().filter(|found| sandbox_of(found).is_none()).filter_map(|found| found.id.as_deref());
         try_join_all(others.map(|container| self.remove_container(container))).await?;
         self.client().remove_volume(&naming::volume(self.instance())).await?;
-        if self.own_network().await? {
+        if self.own_network(self.network()).await? {
             self.client().remove_network(self.network()).await?;
         }
         Ok(())

@@ -18,7 +18,7 @@ impl DockerEngine {
     /// Puts the sandbox, whose infra container exists, and the one it is linked to into a network. Idempotent.
     pub(crate) async fn link(&self, id: &SandboxId, link: &Link) -> Result<(), EngineError> {
         let network = naming::link(id);
-        if !self.own_link(&network).await? {
+        if !self.own_network(&network).await? {
             self.make_link(&network, id, link).await?;
         }
         self.join_link(&network, &link.to, id, &link.names).await?;
@@ -41,7 +41,7 @@ impl DockerEngine {
     /// Removes the network by which the sandbox is linked to another one, whoever is in it. One that is gone is fine.
     pub(crate) async fn unlink(&self, id: &SandboxId) -> Result<(), EngineError> {
         let network = naming::link(id);
-        if !self.own_link(&network).await? {
+        if !self.own_network(&network).await? {
             return Ok(());
         }
         for member in self.client().members_of_network(&network).await? {
@@ -71,14 +71,5 @@ impl DockerEngine {
         let (name, options) = (network.to_owned(), HashMap::new());
         let new = NewNetwork { name, subnet: None, internal: true, options, labels };
         self.client().create_network(&new).await
-    }
-
-    /// Whether the network is there; somebody else's of that name is an error.
-    async fn own_link(&self, network: &str) -> Result<bool, EngineError> {
-        match self.client().network_labels(network).await? {
-            None => Ok(false),
-            Some(labels) if naming::carries(&labels, &naming::instance_labels(self.instance())) => Ok(true),
-            Some(_) => Err(EngineError::Foreign { what: "a network", name: network.to_owned() }),
-        }
     }
 }

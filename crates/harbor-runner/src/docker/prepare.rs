@@ -50,7 +50,7 @@ impl DockerEngine {
 
     /// The bridge network: its own interface, no traffic between containers.
     async fn make_network(&self) -> Result<(), EngineError> {
-        if self.own_network().await? {
+        if self.own_network(self.network()).await? {
             return Ok(());
         }
         let options = [
@@ -67,7 +67,7 @@ impl DockerEngine {
         let started = Instant::now();
         loop {
             let Err(refused) = self.client().create_network(&new).await else { return Ok(()) };
-            if self.own_network().await? {
+            if self.own_network(self.network()).await? {
                 return Ok(()); // made in the meantime
             }
             if !taken(&refused) || started.elapsed() >= LEFT_BEHIND {
@@ -77,9 +77,8 @@ impl DockerEngine {
         }
     }
 
-    /// Whether the network is there; somebody else's of that name is an error.
-    pub(crate) async fn own_network(&self) -> Result<bool, EngineError> {
-        let name = self.network();
+    /// Whether the network of this name is there; somebody else's is an error.
+    pub(crate) async fn own_network(&self, name: &str) -> Result<bool, EngineError> {
         let Some(labels) = self.client().network_labels(name).await? else { return Ok(false) };
         if naming::carries(&labels, &naming::instance_labels(self.instance())) {
             Ok(true)
