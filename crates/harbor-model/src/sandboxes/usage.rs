@@ -41,11 +41,6 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// That of these sandboxes.
-    pub fn of<'a>(sandboxes: impl IntoIterator<Item = &'a Sandbox>) -> Self {
-        sandboxes.into_iter().fold(Self::default(), Self::with)
-    }
-
     /// With one sandbox more.
     #[must_use]
     pub fn with(self, sandbox: &Sandbox) -> Self {
