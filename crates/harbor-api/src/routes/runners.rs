@@ -19,13 +19,6 @@ pub(super) struct InRegion {
     region_id: Option<String>,
 }
 
-impl InRegion {
-    fn has(&self, api: &Api) -> bool {
-        let region = self.region_id.as_deref().filter(|region| !region.is_empty());
-        region.is_none_or(|region| region == api.control.config().region.as_str())
-    }
-}
-
 /// The machine that sandboxes run on.
 #[utoipa::path(
     get, path = "/runners", tag = "runners", params(("regionId" = Option<String>, Query)),
@@ -36,7 +29,7 @@ pub(super) async fn list(
     State(api): State<Api>,
     Query(region): Query<InRegion>,
 ) -> Result<Json<Vec<Runner>>, ApiError> {
-    Ok(Json(if region.has(&api) { vec![the_runner(&api).await?] } else { Vec::new() }))
+    Ok(Json(those_in(&api, &region).await?))
 }
 
 /// The machine that sandboxes run on, by its id.
@@ -46,8 +39,7 @@ pub(super) async fn get(
     State(api): State<Api>,
     Segments(id): Segments<String>,
 ) -> Result<Json<Runner>, ApiError> {
-    known(&api, &id)?;
-    Ok(Json(the_runner(&api).await?))
+    Ok(Json(by_id(&api, &id).await?))
 }
 
 /// The machine that sandboxes run on; for the administrator.
@@ -60,7 +52,7 @@ pub(super) async fn list_all(
     State(api): State<Api>,
     Query(region): Query<InRegion>,
 ) -> Result<Json<Vec<RunnerFull>>, ApiError> {
-    Ok(Json(if region.has(&api) { vec![RunnerFull::of(the_runner(&api).await?)] } else { Vec::new() }))
+    Ok(Json(those_in(&api, &region).await?.into_iter().map(RunnerFull::of).collect()))
 }
 
 /// The machine that sandboxes run on, by its id; for the administrator.
@@ -73,15 +65,22 @@ pub(super) async fn get_any(
     State(api): State<Api>,
     Segments(id): Segments<String>,
 ) -> Result<Json<RunnerFull>, ApiError> {
-    known(&api, &id)?;
-    Ok(Json(RunnerFull::of(the_runner(&api).await?)))
+    Ok(Json(RunnerFull::of(by_id(&api, &id).await?)))
 }
 
-fn known(api: &Api, id: &str) -> Result<(), ApiError> {
-    if api.config.instance.to_string() == id {
-        return Ok(());
+async fn those_in(api: &Api, InRegion { region_id }: &InRegion) -> Result<Vec<Runner>, ApiError> {
+    let asked = region_id.as_deref().filter(|region| !region.is_empty());
+    if asked.is_some_and(|region| region != api.control.config().region.as_str()) {
+        return Ok(Vec::new());
     }
-    Err(ApiError::new(StatusCode::NOT_FOUND, format!("Runner {id} not found")))
+    Ok(vec![the_runner(api).await?])
+}
+
+async fn by_id(api: &Api, id: &str) -> Result<Runner, ApiError> {
+    if api.config.instance.to_string() != id {
+        return Err(ApiError::new(StatusCode::NOT_FOUND, format!("Runner {id} not found")));
+    }
+    the_runner(api).await
 }
 
 async fn the_runner(api: &Api) -> Result<Runner, ApiError> {
