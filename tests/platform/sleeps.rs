@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harbor_tests::{Harbor, Sandbox, docker, inspect, state_within, within};
+use harbor_tests::{Harbor, Sandbox, docker, inspect, prune_containers, state_within, within};
 use reqwest::Method;
 use serde_json::json;
 
@@ -35,7 +35,7 @@ async fn a_sleeping_sandbox_outlives_a_prune_and_remembers_only_its_files() {
     let refused = sandbox.toolbox(Method::GET, "/work-dir", None).await.expect(400);
     assert!(refused.message().contains("stopped"), "{refused}");
 
-    docker(&["container", "prune", "--force", "--filter", &format!("label=harbor.sandbox={}", sandbox.id)]).await;
+    prune_containers(&format!("harbor.sandbox={}", sandbox.id)).await;
     sandbox.start().await;
     assert_eq!(sandbox.output("cat ~/kept; ls -A /dev/shm; pgrep -cfx 'sleep 1000' || true").await, "kept\n0");
     let sessions = sandbox.toolbox(Method::GET, "/process/session", None).await.expect(200);
@@ -103,7 +103,7 @@ async fn those_that_the_engine_ended_sleep_before_anybody_cleans_up() {
         within(SOON, "it sleeps", async || if asleep(&sandbox).await { Ok(()) } else { Err("it does not".to_owned()) })
             .await;
         assert_eq!(sandbox.get().await.body["state"], "stopped");
-        docker(&["container", "prune", "--force", "--filter", &format!("label=harbor.sandbox={id}")]).await;
+        prune_containers(&format!("harbor.sandbox={id}")).await;
         sandbox.start().await;
         assert_eq!(sandbox.output("cat ~/kept").await, "kept");
     }

@@ -14,7 +14,7 @@ mod line;
 mod wait;
 
 pub use client::{Answer, Client, Executed, Sandbox};
-pub use engine::{docker, engine_socket, inspect, try_docker};
+pub use engine::{docker, engine_socket, inspect, prune_containers, try_docker};
 pub use harbor::{Harbor, Said};
 pub use line::Line;
 pub use wait::{Limit, state_within, within};
