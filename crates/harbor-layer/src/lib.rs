@@ -1,4 +1,5 @@
-//! A container's writable layer as a directory, read and written as a tar archive (design D7).
+//! A container's writable layer as a directory, read and written as a tar archive, or copied to another directory
+//! (design D7).
 //!
 //! Guarantees: what is read back is what was written: owners, modes, times to the nanosecond, extended attributes, hard
 //! links, holes, devices (a deleted file is the character device 0/0) and opaque directories. Writing never leaves the
@@ -8,14 +9,18 @@
 mod attributes;
 mod extents;
 mod pack;
+mod tree;
 mod unpack;
+mod write_back;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use pack::pack;
+pub use tree::{Contents, copy, describe};
 pub use unpack::unpack;
+pub use write_back::WriteBack;
 
 /// Whether a copy under way is to end: threads cannot be dropped. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -54,15 +59,27 @@ mod tests {
 
     use super::*;
 
-    /// Copies one layer to another through the archive form.
-    fn copy(from: &Path, to: &Path) {
+    /// Both ways in which a layer becomes another one: through an archive, and from directory to directory.
+    const WAYS: [fn(&Path, &Path); 2] = [through_an_archive, directly];
+
+    fn through_an_archive(from: &Path, to: &Path) {
         let mut archive = Vec::new();
         pack(from, &mut archive, &Cut::default()).unwrap();
         unpack(to, archive.as_slice()).unwrap();
     }
 
+    fn directly(from: &Path, to: &Path) {
+        copy(from, to, Contents::Copied, io::sink(), &Cut::default()).unwrap();
+    }
+
     #[test]
     fn holes_are_neither_read_nor_written() {
+        for copy in WAYS {
+            holes_are_kept(copy);
+        }
+    }
+
+    fn holes_are_kept(copy: fn(&Path, &Path)) {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let terabyte = 1 << 40;
         let file = fs::File::create(from.path().join("file")).unwrap();
@@ -88,6 +105,12 @@ mod tests {
 
     #[test]
     fn attributes_and_links_are_kept_byte_for_byte() {
+        for copy in WAYS {
+            attributes_are_kept(copy);
+        }
+    }
+
+    fn attributes_are_kept(copy: fn(&Path, &Path)) {
         use std::ffi::OsStr;
         use std::os::unix::ffi::OsStrExt;
 
@@ -126,6 +149,12 @@ mod tests {
 
     #[test]
     fn nothing_inherits_rights_that_it_did_not_have() {
+        for copy in WAYS {
+            rights_are_kept(copy);
+        }
+    }
+
+    fn rights_are_kept(copy: fn(&Path, &Path)) {
         // version 2: owner rwx, user 1234 rwx, group r-x, mask rwx, others r-x
         let rights: Vec<u8> = [2_u32.to_le_bytes().to_vec()]
             .into_iter()
@@ -167,6 +196,12 @@ mod tests {
 
     #[test]
     fn a_layer_survives_the_copy() {
+        for copy in WAYS {
+            everything_is_kept(copy);
+        }
+    }
+
+    fn everything_is_kept(copy: fn(&Path, &Path)) {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let old = from.path();
         fs::create_dir_all(old.join("a/b")).unwrap();

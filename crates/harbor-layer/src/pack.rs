@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
-use std::io::{self, Write};
+use std::io::{self, BufReader, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -17,9 +17,19 @@ use super::{Cut, DATA_MAP, WHOLE_SIZE, attributes};
 /// Overlay's own notes on where a file came from; they are about the layer they were made in.
 const NOT_KEPT: [&str; 5] = ["origin", "impure", "nlink", "uuid", "upper"];
 
+/// Bytes of a file that are read at a time.
+const READ_AT_ONCE: usize = 256 * 1024;
+
 /// Writes everything below `root`, and `root`'s own attributes, to `output`. Parents come before children.
 pub fn pack(root: &Path, output: impl Write, cut: &Cut) -> io::Result<()> {
-    let mut packer = Packer { archive: Builder::new(output), root, links: HashMap::new(), cut };
+    entries(root, output, true, cut).map(|_| ())
+}
+
+/// [`pack`]; or, without `contents`, the same archive but for what is in the files: only how long each is. Answers how many
+/// bytes the files have in all.
+pub(super) fn entries(root: &Path, output: impl Write, contents: bool, cut: &Cut) -> io::Result<u64> {
+    let archive = Builder::new(output);
+    let mut packer = Packer { archive, root, links: HashMap::new(), contents, bytes: 0, cut };
     let mut waiting = vec![PathBuf::new()];
     while let Some(directory) = waiting.pop() {
         packer.entry(&directory)?;
@@ -29,7 +39,8 @@ pub fn pack(root: &Path, output: impl Write, cut: &Cut) -> io::Result<()> {
             if child.file_type()?.is_dir() { waiting.push(path) } else { packer.entry(&path)? }
         }
     }
-    packer.archive.into_inner()?.flush()
+    packer.archive.into_inner()?.flush()?;
+    Ok(packer.bytes)
 }
 
 struct Packer<'a, W: Write> {
@@ -37,6 +48,8 @@ struct Packer<'a, W: Write> {
     root: &'a Path,
     /// First path of each file that has several.
     links: HashMap<(u64, u64), PathBuf>,
+    contents: bool,
+    bytes: u64,
     cut: &'a Cut,
 }
 
@@ -78,18 +91,25 @@ impl<W: Write> Packer<'_, W> {
 
     /// A file's data, and where it lies if there are holes between.
     fn file(&mut self, source: &Path, name: &Path, found: &Metadata, mut header: Header) -> io::Result<()> {
+        self.bytes += found.len();
+        let whole_size = || (WHOLE_SIZE.to_owned(), found.len().to_string().into_bytes());
+        if !self.contents {
+            self.extensions(source, found, vec![whole_size()])?;
+            return self.archive.append_data(&mut header, name, io::empty());
+        }
         let file = File::open(source)?;
         let extents = extents::of(&file, found.len())?;
         let data = extents.iter().map(|(_, length)| length).sum();
         let mut records = Vec::new();
         if data < found.len() {
             let map: Vec<_> = extents.iter().map(|(offset, length)| format!("{offset},{length}")).collect();
-            records.push((WHOLE_SIZE.to_owned(), found.len().to_string().into_bytes()));
+            records.push(whole_size());
             records.push((DATA_MAP.to_owned(), map.join(",").into_bytes()));
         }
         self.extensions(source, found, records)?;
         header.set_size(data);
-        self.archive.append_data(&mut header, name, Pieces::new(file, extents, self.cut))
+        let pieces = BufReader::with_capacity(READ_AT_ONCE, Pieces::new(file, extents, self.cut));
+        self.archive.append_data(&mut header, name, pieces)
     }
 
     /// What a plain header cannot say: nanoseconds, extended attributes, and `records`.

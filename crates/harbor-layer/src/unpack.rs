@@ -16,7 +16,8 @@ use rustix::io::Errno;
 use tar::{Archive, Entry, EntryType};
 
 use super::extents::Extent;
-use super::{DATA_MAP, WHOLE_SIZE, attributes};
+use super::tree::{Elsewhere, Given};
+use super::{DATA_MAP, WHOLE_SIZE, WriteBack, attributes};
 
 /// The attribute with the rights that what is made in a directory gets.
 const INHERITED: &str = "system.posix_acl_default";
@@ -27,39 +28,47 @@ const BLOCK: usize = 64 * 1024;
 /// Writes every entry of the archive below `root`, in place of what is there under the same name. Returns when all of
 /// it is on the disk: the caller may then remove what it is a copy of.
 pub fn unpack(root: &Path, input: impl Read) -> io::Result<()> {
-    let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let unpacker = Unpacker { root: openat(CWD, root, directory, Mode::empty())? };
+    entries(&Tree::open(root)?, input, None)
+}
+
+/// [`unpack`]; the contents of files are those in the archive, or `elsewhere`.
+pub(super) fn entries(root: &Tree, input: impl Read, elsewhere: Option<&Elsewhere<'_>>) -> io::Result<()> {
+    let unpacker = Unpacker { root, elsewhere };
     let mut archive = Archive::new(input);
     let mut directories = Vec::new();
     for entry in archive.entries()? {
         let mut entry = entry?;
         let attributes = Attributes::of(&mut entry)?;
-        let destination = unpacker.destination(&entry.path()?)?;
+        let destination = root.destination(&entry.path()?)?;
         if unpacker.make(&destination, &mut entry, &attributes)? {
             // what is made in a directory afterwards changes its time, and inherits what it is to give
             directories.push((entry.path()?.into_owned(), attributes.modified, attributes.inherited));
         }
     }
     for (path, modified, inherited) in directories {
-        let destination = unpacker.destination(&path)?;
+        let destination = root.destination(&path)?;
         if let Some(rights) = inherited {
             lsetxattr(destination.path(), INHERITED, &rights, XattrFlags::empty())?;
         }
         set_time(&destination, modified)?;
     }
     // a descriptor that only names a directory cannot be synchronised
-    let root = openat(&unpacker.root, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let root = openat(&root.0, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     Ok(syncfs(root)?)
 }
 
-struct Unpacker {
-    root: OwnedFd,
+struct Unpacker<'a> {
+    root: &'a Tree,
+    elsewhere: Option<&'a Elsewhere<'a>>,
 }
 
+/// A directory, of which nothing outside is ever reached.
+pub(super) struct Tree(OwnedFd);
+
 /// A name in an opened directory.
-struct Destination {
-    parent: OwnedFd,
-    name: PathBuf,
+pub(super) struct Destination {
+    pub(super) parent: OwnedFd,
+    pub(super) name: PathBuf,
 }
 
 impl Destination {
@@ -67,11 +76,26 @@ impl Destination {
     fn path(&self) -> PathBuf {
         Path::new("/proc/self/fd").join(self.parent.as_raw_fd().to_string()).join(&self.name)
     }
+
+    pub(super) fn new_file(&self) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(File::from(openat(&self.parent, &self.name, flags, Mode::RUSR | Mode::WUSR)?))
+    }
+
+    pub(super) fn open_file(&self) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(File::from(openat(&self.parent, &self.name, flags, Mode::empty())?))
+    }
 }
 
-impl Unpacker {
+impl Tree {
+    pub(super) fn open(root: &Path) -> io::Result<Self> {
+        let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self(openat(CWD, root, directory, Mode::empty())?))
+    }
+
     /// Where `path` lies: its parent is opened without following a link or leaving the root.
-    fn destination(&self, path: &Path) -> io::Result<Destination> {
+    pub(super) fn destination(&self, path: &Path) -> io::Result<Destination> {
         let parts = path.components().filter(|part| *part != Component::CurDir);
         let mut clean = PathBuf::new();
         for part in parts {
@@ -85,9 +109,11 @@ impl Unpacker {
         let name = clean.file_name().map_or_else(|| PathBuf::from("."), PathBuf::from);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        Ok(Destination { parent: openat2(&self.root, parent, flags, Mode::empty(), resolve)?, name })
+        Ok(Destination { parent: openat2(&self.0, parent, flags, Mode::empty(), resolve)?, name })
     }
+}
 
+impl Unpacker<'_> {
     /// Makes one entry; whether it is a directory.
     fn make(
         &self,
@@ -105,7 +131,7 @@ impl Unpacker {
             EntryType::Directory => {}
             EntryType::Link => {
                 let target = entry.link_name()?.ok_or(io::ErrorKind::InvalidData)?;
-                let target = self.destination(&target)?;
+                let target = self.root.destination(&target)?;
                 linkat(&target.parent, &target.name, &destination.parent, &destination.name, AtFlags::empty())?;
                 return Ok(false);
             }
@@ -119,7 +145,14 @@ impl Unpacker {
             EntryType::Char => make_node(destination, entry, FileType::CharacterDevice)?,
             EntryType::Block => make_node(destination, entry, FileType::BlockDevice)?,
             EntryType::Fifo => make_node(destination, entry, FileType::Fifo)?,
-            _ => make_file(destination, entry, attributes)?,
+            _ => match self.elsewhere {
+                Some(elsewhere) => {
+                    if elsewhere.give(&entry.path()?, destination)? == Given::Shared {
+                        return Ok(false);
+                    }
+                }
+                None => make_file(destination, entry, attributes)?,
+            },
         }
         attributes.apply(destination, kind)?;
         Ok(kind == EntryType::Directory)
@@ -159,18 +192,23 @@ fn make_node(destination: &Destination, entry: &Entry<'_, impl Read>, kind: File
 }
 
 fn make_file(destination: &Destination, entry: &mut Entry<'_, impl Read>, attributes: &Attributes) -> io::Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = File::from(openat(&destination.parent, &destination.name, flags, Mode::RUSR | Mode::WUSR)?);
+    let file = destination.new_file()?;
     let whole = (entry.size(), vec![(0, entry.size())]);
     let (size, extents) = attributes.sparse.as_ref().unwrap_or(&whole);
+    let mut write_back = WriteBack::default();
     for (offset, length) in extents {
-        write_extent(&file, entry, *offset, *length)?;
+        write_extent(&file, entry, (*offset, *length), &mut write_back)?;
     }
     file.set_len(*size)
 }
 
 /// Writes so many bytes at `offset`, but for blocks of zeros.
-fn write_extent(file: &File, from: &mut impl Read, offset: u64, length: u64) -> io::Result<()> {
+fn write_extent(
+    file: &File,
+    from: &mut impl Read,
+    (offset, length): Extent,
+    write_back: &mut WriteBack,
+) -> io::Result<()> {
     let mut block = vec![0; BLOCK];
     let end = offset.checked_add(length).ok_or(io::ErrorKind::InvalidData)?;
     let mut at = offset;
@@ -181,6 +219,7 @@ fn write_extent(file: &File, from: &mut impl Read, offset: u64, length: u64) -> 
             file.write_all_at(&block[..part], at)?;
         }
         at += part as u64;
+        write_back.written(file, at);
     }
     Ok(())
 }
