@@ -82,7 +82,7 @@ class Checks:
         self.seen |= set(found.rows)
         for name in found.sockets - set(found.keepers) - set(found.sandboxes):
             yield "leftovers", f"socket directory {name} is nobody's"
-        stored = {name.removesuffix(".tar.zst") for name in found.stored}
+        stored = {name.removesuffix(".tar.zst").removesuffix(".tree") for name in found.stored}
         for name in stored - found.layers - found.named:
             yield "leftovers", f"archives/{name} is nobody's"
         for name in found.layers - stored:

@@ -6,8 +6,8 @@ use std::time::Duration;
 use harbor_model::actors::Actor;
 use harbor_model::errors::chain;
 use harbor_model::ids::{ContainerId, SandboxId};
-use harbor_model::sandboxes::{Desired, FailedAttempt, Outcome, Retry, Sandbox, Seen, Step};
-use harbor_runner::{Configuration, EngineError, Link, SandboxSpec};
+use harbor_model::sandboxes::{CopyPurpose, Desired, FailedAttempt, Outcome, Retry, Sandbox, Seen, Step};
+use harbor_runner::{Configuration, EngineError, Link, SandboxSpec, Storing};
 use harbor_store::StoreError;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
@@ -156,7 +156,7 @@ impl Inner {
                 let Some(copying) = &sandbox.files.copying else { return Ok(sandbox.clone()) };
                 let go_on = sandbox.desired == Desired::Started;
                 tokio::select! {
-                    saved = self.engine.save(&id, container, &copying.layer, go_on) => Outcome::Copied(saved.map_err(failed)?),
+                    saved = self.engine.save(&id, container, &copying.layer, storing(copying.purpose), go_on) => Outcome::Copied(saved.map_err(failed)?),
                     overtaken = self.overtaken(sandbox) => return overtaken,
                 }
             }
@@ -302,6 +302,14 @@ impl Inner {
             }
         };
         Some(Mark { failures: Some(Failures { count, since }), ..Mark::after(pause, Lane::Look) })
+    }
+}
+
+/// How a copy is stored that is made for this.
+const fn storing(purpose: CopyPurpose) -> Storing {
+    match purpose {
+        CopyPurpose::Fork(_) => Storing::ReadOnce,
+        CopyPurpose::Backup | CopyPurpose::Archive | CopyPurpose::Snapshot(_) => Storing::Kept,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::about::About;
 use crate::dial::{DialError, Stream};
 use crate::error::EngineError;
 use crate::image::{Build, Context, Image, Progress};
-use crate::sandbox::{Configuration, Event, Inventory, SandboxSpec};
+use crate::sandbox::{Configuration, Event, Inventory, SandboxSpec, Storing};
 
 /// Makes, starts, configures, finds, dials, stops and removes sandboxes, and gets the images that they are made of.
 ///
@@ -80,6 +80,7 @@ pub trait Engine: fmt::Debug + Send + Sync {
         id: &SandboxId,
         container: &ContainerId,
         to: &LayerId,
+        storing: Storing,
         go_on: bool,
     ) -> Result<Layer, EngineError>;
 

@@ -28,6 +28,15 @@ pub struct SandboxSpec {
     pub link: Option<Link>,
 }
 
+/// How a copy of a sandbox's files is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storing {
+    /// To be kept: compressed, and small.
+    Kept,
+    /// To be read once and soon: as the files are, where that is possible, which is quicker.
+    ReadOnce,
+}
+
 /// A private network between two sandboxes, in which each is found by its names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {

@@ -1,12 +1,12 @@
 //! Stores the files of a sandbox, and makes sandboxes of stored files (design D7).
 //!
-//! A stored layer is one compressed file named by its id, below a directory of harbor's own. It appears whole or not at
-//! all. A container is filled with one under a name of its own, and takes the sandbox's name only when it is complete:
+//! A stored layer is one compressed file named by its id, or, if it is read once and soon, a directory, below a directory of
+//! harbor's own. It appears whole or not at all. A container is filled with one under a name of its own, and takes the sandbox's name only when it is complete:
 //! whatever moment harbor dies at, a container of the sandbox's name has all of its files.
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use harbor_model::ids::{ContainerId, LayerId, SandboxId};
@@ -19,13 +19,16 @@ use crate::docker::naming::{self, Role};
 use crate::docker::objects::containers::State;
 use crate::docker::spec;
 use crate::error::{EngineError, EngineSaid};
-use crate::sandbox::SandboxSpec;
+use crate::sandbox::{SandboxSpec, Storing};
 
 /// How long the files of one sandbox may take to copy: a hundred gigabytes on a slow disk.
 pub(crate) const LONGEST_COPY: Duration = Duration::from_mins(15);
 
 /// What a layer's file is called after its id.
-const SUFFIX: &str = "tar.zst";
+const FILE_SUFFIX: &str = "tar.zst";
+
+/// What a layer's directory is called after its id.
+const DIRECTORY_SUFFIX: &str = "tree";
 
 impl DockerEngine {
     /// Stores what the container's files differ in from its image, as `to`. Idempotent.
@@ -37,6 +40,7 @@ impl DockerEngine {
         id: &SandboxId,
         container: &ContainerId,
         to: &LayerId,
+        storing: Storing,
         go_on: bool,
     ) -> Result<Layer, EngineError> {
         self.known().outdate(id);
@@ -46,7 +50,7 @@ impl DockerEngine {
             self.pause(id, container).await?;
         }
         let image = found.image.unwrap_or_default();
-        let saved = match self.save_still(container, image, to, running).await {
+        let saved = match self.save_still(container, image, to, storing, running).await {
             Ok(layer) => self.stood_still(container, running, found.state.as_ref()).await.map(|()| layer),
             failed => failed,
         };
@@ -63,19 +67,31 @@ impl DockerEngine {
         container: &ContainerId,
         image: String,
         to: &LayerId,
+        storing: Storing,
         running: bool,
     ) -> Result<Layer, EngineError> {
         let doing = format!("copy the files of container {container}");
-        let file = self.layer_file(to);
         let layer::Written { digest, bytes } = match self.layer_place(container.as_str(), running).await? {
             Some(Place::Ours(source)) => {
                 // a full disk is harbor's own, and trying again would freeze what runs again and again
-                layer::save(&source, &file, LONGEST_COPY).await.map_err(|error| failed_here(doing, error))?
+                self.store(&source, to, storing).await.map_err(|error| failed_here(doing, error))?
             }
-            Some(Place::Engine(source)) => self.carry_out(&source, &file).await?,
+            Some(Place::Engine(source)) => self.carry_out(&source, &self.layer_file(to)).await?,
             None => return Err(EngineError::OutOfReach { doing }),
         };
         Ok(Layer { id: *to, image, digest, bytes })
+    }
+
+    async fn store(&self, source: &Path, to: &LayerId, storing: Storing) -> io::Result<layer::Written> {
+        if storing == Storing::ReadOnce {
+            match layer::keep(source, &self.layer_directory(to), LONGEST_COPY).await {
+                Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
+                    tracing::info!(%error, layer = %to, "the data directory cannot hold a layer as it is: stored compressed");
+                }
+                outcome => return outcome,
+            }
+        }
+        layer::save(source, &self.layer_file(to), LONGEST_COPY).await
     }
 
     /// Whether nobody let the container go on, or started it, while it was copied: the copy would be of no moment at all.
@@ -124,12 +140,17 @@ impl DockerEngine {
 
     async fn fill(&self, container: &ContainerId, layer: &Layer) -> Result<(), EngineError> {
         let doing = format!("write the stored files of layer {} to container {container}", layer.id);
-        let file = self.layer_file(&layer.id);
+        let (file, directory) = (self.layer_file(&layer.id), self.layer_directory(&layer.id));
         match self.layer_place(container.as_str(), false).await? {
             Some(Place::Ours(target)) => {
-                let filled = layer::restore(&file, &layer.digest, &target, LONGEST_COPY).await;
+                let filled = if directory.is_dir() {
+                    layer::give(&directory, &layer.digest, &target, LONGEST_COPY).await
+                } else {
+                    layer::restore(&file, &layer.digest, &target, LONGEST_COPY).await
+                };
                 filled.map_err(|error| failed(doing, error))
             }
+            Some(Place::Engine(_)) if directory.is_dir() => Err(EngineError::OutOfReach { doing }),
             Some(Place::Engine(target)) => self.carry_in(layer, &file, &target).await,
             None => Err(EngineError::OutOfReach { doing }),
         }
@@ -153,21 +174,27 @@ impl DockerEngine {
     }
 
     /// Removes a stored layer, or what an attempt at one left. One that is gone is fine.
-    pub(crate) fn discard_layer(&self, layer: &LayerId) -> Result<(), EngineError> {
-        let file = self.layer_file(layer);
+    pub(crate) async fn discard_layer(&self, layer: &LayerId) -> Result<(), EngineError> {
+        let (file, directory) = (self.layer_file(layer), self.layer_directory(layer));
+        let failed = |path: &Path, source| EngineError::Files { doing: format!("remove {}", path.display()), source };
         for file in [file.with_extension("partial"), file] {
             match fs::remove_file(&file) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(EngineError::Files { doing: format!("remove {}", file.display()), source });
-                }
+                Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(failed(&file, source)),
                 _ => {}
             }
+        }
+        for directory in [directory.with_extension("partial"), directory] {
+            layer::remove(&directory, LONGEST_COPY).await.map_err(|source| failed(&directory, source))?;
         }
         Ok(())
     }
 
     fn layer_file(&self, layer: &LayerId) -> PathBuf {
-        self.config().layer_directory.join(format!("{layer}.{SUFFIX}"))
+        self.config().layer_directory.join(format!("{layer}.{FILE_SUFFIX}"))
+    }
+
+    fn layer_directory(&self, layer: &LayerId) -> PathBuf {
+        self.config().layer_directory.join(format!("{layer}.{DIRECTORY_SUFFIX}"))
     }
 }
 

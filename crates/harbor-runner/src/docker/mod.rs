@@ -49,7 +49,7 @@ use crate::dial::{DialError, Stream};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::image::{Build, Context, Image, Progress};
-use crate::sandbox::{Configuration, Event, Inventory, SandboxSpec};
+use crate::sandbox::{Configuration, Event, Inventory, SandboxSpec, Storing};
 
 pub use handle::DockerEngine;
 
@@ -121,9 +121,10 @@ impl Engine for DockerEngine {
         id: &SandboxId,
         container: &ContainerId,
         to: &LayerId,
+        storing: Storing,
         go_on: bool,
     ) -> Result<Layer, EngineError> {
-        self.save(id, container, to, go_on).await
+        self.save(id, container, to, storing, go_on).await
     }
 
     async fn layers(&self) -> Result<Vec<LayerId>, EngineError> {
@@ -131,7 +132,7 @@ impl Engine for DockerEngine {
     }
 
     async fn discard(&self, layer: &LayerId) -> Result<(), EngineError> {
-        self.discard_layer(layer)
+        self.discard_layer(layer).await
     }
 
     async fn stop(&self, id: &SandboxId, container: &ContainerId, grace: Duration) -> Result<(), EngineError> {

@@ -29,7 +29,7 @@ use crate::dial::{DialError, Stream};
 use crate::engine::Engine;
 use crate::error::{EngineError, EngineSaid};
 use crate::image::{Build, Context, Image, Progress};
-use crate::sandbox::{Configuration, Event, Held, Inventory, SandboxSpec};
+use crate::sandbox::{Configuration, Event, Held, Inventory, SandboxSpec, Storing};
 
 use script::Script;
 pub use script::{Act, Call, Verb};
@@ -375,6 +375,7 @@ impl Engine for Pretend {
         id: &SandboxId,
         container: &ContainerId,
         to: &LayerId,
+        _storing: Storing,
         go_on: bool,
     ) -> Result<Layer, EngineError> {
         self.call(Verb::Save, Some(id), true, |world| world.save(id, container, *to, go_on)).await

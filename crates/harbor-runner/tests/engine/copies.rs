@@ -2,22 +2,28 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use harbor_model::ids::{LayerId, SandboxId};
-use harbor_runner::{EngineError, SandboxSpec};
+use harbor_runner::{Engine, EngineError, SandboxSpec, Storing};
 
 use crate::fixture::{Fixture, configuration, docker};
 use crate::remake::{CHANGES, FACTS};
 
 #[tokio::test]
 async fn a_copy_of_what_runs_is_what_it_was_and_disturbs_nothing() {
-    copied(Fixture::prepared().await).await;
+    copied(Fixture::prepared().await, Storing::Kept).await;
+}
+
+#[tokio::test]
+async fn a_copy_that_is_read_once_is_the_same() {
+    copied(Fixture::prepared().await, Storing::ReadOnce).await;
 }
 
 #[tokio::test]
 async fn a_copy_is_the_same_where_only_the_engine_can_reach_the_files() {
-    copied(out_of_reach().await).await;
+    copied(out_of_reach().await, Storing::ReadOnce).await;
 }
 
 #[tokio::test]
@@ -37,22 +43,25 @@ async fn out_of_reach() -> Fixture {
     fixture
 }
 
-async fn copied(fixture: Fixture) {
+async fn copied(fixture: Fixture, storing: Storing) {
     let started = fixture.started().await;
     Fixture::shell(&started.id, CHANGES);
     let facts = Fixture::shell(&started.id, FACTS);
     // not yet on the disk, and open
     Fixture::shell(&started.id, "while :; do echo x >>/ticks; busybox usleep 1000; done >/dev/null 2>&1 &");
     let layer = LayerId::random();
-    let stored = fixture.runner.save(&started.id, &started.container, &layer, true).await.unwrap();
+    let stored = fixture.runner.save(&started.id, &started.container, &layer, storing, true).await.unwrap();
     let ticks = || Fixture::shell(&started.id, "busybox wc -l </ticks").parse::<u32>().unwrap();
     let before = ticks();
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(ticks() > before, "its processes go on");
 
-    let file = fixture.layers().join(format!("{layer}.tar.zst"));
-    let found = fs::metadata(&file).unwrap();
-    assert_eq!((found.len(), found.permissions().mode() & 0o777), (stored.bytes, 0o600));
+    if let Ok(found) = fs::metadata(fixture.layers().join(format!("{layer}.tar.zst"))) {
+        assert_eq!((found.len(), found.permissions().mode() & 0o777), (stored.bytes, 0o600));
+    } else {
+        assert_eq!(storing, Storing::ReadOnce);
+        assert!(fixture.layers().join(format!("{layer}.tree/ticks")).is_file());
+    }
 
     let spec = SandboxSpec { id: SandboxId::random(), filling: Some(stored.clone()), ..fixture.spec() };
     // a crash of harbor's before the copy was complete
@@ -69,6 +78,8 @@ async fn copied(fixture: Fixture) {
         &fixture.image,
     ]);
     let container = fixture.runner.create(&spec).await.unwrap();
+    fixture.runner.discard(&layer).await.unwrap();
+    assert_eq!(fixture.runner.layers().await.unwrap(), []);
     fixture.runner.start(&spec.id, &container).await.unwrap();
     fixture.runner.configure(&spec.id, &container, &configuration("token")).await.unwrap();
     assert_eq!(Fixture::shell(&spec.id, FACTS), facts);
@@ -78,7 +89,7 @@ async fn copied(fixture: Fixture) {
     // and a copy of the copy
     let again = LayerId::random();
     fixture.runner.stop(&spec.id, &container, Duration::from_secs(1)).await.unwrap();
-    let stored = fixture.runner.save(&spec.id, &container, &again, false).await.unwrap();
+    let stored = fixture.runner.save(&spec.id, &container, &again, storing, false).await.unwrap();
     let spec = SandboxSpec { id: SandboxId::random(), filling: Some(stored), ..fixture.spec() };
     let container = fixture.runner.create(&spec).await.unwrap();
     fixture.runner.start(&spec.id, &container).await.unwrap();
@@ -90,7 +101,7 @@ async fn damaged(fixture: Fixture) {
     let started = fixture.started().await;
     Fixture::shell(&started.id, "busybox seq 100000 >/numbers");
     let layer = LayerId::random();
-    let stored = fixture.runner.save(&started.id, &started.container, &layer, true).await.unwrap();
+    let stored = fixture.runner.save(&started.id, &started.container, &layer, Storing::Kept, true).await.unwrap();
     let file = fixture.layers().join(format!("{layer}.tar.zst"));
     let whole = fs::read(&file).unwrap();
     for damage in [whole[..whole.len() / 2].to_vec(), [&whole[..], b"more"].concat(), {
@@ -112,12 +123,36 @@ async fn damaged(fixture: Fixture) {
 }
 
 #[tokio::test]
+async fn a_damaged_copy_that_is_read_once_is_refused() {
+    let fixture = Fixture::prepared().await;
+    let started = fixture.started().await;
+    Fixture::shell(&started.id, "busybox seq 100000 >/numbers; echo x >/other");
+    for harm in [
+        |tree: &Path| fs::remove_file(tree.join("other")).unwrap(),
+        |tree: &Path| fs::write(tree.join("numbers"), "1").unwrap(),
+        |tree: &Path| fs::set_permissions(tree.join("other"), fs::Permissions::from_mode(0o777)).unwrap(),
+        |tree: &Path| fs::write(tree.join("more"), "x").unwrap(),
+    ] {
+        let layer = LayerId::random();
+        let save = fixture.runner.save(&started.id, &started.container, &layer, Storing::ReadOnce, true);
+        let stored = save.await.unwrap();
+        harm(&fixture.layers().join(format!("{layer}.tree")));
+        let spec = SandboxSpec { id: SandboxId::random(), filling: Some(stored), ..fixture.spec() };
+        let refused = fixture.runner.create(&spec).await;
+        assert!(matches!(refused, Err(EngineError::Files { .. })), "{refused:?}");
+        assert_eq!(fixture.runner.find(&spec.id).await.unwrap().sandbox, None);
+        fixture.runner.remove(&spec.id).await.unwrap();
+    }
+    fixture.finish().await;
+}
+
+#[tokio::test]
 async fn a_copy_that_does_not_come_to_its_end_leaves_no_file() {
     let fixture = Fixture::prepared().await;
     let started = fixture.started().await;
     Fixture::shell(&started.id, "busybox dd if=/dev/urandom of=/large bs=1M count=64 2>/dev/null");
     let layer = LayerId::random();
-    let save = fixture.runner.save(&started.id, &started.container, &layer, true);
+    let save = fixture.runner.save(&started.id, &started.container, &layer, Storing::Kept, true);
     assert!(tokio::time::timeout(Duration::from_millis(60), save).await.is_err(), "too quick to be cut short");
     let kept = || fs::read_dir(fixture.layers()).unwrap().count();
     let begun = std::time::Instant::now();
@@ -126,7 +161,7 @@ async fn a_copy_that_does_not_come_to_its_end_leaves_no_file() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // it is frozen until the next attempt
-    fixture.runner.save(&started.id, &started.container, &layer, true).await.unwrap();
+    fixture.runner.save(&started.id, &started.container, &layer, Storing::Kept, true).await.unwrap();
     assert_eq!(Fixture::shell(&started.id, "echo runs"), "runs");
     fixture.finish().await;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use harbor_model::ids::{ContainerId, LayerId, SandboxId};
 use harbor_model::sandboxes::FoundSandbox;
-use harbor_runner::{DialError, EngineError, Event, SandboxSpec};
+use harbor_runner::{DialError, EngineError, Event, SandboxSpec, Storing};
 
 use super::Subject;
 use crate::fixture::{configuration, eventually};
@@ -208,18 +208,18 @@ pub(super) async fn files_are_stored_and_brought_back(subject: &impl Subject) {
     let frozen = FoundSandbox::Frozen { container: container.clone(), boot: boot.clone(), connected: true };
     let layer = LayerId::random();
     assert_eq!(engine.layers().await.unwrap(), []);
-    let stored = engine.save(&id, &container, &layer, true).await.unwrap();
+    let stored = engine.save(&id, &container, &layer, Storing::Kept, true).await.unwrap();
     assert_eq!(stored.id, layer);
     assert_eq!(subject.found(&id).await, Some(running.clone()), "it goes on");
     // one that an attempt before this one left frozen
     engine.pause(&id, &container).await.unwrap();
-    engine.save(&id, &container, &layer, true).await.unwrap();
+    engine.save(&id, &container, &layer, Storing::Kept, true).await.unwrap();
     assert_eq!(subject.found(&id).await, Some(running));
     engine.pause(&id, &container).await.unwrap();
-    engine.save(&id, &container, &LayerId::random(), false).await.unwrap();
+    engine.save(&id, &container, &LayerId::random(), Storing::Kept, false).await.unwrap();
     assert_eq!(subject.found(&id).await, Some(frozen), "it stays frozen");
     engine.stop(&id, &container, Duration::from_secs(1)).await.unwrap();
-    let stopped = engine.save(&id, &container, &LayerId::random(), false).await.unwrap();
+    let stopped = engine.save(&id, &container, &LayerId::random(), Storing::ReadOnce, false).await.unwrap();
     assert!(matches!(subject.found(&id).await, Some(FoundSandbox::Exited { connected: true, .. })));
     assert_eq!(engine.layers().await.unwrap().len(), 3);
 

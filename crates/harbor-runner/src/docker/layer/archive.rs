@@ -1,14 +1,15 @@
 //! A layer as a compressed file of its own, with a digest: what is read back is what was written, or an error.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use harbor_layer::Cut;
-use sha2::{Digest, Sha256};
+use bytes::{Buf, Bytes};
+use harbor_layer::{Cut, WriteBack};
 
-use crate::docker::embedded::hex;
+use super::digest::DigestThread;
+use super::{Written, damaged};
 
 /// The fastest: a layer is written once and read about as often.
 const LEVEL: i32 = 1;
@@ -18,15 +19,6 @@ const THREADS: u32 = 2;
 
 /// Bytes of what is stored that are read or written at a time.
 const BUFFER: usize = 256 * 1024;
-
-/// A layer that was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Written {
-    /// SHA-256 of the file, in hexadecimal.
-    pub(crate) digest: String,
-    /// Bytes of the file.
-    pub(crate) bytes: u64,
-}
 
 /// Writes the archive that `from` writes to `file`, which is there afterwards, whole and on the disk, or as it was before.
 pub(super) fn write(
@@ -53,13 +45,10 @@ fn write_partial(
     cut: &Cut,
 ) -> io::Result<Written> {
     let output = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(partial)?;
-    let mut compressing = zstd::Encoder::new(Hashing::new(BufWriter::with_capacity(BUFFER, output)), LEVEL)?;
+    let mut compressing = zstd::Encoder::new(StoredWriter::begin(output)?, LEVEL)?;
     compressing.multithread(THREADS)?;
     from(&mut compressing, cut)?;
-    let Hashing { mut inner, hash, bytes } = compressing.finish()?;
-    inner.flush()?;
-    inner.get_ref().sync_all()?;
-    Ok(Written { digest: hex(&hash.finalize()), bytes })
+    compressing.finish()?.end()
 }
 
 /// Gives the archive that `file` holds to `to`. One whose digest is not this is an error, and what `to` made of it is
@@ -70,66 +59,92 @@ pub(super) fn read(
     to: impl FnOnce(&mut dyn Read) -> io::Result<()>,
     cut: &Cut,
 ) -> io::Result<()> {
-    let stored = Hashing::new(Cuttable { inner: File::open(file)?, cut });
-    let mut expanding = zstd::Decoder::with_buffer(BufReader::with_capacity(BUFFER, stored))?;
+    let stored = StoredReader { file: File::open(file)?, part: Bytes::new(), digest: DigestThread::begin()?, cut };
+    let mut expanding = zstd::Decoder::with_buffer(stored)?;
     to(&mut expanding)?;
     // what follows the archive's end counts too
     io::copy(&mut expanding, &mut io::sink())?;
-    let mut stored = expanding.finish().into_inner();
+    let mut stored = expanding.finish();
     io::copy(&mut stored, &mut io::sink())?;
-    if hex(&stored.hash.finalize()) == digest {
+    if stored.digest.end()? == digest {
         return Ok(());
     }
-    Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged: its digest is another one", file.display())))
+    Err(damaged(file))
 }
 
-/// What passes through, hashed and counted.
-struct Hashing<T> {
-    inner: T,
-    hash: Sha256,
-    bytes: u64,
+/// A file that is written, hashed and counted.
+struct StoredWriter {
+    file: File,
+    part: Vec<u8>,
+    written: u64,
+    write_back: WriteBack,
+    digest: DigestThread,
 }
 
-impl<T> Hashing<T> {
-    fn new(inner: T) -> Self {
-        Self { inner, hash: Sha256::new(), bytes: 0 }
+impl StoredWriter {
+    fn begin(file: File) -> io::Result<Self> {
+        let (part, write_back) = (Vec::with_capacity(BUFFER), WriteBack::default());
+        Ok(Self { file, part, written: 0, write_back, digest: DigestThread::begin()? })
     }
 
-    fn note(&mut self, passed: &[u8]) {
-        self.hash.update(passed);
-        self.bytes += passed.len() as u64;
+    /// All of it is on the disk.
+    fn end(mut self) -> io::Result<Written> {
+        self.flush()?;
+        self.file.sync_all()?;
+        Ok(Written { digest: self.digest.end()?, bytes: self.written })
     }
 }
 
-impl<T: Write> Write for Hashing<T> {
+impl Write for StoredWriter {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(buffer)?;
-        self.note(&buffer[..written]);
-        Ok(written)
+        let taken = buffer.len().min(BUFFER - self.part.len());
+        self.part.extend_from_slice(&buffer[..taken]);
+        if self.part.len() == BUFFER {
+            self.flush()?;
+        }
+        Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
+        let part = Bytes::from(std::mem::replace(&mut self.part, Vec::with_capacity(BUFFER)));
+        self.digest.update(part.clone())?;
+        self.file.write_all(&part)?;
+        self.written += part.len() as u64;
+        self.write_back.written(&self.file, self.written);
+        Ok(())
     }
 }
 
-impl<T: Read> Read for Hashing<T> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.note(&buffer[..read]);
-        Ok(read)
-    }
-}
-
-/// A file whose reading ends when it is cut.
-struct Cuttable<'a> {
-    inner: File,
+/// A file that is read and hashed until it is cut.
+struct StoredReader<'a> {
+    file: File,
+    part: Bytes,
+    digest: DigestThread,
     cut: &'a Cut,
 }
 
-impl Read for Cuttable<'_> {
+impl BufRead for StoredReader<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.part.is_empty() {
+            self.cut.check()?;
+            let mut part = vec![0; BUFFER];
+            let read = self.file.read(&mut part)?;
+            part.truncate(read);
+            self.part = part.into();
+            self.digest.update(self.part.clone())?;
+        }
+        Ok(&self.part)
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.part.advance(amount);
+    }
+}
+
+impl Read for StoredReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.cut.check()?;
-        self.inner.read(buffer)
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
     }
 }

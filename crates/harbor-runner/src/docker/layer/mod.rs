@@ -1,6 +1,9 @@
-//! Writable layers of containers: where they lie, copied to each other, and stored as compressed files (design D7).
+//! Writable layers of containers: where they lie, copied to each other, and stored as compressed files or as directories
+//! (design D7).
 
 mod archive;
+mod digest;
+mod directory;
 mod locate;
 mod porter;
 
@@ -8,25 +11,37 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use harbor_layer::{Cut, CutWhenDropped, pack, unpack};
+use harbor_layer::{Contents, Cut, CutWhenDropped, pack, unpack};
 
-pub(crate) use archive::Written;
 pub(crate) use locate::Place;
 
-/// Copies the contents of the layer `from` into the layer `to`, through the archive form, within `limit`. Dropped or
-/// late, it stops reading, and what it has written stays.
+/// A layer that was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// SHA-256 in hexadecimal: of a compressed file, or of the description of a directory.
+    pub(crate) digest: String,
+    /// Bytes of the file, or of all files in the directory.
+    pub(crate) bytes: u64,
+}
+
+/// Copies the contents of the layer `from` into the layer `to`, within `limit`. Dropped or late, it stops reading, and what
+/// it has written stays.
 pub(crate) async fn copy(from: &Path, to: &Path, limit: Duration) -> io::Result<()> {
     let (from, to) = (from.to_owned(), to.to_owned());
-    let (reader, writer) = io::pipe()?;
-    let cut = Cut::default();
-    let _cut_when_dropped = CutWhenDropped(cut.clone());
-    let packing = tokio::task::spawn_blocking(move || pack(&from, writer, &cut));
-    let unpacking = tokio::task::spawn_blocking(move || unpack(&to, reader));
-    let both = async { tokio::try_join!(packing, unpacking).map_err(io::Error::other) };
-    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-    let (packed, unpacked) = tokio::time::timeout(limit, both).await.map_err(late)??;
-    // the reader's reason, since the writer then only sees a broken pipe
-    unpacked.and(packed)
+    on_a_thread(limit, move |cut| harbor_layer::copy(&from, &to, Contents::Copied, io::sink(), cut)).await
+}
+
+/// Copies the contents of the layer `from` to `directory`, within `limit`. The directory appears when it is complete.
+pub(crate) async fn keep(from: &Path, directory: &Path, limit: Duration) -> io::Result<Written> {
+    let (from, directory) = (from.to_owned(), directory.to_owned());
+    on_a_thread(limit, move |cut| directory::write(&from, &directory, cut)).await
+}
+
+/// Gives what `directory` holds, which must have this digest, to the layer `to`, within `limit`. Files may be the same ones
+/// afterwards: the directory is to be removed before anything runs on the layer.
+pub(crate) async fn give(directory: &Path, digest: &str, to: &Path, limit: Duration) -> io::Result<()> {
+    let (directory, digest, to) = (directory.to_owned(), digest.to_owned(), to.to_owned());
+    on_a_thread(limit, move |cut| directory::read(&directory, &digest, &to, cut)).await
 }
 
 /// Writes the contents of the layer `from` to `file`, within `limit`. The file appears when it is complete.
@@ -62,6 +77,12 @@ pub(crate) async fn fetch(
     on_a_thread(limit, move |cut| archive::read(&file, &digest, to, cut)).await
 }
 
+/// Removes a directory with all that is in it, within `limit`. One that is gone is fine.
+pub(crate) async fn remove(directory: &Path, limit: Duration) -> io::Result<()> {
+    let directory = directory.to_owned();
+    on_a_thread(limit, move |_| directory::remove(&directory)).await
+}
+
 /// Runs `work` where it may block. Dropped or late, it is cut short.
 async fn on_a_thread<T: Send + 'static>(
     limit: Duration,
@@ -74,6 +95,12 @@ async fn on_a_thread<T: Send + 'static>(
         Ok(ended) => ended.map_err(io::Error::other)?,
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }
+}
+
+/// The error of something stored that is not what was written.
+fn damaged(stored: &Path) -> io::Error {
+    let reason = format!("{} is damaged: its digest is another one", stored.display());
+    io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
 #[cfg(test)]
