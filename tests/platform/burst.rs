@@ -50,7 +50,11 @@ async fn all_of_many_creates_succeed() {
     eprintln!("{count} creates: answered within {answered:.1?}, started within {started:.1?}, at most {peak} MiB");
     within(limit, "nothing but the stock is left", async || {
         let (sandboxes, infra) = (harbor.containers("sandbox").await, harbor.containers("infra").await);
-        if sandboxes.is_empty() && infra.len() <= 2 { Ok(()) } else { Err(format!("{sandboxes:?} {infra:?}")) }
+        if sandboxes.is_empty() && infra.len() == harbor.full_stock().await? {
+            Ok(())
+        } else {
+            Err(format!("{sandboxes:?} {infra:?}"))
+        }
     })
     .await;
 }

@@ -12,9 +12,6 @@ use tokio::net::TcpStream;
 /// What may take its time after a crash: everything that was begun.
 const SETTLED: Limit = Limit::promised(Duration::from_secs(30));
 
-/// Infra containers kept ready unless configured.
-const STOCK: usize = 2;
-
 /// Milliseconds that differ from run to run, below `most`.
 fn jitter(most: u64) -> u64 {
     u64::from(SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").subsec_nanos()) / 1000 % most
@@ -43,7 +40,7 @@ async fn assert_consistent(harbor: &Harbor, when: &str) {
         }
         let infra = harbor.containers("infra").await;
         let spare = infra.iter().filter(|(_, id)| !live.contains(id.as_str())).count();
-        if infra.len() - spare != live.len() || spare > STOCK {
+        if infra.len() - spare != live.len() || spare != harbor.full_stock().await? {
             return Err(format!("{spare} spare infra, {} of {} in use", infra.len() - spare, live.len()));
         }
         let owned: BTreeSet<&str> = infra.iter().map(|(_, id)| id.as_str()).collect();

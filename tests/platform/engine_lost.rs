@@ -120,7 +120,11 @@ async fn lines_cut_at_any_point_of_a_create_leave_nothing_half_done() {
     }
     within(Duration::from_secs(10), "only the stock is left", async || {
         let (sandboxes, infra) = (harbor.containers("sandbox").await, harbor.containers("infra").await);
-        if sandboxes.is_empty() && infra.len() <= 2 { Ok(()) } else { Err(format!("{sandboxes:?} {infra:?}")) }
+        if sandboxes.is_empty() && infra.len() == harbor.full_stock().await? {
+            Ok(())
+        } else {
+            Err(format!("{sandboxes:?} {infra:?}"))
+        }
     })
     .await;
 }

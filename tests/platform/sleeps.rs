@@ -21,7 +21,7 @@ async fn asleep(sandbox: &Sandbox) -> bool {
 async fn a_sleeping_sandbox_outlives_a_prune_and_remembers_only_its_files() {
     let harbor = Harbor::shared().await;
     let sandbox = harbor.client().started().await;
-    sandbox.output("echo kept >~/kept; echo gone >/dev/shm/gone").await;
+    sandbox.output("echo kept >~/kept; echo gone >/dev/shm/gone; : >/dev/mqueue/gone").await;
     // of its user, of root, and one that does not want to end
     sandbox.output("nohup sleep 1000 >/dev/null 2>&1 & sudo nohup sleep 1000 >/dev/null 2>&1 & sleep 0.2").await;
     sandbox.output("nohup sh -c 'trap \"\" TERM HUP; while :; do sleep 1; done' >/dev/null 2>&1 &").await;
@@ -37,7 +37,10 @@ async fn a_sleeping_sandbox_outlives_a_prune_and_remembers_only_its_files() {
 
     prune_containers(&format!("harbor.sandbox={}", sandbox.id)).await;
     sandbox.start().await;
-    assert_eq!(sandbox.output("cat ~/kept; ls -A /dev/shm; pgrep -cfx 'sleep 1000' || true").await, "kept\n0");
+    assert_eq!(
+        sandbox.output("cat ~/kept; ls -A /dev/shm; find /dev/mqueue -type f; pgrep -cfx 'sleep 1000' || true").await,
+        "kept\n0"
+    );
     let sessions = sandbox.toolbox(Method::GET, "/process/session", None).await.expect(200);
     let left = sessions.body.as_array().expect("a list").iter().filter(|one| one["sessionId"] == "work").count();
     assert_eq!(left, 0, "{sessions}");

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -193,6 +194,15 @@ impl Harbor {
             .collect();
         all.sort();
         all
+    }
+
+    /// How many infra containers it keeps ready for sandboxes to come, once they all are.
+    pub async fn full_stock(&self) -> Result<usize, String> {
+        let told = self.client().ask(Method::GET, "/harbor/loops", None).await.expect(200);
+        let loops = told.body.as_array().expect("a list");
+        let stock = loops.iter().find(|one| one["name"] == "infra stock").expect("a loop over the stock");
+        let outcome = stock["last"]["outcome"].as_str().unwrap_or_default();
+        outcome.strip_suffix(" ready").and_then(|count| count.parse().ok()).ok_or_else(|| outcome.to_owned())
     }
 
     /// Everything that it has logged.

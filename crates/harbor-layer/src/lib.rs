@@ -7,8 +7,10 @@
 //! which something moves, and compression.
 
 mod attributes;
+mod contents;
 mod extents;
 mod pack;
+mod place;
 mod tree;
 mod unpack;
 mod write_back;
@@ -17,8 +19,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub use contents::Contents;
 pub use pack::pack;
-pub use tree::{Contents, copy, describe};
+pub use tree::{copy, describe};
 pub use unpack::unpack;
 pub use write_back::WriteBack;
 

@@ -3,35 +3,19 @@
 //! Names and attributes go the way of every layer, as an archive, but without the files' contents, which the kernel copies
 //! from file to file. On a file system that can, the copies are made of the same blocks until one of them is written to.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, ioctl_ficlone, linkat};
-use rustix::io::Errno;
-
-use super::unpack::{self, Destination, Tree};
-use super::{Cut, WriteBack, extents, pack};
-
-/// Bytes of a file that are copied until somebody looks whether the copy is to end.
-const COPIED_AT_ONCE: u64 = 64 * 1024 * 1024;
-
-/// What becomes of the contents of files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contents {
-    /// Each file is a new one.
-    Copied,
-    /// Where both directories are of one file system, a file gets a second name instead, attributes and all: for trees that
-    /// are removed before anybody writes to the copy.
-    Shared,
-}
+use super::contents::{Contents, Elsewhere};
+use super::place::Tree;
+use super::{Cut, pack, unpack};
 
 /// Copies everything below `from` into `to`, in place of what is there under the same name, and writes to `description` what
 /// [`describe`] writes of `from`. Returns when all of it is on the disk.
 pub fn copy(from: &Path, to: &Path, contents: Contents, description: impl Write + Send, cut: &Cut) -> io::Result<()> {
     let (reader, writer) = io::pipe()?;
     let (source, target) = (Tree::open(from)?, Tree::open(to)?);
-    let elsewhere = Elsewhere { tree: source, contents, cut };
+    let elsewhere = Elsewhere::new(source, contents, cut);
     std::thread::scope(|threads| {
         let described = threads.spawn(|| pack::entries(from, Twice(writer, description), false, cut));
         let copied = unpack::entries(&target, reader, Some(&elsewhere));
@@ -45,63 +29,6 @@ pub fn copy(from: &Path, to: &Path, contents: Contents, description: impl Write 
 /// a tree that nobody has changed. Answers how many bytes the files have in all.
 pub fn describe(root: &Path, output: impl Write, cut: &Cut) -> io::Result<u64> {
     pack::entries(root, output, false, cut)
-}
-
-/// The tree that an archive without contents was made of.
-pub(super) struct Elsewhere<'a> {
-    tree: Tree,
-    contents: Contents,
-    cut: &'a Cut,
-}
-
-/// How a file came to its contents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Given {
-    /// It is a file of its own, which has no attributes yet.
-    Copied,
-    /// It is the same file.
-    Shared,
-}
-
-impl Elsewhere<'_> {
-    /// Makes the file `path` of the tree at `destination` too.
-    pub(super) fn give(&self, path: &Path, destination: &Destination) -> io::Result<Given> {
-        self.cut.check()?;
-        let source = self.tree.destination(path)?;
-        if self.contents == Contents::Shared {
-            match linkat(&source.parent, &source.name, &destination.parent, &destination.name, AtFlags::empty()) {
-                Ok(()) => return Ok(Given::Shared),
-                // another file system, or another quota; one without such links; too many of them
-                Err(Errno::XDEV | Errno::PERM | Errno::NOTSUP | Errno::MLINK) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        self.copy_contents(&source.open_file()?, &destination.new_file()?)?;
-        Ok(Given::Copied)
-    }
-
-    fn copy_contents(&self, mut from: &File, mut to: &File) -> io::Result<()> {
-        if ioctl_ficlone(to, from).is_ok() {
-            return Ok(());
-        }
-        let size = from.metadata()?.len();
-        let mut write_back = WriteBack::default();
-        for (offset, length) in extents::of(from, size)? {
-            from.seek(SeekFrom::Start(offset))?;
-            to.seek(SeekFrom::Start(offset))?;
-            let mut left = length;
-            while left > 0 {
-                self.cut.check()?;
-                let copied = io::copy(&mut from.take(left.min(COPIED_AT_ONCE)), &mut to)?;
-                if copied == 0 {
-                    break; // it has become shorter
-                }
-                left -= copied;
-                write_back.written(to, offset + length - left);
-            }
-        }
-        to.set_len(size)
-    }
 }
 
 /// Writes to both.

@@ -3,20 +3,19 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, RawMode, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat,
-    chownat, linkat, lsetxattr, makedev, mkdirat, mknodat, openat, openat2, statat, symlinkat, syncfs, unlinkat,
-    utimensat,
+    AtFlags, FileType, Gid, Mode, RawMode, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, linkat, lsetxattr,
+    makedev, mkdirat, mknodat, statat, symlinkat, syncfs, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 use tar::{Archive, Entry, EntryType};
 
+use super::contents::{Elsewhere, Given};
 use super::extents::Extent;
-use super::tree::{Elsewhere, Given};
+use super::place::{Place, Tree};
 use super::{DATA_MAP, WHOLE_SIZE, WriteBack, attributes};
 
 /// The attribute with the rights that what is made in a directory gets.
@@ -39,22 +38,20 @@ pub(super) fn entries(root: &Tree, input: impl Read, elsewhere: Option<&Elsewher
     for entry in archive.entries()? {
         let mut entry = entry?;
         let attributes = Attributes::of(&mut entry)?;
-        let destination = root.destination(&entry.path()?)?;
-        if unpacker.make(&destination, &mut entry, &attributes)? {
+        let place = root.place(&entry.path()?)?;
+        if unpacker.make(&place, &mut entry, &attributes)? {
             // what is made in a directory afterwards changes its time, and inherits what it is to give
             directories.push((entry.path()?.into_owned(), attributes.modified, attributes.inherited));
         }
     }
     for (path, modified, inherited) in directories {
-        let destination = root.destination(&path)?;
+        let place = root.place(&path)?;
         if let Some(rights) = inherited {
-            lsetxattr(destination.path(), INHERITED, &rights, XattrFlags::empty())?;
+            lsetxattr(place.path(), INHERITED, &rights, XattrFlags::empty())?;
         }
-        set_time(&destination, modified)?;
+        set_time(&place, modified)?;
     }
-    // a descriptor that only names a directory cannot be synchronised
-    let root = openat(&root.0, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    Ok(syncfs(root)?)
+    Ok(syncfs(root.readable()?)?)
 }
 
 struct Unpacker<'a> {
@@ -62,77 +59,21 @@ struct Unpacker<'a> {
     elsewhere: Option<&'a Elsewhere<'a>>,
 }
 
-/// A directory, of which nothing outside is ever reached.
-pub(super) struct Tree(OwnedFd);
-
-/// A name in an opened directory.
-pub(super) struct Destination {
-    pub(super) parent: OwnedFd,
-    pub(super) name: PathBuf,
-}
-
-impl Destination {
-    /// A path for calls that take no descriptor. It ends in a plain name, which those calls do not follow.
-    fn path(&self) -> PathBuf {
-        Path::new("/proc/self/fd").join(self.parent.as_raw_fd().to_string()).join(&self.name)
-    }
-
-    pub(super) fn new_file(&self) -> io::Result<File> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(File::from(openat(&self.parent, &self.name, flags, Mode::RUSR | Mode::WUSR)?))
-    }
-
-    pub(super) fn open_file(&self) -> io::Result<File> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        Ok(File::from(openat(&self.parent, &self.name, flags, Mode::empty())?))
-    }
-}
-
-impl Tree {
-    pub(super) fn open(root: &Path) -> io::Result<Self> {
-        let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self(openat(CWD, root, directory, Mode::empty())?))
-    }
-
-    /// Where `path` lies: its parent is opened without following a link or leaving the root.
-    pub(super) fn destination(&self, path: &Path) -> io::Result<Destination> {
-        let parts = path.components().filter(|part| *part != Component::CurDir);
-        let mut clean = PathBuf::new();
-        for part in parts {
-            let Component::Normal(name) = part else {
-                let reason = format!("{} is not a path within a layer", path.display());
-                return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
-            };
-            clean.push(name);
-        }
-        let parent = clean.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let name = clean.file_name().map_or_else(|| PathBuf::from("."), PathBuf::from);
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        Ok(Destination { parent: openat2(&self.0, parent, flags, Mode::empty(), resolve)?, name })
-    }
-}
-
 impl Unpacker<'_> {
     /// Makes one entry; whether it is a directory.
-    fn make(
-        &self,
-        destination: &Destination,
-        entry: &mut Entry<'_, impl Read>,
-        attributes: &Attributes,
-    ) -> io::Result<bool> {
+    fn make(&self, place: &Place, entry: &mut Entry<'_, impl Read>, attributes: &Attributes) -> io::Result<bool> {
         let kind = entry.header().entry_type();
         if kind == EntryType::Directory {
-            make_directory(destination)?;
+            make_directory(place)?;
         } else {
-            clear(destination)?;
+            clear(place)?;
         }
         match kind {
             EntryType::Directory => {}
             EntryType::Link => {
                 let target = entry.link_name()?.ok_or(io::ErrorKind::InvalidData)?;
-                let target = self.root.destination(&target)?;
-                linkat(&target.parent, &target.name, &destination.parent, &destination.name, AtFlags::empty())?;
+                let target = self.root.place(&target)?;
+                linkat(&target.parent, &target.name, &place.parent, &place.name, AtFlags::empty())?;
                 return Ok(false);
             }
             EntryType::Symlink => {
@@ -140,59 +81,59 @@ impl Unpacker<'_> {
                     Some(target) => PathBuf::from(target),
                     None => entry.link_name()?.ok_or(io::ErrorKind::InvalidData)?.into_owned(),
                 };
-                symlinkat(&target, &destination.parent, &destination.name)?;
+                symlinkat(&target, &place.parent, &place.name)?;
             }
-            EntryType::Char => make_node(destination, entry, FileType::CharacterDevice)?,
-            EntryType::Block => make_node(destination, entry, FileType::BlockDevice)?,
-            EntryType::Fifo => make_node(destination, entry, FileType::Fifo)?,
+            EntryType::Char => make_node(place, entry, FileType::CharacterDevice)?,
+            EntryType::Block => make_node(place, entry, FileType::BlockDevice)?,
+            EntryType::Fifo => make_node(place, entry, FileType::Fifo)?,
             _ => match self.elsewhere {
                 Some(elsewhere) => {
-                    if elsewhere.give(&entry.path()?, destination)? == Given::Shared {
+                    if elsewhere.give(&entry.path()?, place)? == Given::Shared {
                         return Ok(false);
                     }
                 }
-                None => make_file(destination, entry, attributes)?,
+                None => make_file(place, entry, attributes)?,
             },
         }
-        attributes.apply(destination, kind)?;
+        attributes.apply(place, kind)?;
         Ok(kind == EntryType::Directory)
     }
 }
 
-fn make_directory(destination: &Destination) -> io::Result<()> {
-    if destination.name == Path::new(".") {
+fn make_directory(place: &Place) -> io::Result<()> {
+    if place.name == Path::new(".") {
         return Ok(());
     }
-    match mkdirat(&destination.parent, &destination.name, Mode::RWXU) {
+    match mkdirat(&place.parent, &place.name, Mode::RWXU) {
         Err(Errno::EXIST) => {
-            let found = statat(&destination.parent, &destination.name, AtFlags::SYMLINK_NOFOLLOW)?;
+            let found = statat(&place.parent, &place.name, AtFlags::SYMLINK_NOFOLLOW)?;
             if FileType::from_raw_mode(found.st_mode).is_dir() {
                 return Ok(());
             }
-            clear(destination)?;
-            Ok(mkdirat(&destination.parent, &destination.name, Mode::RWXU)?)
+            clear(place)?;
+            Ok(mkdirat(&place.parent, &place.name, Mode::RWXU)?)
         }
         outcome => Ok(outcome?),
     }
 }
 
 /// Removes what has the name, if anything: a new container's layer holds no more than empty mount points.
-fn clear(destination: &Destination) -> io::Result<()> {
-    match unlinkat(&destination.parent, &destination.name, AtFlags::empty()) {
+fn clear(place: &Place) -> io::Result<()> {
+    match unlinkat(&place.parent, &place.name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(Errno::ISDIR) => Ok(unlinkat(&destination.parent, &destination.name, AtFlags::REMOVEDIR)?),
+        Err(Errno::ISDIR) => Ok(unlinkat(&place.parent, &place.name, AtFlags::REMOVEDIR)?),
         Err(error) => Err(error.into()),
     }
 }
 
-fn make_node(destination: &Destination, entry: &Entry<'_, impl Read>, kind: FileType) -> io::Result<()> {
+fn make_node(place: &Place, entry: &Entry<'_, impl Read>, kind: FileType) -> io::Result<()> {
     let major = entry.header().device_major()?.unwrap_or(0);
     let minor = entry.header().device_minor()?.unwrap_or(0);
-    Ok(mknodat(&destination.parent, &destination.name, kind, Mode::RUSR | Mode::WUSR, makedev(major, minor))?)
+    Ok(mknodat(&place.parent, &place.name, kind, Mode::RUSR | Mode::WUSR, makedev(major, minor))?)
 }
 
-fn make_file(destination: &Destination, entry: &mut Entry<'_, impl Read>, attributes: &Attributes) -> io::Result<()> {
-    let file = destination.new_file()?;
+fn make_file(place: &Place, entry: &mut Entry<'_, impl Read>, attributes: &Attributes) -> io::Result<()> {
+    let file = place.new_file()?;
     let whole = (entry.size(), vec![(0, entry.size())]);
     let (size, extents) = attributes.sparse.as_ref().unwrap_or(&whole);
     let mut write_back = WriteBack::default();
@@ -281,27 +222,22 @@ impl Attributes {
     }
 
     /// Owner first: changing it takes away set-user-id bits and file capabilities.
-    fn apply(&self, destination: &Destination, kind: EntryType) -> io::Result<()> {
+    fn apply(&self, place: &Place, kind: EntryType) -> io::Result<()> {
         let (user, group) = (Uid::from_raw(self.owner.0), Gid::from_raw(self.owner.1));
-        chownat(&destination.parent, &destination.name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
+        chownat(&place.parent, &place.name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
         if kind != EntryType::Symlink {
-            chmodat(
-                &destination.parent,
-                &destination.name,
-                Mode::from_raw_mode(self.mode as RawMode),
-                AtFlags::empty(),
-            )?;
+            chmodat(&place.parent, &place.name, Mode::from_raw_mode(self.mode as RawMode), AtFlags::empty())?;
         }
         for (name, value) in &self.extended {
-            lsetxattr(destination.path(), name, value, XattrFlags::empty())?;
+            lsetxattr(place.path(), name, value, XattrFlags::empty())?;
         }
-        if kind == EntryType::Directory { Ok(()) } else { set_time(destination, self.modified) }
+        if kind == EntryType::Directory { Ok(()) } else { set_time(place, self.modified) }
     }
 }
 
-fn set_time(destination: &Destination, modified: Timespec) -> io::Result<()> {
+fn set_time(place: &Place, modified: Timespec) -> io::Result<()> {
     let times = Timestamps { last_access: modified, last_modification: modified };
-    Ok(utimensat(&destination.parent, &destination.name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+    Ok(utimensat(&place.parent, &place.name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// Reads seconds and nanoseconds, the latter with exactly nine digits, as `pack` writes them.

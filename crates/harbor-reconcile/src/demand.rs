@@ -13,16 +13,23 @@ const MEMORY: u64 = 60;
 /// More kinds than this are not told apart.
 const MOST_KINDS: usize = 256;
 
-/// What a sandbox is made of, as far as members of one pool have it in common.
+/// What is kept ready.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Kind {
-    pub(crate) snapshot: String,
-    pub(crate) resources: Resources,
+pub(crate) enum Kind {
+    /// A sandbox, as far as members of one pool have it in common.
+    Member {
+        /// The snapshot's name.
+        snapshot: String,
+        /// Its sizes.
+        resources: Resources,
+    },
+    /// An infra container, for whatever sandbox there is no member for.
+    Infra,
 }
 
 impl Kind {
     pub(crate) fn of(sandbox: &Sandbox) -> Self {
-        Self { snapshot: sandbox.origin.snapshot.clone(), resources: sandbox.resources }
+        Self::Member { snapshot: sandbox.origin.snapshot.clone(), resources: sandbox.resources }
     }
 }
 
@@ -87,7 +94,7 @@ mod tests {
     use super::*;
 
     fn kind(snapshot: &str) -> Kind {
-        Kind { snapshot: snapshot.to_owned(), resources: Resources::DEFAULT }
+        Kind::Member { snapshot: snapshot.to_owned(), resources: Resources::DEFAULT }
     }
 
     fn minutes(count: u64) -> Duration {

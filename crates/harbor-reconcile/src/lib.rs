@@ -65,7 +65,8 @@ pub struct Config {
     pub most_asleep: u32,
     /// What tells when a sandbox is to be stopped or deleted.
     pub clock: Arc<dyn Clock>,
-    /// The most members that a warm pool has because many were asked for lately.
+    /// The most members that a warm pool has, and the most infra containers in stock, because many sandboxes were asked
+    /// for lately.
     pub most_warm: usize,
     /// What knows new members of warm pools.
     pub recruiter: Arc<dyn Recruiter>,

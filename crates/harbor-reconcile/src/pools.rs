@@ -89,6 +89,9 @@ impl Inner {
     pub(crate) fn note_demand(&self, before: Option<&Sandbox>, after: &Sandbox) {
         let member = before.is_some_and(|before| before.warm_pool.is_some());
         let asked = after.warm_pool.is_none() && (member || before.is_none());
+        if asked && !member {
+            self.demand.note(Kind::Infra, false, self.config.clock.uptime());
+        }
         // what a member cannot be like says nothing about how many would have been of use
         if asked && after.origin.env.is_empty() {
             self.demand.note(Kind::of(after), member, self.config.clock.uptime());
@@ -131,7 +134,7 @@ impl Inner {
             let Some(Some(snapshot)) = snapshots.get(&pool.id) else { continue };
             let own: Vec<&Sandbox> = good.iter().filter(|member| member.warm_pool == Some(pool.id)).collect();
             let ready = own.iter().filter(|member| member.claimable()).count();
-            let kind = Kind { snapshot: snapshot.name.clone(), resources: snapshot.resources };
+            let kind = Kind::Member { snapshot: snapshot.name.clone(), resources: snapshot.resources };
             let known = self.demand.of(&kind, self.config.clock.uptime());
             let wanted = self.wanted(pool, known.most);
             told.push(format!("{ready} of {wanted} ready, {} given, {} missed", known.given, known.missed));

@@ -8,6 +8,7 @@ use harbor_model::actors::Actor;
 use harbor_model::errors::chain;
 use harbor_model::ids::SandboxId;
 
+use crate::demand::Kind;
 use crate::queue::{Lane, Mark, Queue, Stepped};
 use crate::work::Work;
 use crate::{Inner, now};
@@ -17,6 +18,9 @@ const YIELD: Duration = Duration::from_millis(50);
 
 /// A look at the stock at least this often.
 const INTERVAL: Duration = Duration::from_secs(30);
+
+/// Infra containers that are made at once.
+const AT_ONCE: usize = 2;
 
 /// The one stock there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +32,7 @@ impl fmt::Display for InfraStock {
     }
 }
 
-/// Keeps the stock full, one infra container a step.
+/// Keeps the stock full, a few infra containers a step.
 pub(crate) struct Stock(pub(crate) Arc<Inner>);
 
 impl Work for Stock {
@@ -51,7 +55,8 @@ impl Work for Stock {
 }
 
 impl Inner {
-    /// Takes what is unfinished out of the stock, or else makes one if there are too few; answers when to go on.
+    /// Takes what is unfinished and what is too much out of the stock, then makes some if there are too few; answers when to
+    /// go on.
     async fn fill_stock(&self) -> Result<(Duration, String), String> {
         let stock = self.store.infra_stock().await.map_err(|error| chain(&error))?;
         // left from a run that ended in between, from a removal that failed, or retired by a listing
@@ -59,15 +64,30 @@ impl Inner {
         for id in &unfinished {
             self.discard(*id).await?;
         }
-        let ready = stock.len() - unfinished.len();
-        if ready >= self.config.infra_stock {
-            return Ok((INTERVAL, format!("{ready} ready")));
+        let (ready, wanted) = (stock.len() - unfinished.len(), self.wanted_infra());
+        let surplus = stock.iter().filter(|(_, ready)| *ready).take(ready.saturating_sub(wanted));
+        for (id, _) in surplus {
+            self.discard(*id).await?;
+        }
+        if ready >= wanted {
+            return Ok((INTERVAL, format!("{wanted} ready")));
         }
         if self.sandboxes.working(Lane::Start) {
             return Ok((YIELD, format!("{ready} ready; a sandbox is being started first")));
         }
-        self.make_one().await?;
-        Ok((Duration::ZERO, "one made".to_owned()))
+        let making = (0..AT_ONCE.min(wanted - ready)).map(|_| self.make_one());
+        let made = futures_util::future::join_all(making).await;
+        let count = made.len();
+        made.into_iter().collect::<Result<(), String>>()?;
+        Ok((Duration::ZERO, format!("{} of {wanted} ready", ready + count)))
+    }
+
+    /// As many as were asked for within a minute of the last hour and had to be started, and never fewer than configured;
+    /// none where none shall be.
+    fn wanted_infra(&self) -> usize {
+        let most = self.demand.of(&Kind::Infra, self.config.clock.uptime()).most;
+        let base = self.config.infra_stock;
+        if base == 0 { 0 } else { base.max(most.min(self.config.most_warm)) }
     }
 
     /// Row, container, row: a crash or failure in between leaves a row that is not ready and is found again.

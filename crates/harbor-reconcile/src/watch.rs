@@ -27,10 +27,10 @@ pub(crate) async fn store(inner: Arc<Inner>) {
     loop {
         match changes.recv().await {
             Ok(Change::Sandbox { before, after }) => {
+                inner.note_demand(before.as_deref(), &after);
                 if before.is_none() {
                     inner.stock.mark(InfraStock, Mark::now(Lane::Bulk));
                 }
-                inner.note_demand(before.as_deref(), &after);
                 inner.set_timer(&after);
                 if before.as_ref().is_some_and(|before| needs_less(before, &after)) {
                     inner.garbage.mark(GarbageKey::Layers, Mark::now(Lane::Bulk));

@@ -27,8 +27,8 @@ const LOOK: Duration = Duration::from_millis(5);
 /// How much longer than the others process 1 may take: it gives what it started some seconds of its own.
 const PROCESS_ONE: Duration = Duration::from_secs(8);
 
-/// What processes share as memory, which ends with them.
-const SHARED_MEMORY: &str = "/dev/shm";
+/// What processes share as memory, and their messages to each other: both end with them.
+const SHARED: [&str; 2] = ["/dev/shm", "/dev/mqueue"];
 
 /// Ends every process but process 1 and this one: asked at once, made to after `grace`. Returns when process 1 has begun
 /// anew and nothing else is left.
@@ -47,7 +47,7 @@ pub(crate) fn put_to_sleep(grace: Duration) -> io::Result<()> {
     loop {
         let left = others()?;
         if left.is_empty() && fs::read("/proc/1/cmdline")? != before {
-            return clear(Path::new(SHARED_MEMORY));
+            return SHARED.iter().try_for_each(|directory| clear(Path::new(directory)));
         }
         if asked.elapsed() >= grace {
             for process in left {

@@ -33,6 +33,24 @@ async fn a_create_takes_one_from_the_stock_which_is_filled_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_burst_fills_it_for_an_hour() {
+    let harbor = Installation::with_stock(1).await;
+    for _ in 0..3 {
+        harbor.started().await;
+    }
+    harbor.pass(Duration::from_secs(3)).await;
+    assert_eq!(ready(&harbor).await.len(), 3, "as many as were asked for within a minute");
+    for _ in 0..6 {
+        harbor.started().await;
+    }
+    harbor.pass(Duration::from_secs(3)).await;
+    assert_eq!(ready(&harbor).await.len(), 4, "no more than the bound");
+    harbor.idle(Duration::from_mins(62)).await;
+    assert_eq!(ready(&harbor).await.len(), 1, "demand is gone");
+    assert_eq!(Engine::list(&harbor.engine).await.unwrap().held.len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_somebody_stopped_or_removed_is_not_handed_out() {
     let harbor = Installation::with_stock(2).await;
     harbor.pass(SOON).await;
@@ -79,5 +97,5 @@ async fn sandboxes_come_first_and_stops_that_hang_do_not_count() {
     let (_, during) = tokio::join!(harbor.started(), creating);
     assert_eq!(during, before, "the stock was filled while a sandbox was being started");
     harbor.pass(SOON).await;
-    assert_eq!(ready(&harbor).await.len(), 1);
+    assert_eq!(ready(&harbor).await.len(), 2, "two were asked for within a minute");
 }

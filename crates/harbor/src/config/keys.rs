@@ -152,7 +152,7 @@ pub(crate) const KEYS: &[ConfigKey] = &[
         "infra.stock",
         ValueKind::Count(0, 64),
         Is("2"),
-        "Network containers kept ready, so that a new sandbox starts faster.",
+        "Network containers kept ready, so that a new sandbox starts faster; more after bursts.",
     ),
     used(
         "warm_pool.size",
