@@ -71,6 +71,9 @@ class Checks:
             yield "containers", f"container harbor-infra-{identity} is nobody's"
         for identity in set(found.stock) - set(found.keepers):
             yield "containers", f"the stock counts on {identity}, which has no container"
+        for image in found.images ^ found.bases:
+            if image in found.images or image not in found.maybe_images:
+                yield "containers", f"image {image}, which stored files {'do' if image in found.images else 'do not'} lie on, is kept or not by mistake"
         for name in found.others + found.doubles:
             yield "containers", f"container {name} is left over"
         for identity in found.kept_images & self.seen - set(found.rows):

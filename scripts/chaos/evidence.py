@@ -25,6 +25,9 @@ class Evidence:
     named: set = field(default_factory=set)  # that a row names and does not need, or not yet
     sandboxes: dict = field(default_factory=dict)  # containers by sandbox id
     keepers: dict = field(default_factory=dict)
+    bases: set = field(default_factory=set)  # images that a container keeps
+    images: set = field(default_factory=set)  # that layers which a row needs lie on
+    maybe_images: set = field(default_factory=set)  # the same of layers that it may need
     others: list = field(default_factory=list)  # names of containers of any other kind
     doubles: list = field(default_factory=list)
     volumes: list = field(default_factory=list)
@@ -60,6 +63,7 @@ def _database(found, path):
         found.stock = dict(database.execute("SELECT sandbox, ready FROM infra_stock"))
         for [layer] in database.execute("SELECT layer FROM snapshot WHERE layer IS NOT NULL"):
             found.layers.add(json.loads(layer)["id"])
+            found.images.add(json.loads(layer)["image"])
     finally:
         database.close()
 
@@ -69,8 +73,10 @@ def _layers(found, row):
     beginning = row.files.get("beginning")
     if isinstance(beginning, dict) and row.seen["kind"] in ("absent", "made", "archived"):
         (found.named if row.ran else found.layers).add(beginning["layer"]["id"])
+        (found.maybe_images if row.ran else found.images).add(beginning["layer"]["image"])
     if row.files.get("backup"):
         found.layers.add(row.files["backup"]["layer"]["id"])
+        found.images.add(row.files["backup"]["layer"]["image"])
     if row.files.get("copying"):
         found.named.add(row.files["copying"]["layer"])
 
@@ -79,6 +85,9 @@ def _engine(found, engine, instance):
     for container in engine.containers(f"harbor.instance={instance}"):
         role, name = container["Labels"].get("harbor.role"), container["Names"][0].lstrip("/")
         sandbox = container["Labels"].get("harbor.sandbox")
+        if role == "base":
+            found.bases.add(container["Labels"]["harbor.image"])
+            continue
         of_role = {"sandbox": found.sandboxes, "infra": found.keepers}.get(role)
         if of_role is None:
             found.others.append(name)

@@ -111,3 +111,25 @@ async fn those_that_the_engine_ended_sleep_before_anybody_cleans_up() {
         assert_eq!(sandbox.output("cat ~/kept").await, "kept");
     }
 }
+
+#[tokio::test]
+async fn one_that_does_not_sleep_outlives_a_prune_too() {
+    let harbor = Harbor::installed().with("HARBOR_STOPPED_ASLEEP", "1");
+    harbor.up().await;
+    let client = harbor.client();
+    stopped(&client.started().await).await;
+    let sandbox = client.started().await;
+    sandbox.output("echo kept >~/kept").await;
+    stopped(&sandbox).await;
+    within(SOON, "its files are stored", async || {
+        let told = sandbox.get().await.body["backupState"].clone();
+        if told == "Completed" { Ok(()) } else { Err(told.to_string()) }
+    })
+    .await;
+    assert_eq!(inspect(&sandbox.container()).await["State"]["Running"], false);
+    prune_containers(&format!("harbor.sandbox={}", sandbox.id)).await;
+    state_within(SOON, &sandbox, &["archived"]).await;
+    sandbox.start().await;
+    assert_eq!(sandbox.output("cat ~/kept").await, "kept");
+    assert_eq!(sandbox.get().await.body["backupState"], "None");
+}

@@ -21,6 +21,8 @@ pub(crate) struct Arguments {
     pub(crate) pack: Option<PathBuf>,
     /// `--unpack`: do not serve, but write the archive on standard input into this layer, and end.
     pub(crate) unpack: Option<PathBuf>,
+    /// `--keep`: do nothing until it is asked to end, for the sake of the image, named here, that its container is made of.
+    pub(crate) keep: bool,
 }
 
 impl Arguments {
@@ -33,6 +35,7 @@ impl Arguments {
             install: None,
             pack: None,
             unpack: None,
+            keep: false,
         };
         while let Some(name) = words.next() {
             let value = words.next().ok_or_else(|| Problem::new(format!("{} needs a value", name.display())))?;
@@ -42,6 +45,7 @@ impl Arguments {
                 Some("--install") => parsed.install = Some(PathBuf::from(value)),
                 Some("--pack") => parsed.pack = Some(PathBuf::from(value)),
                 Some("--unpack") => parsed.unpack = Some(PathBuf::from(value)),
+                Some("--keep") => parsed.keep = true,
                 Some("--stream-port") => parsed.stream_port = port(&value)?,
                 _ => return Err(Problem::new(format!("unknown argument {}", name.display()))),
             }

@@ -19,7 +19,7 @@ mod requests;
 mod streaming;
 mod visitor;
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Sets up, then serves until SIGTERM or SIGINT; or does the one thing that `--install`, `--pack` or `--unpack` asks for.
+/// Sets up, then serves until SIGTERM or SIGINT; or does the one thing that `--install`, `--pack`, `--unpack` or `--keep` asks for.
 /// `SIGPIPE` is ignored by Rust's runtime.
 fn run() -> Result<(), Problem> {
     let arguments = Arguments::parse(std::env::args_os().skip(1))?;
@@ -57,6 +57,9 @@ fn run() -> Result<(), Problem> {
     }
     if let Some(layer) = &arguments.unpack {
         return unpack(layer, std::io::stdin().lock()).context(format!("cannot write {}", layer.display()));
+    }
+    if arguments.keep {
+        return stop_signal()?.read_exact(&mut [0]).context("cannot wait to be asked to end");
     }
     privileges::hide_memory()?;
     let stop = stop_signal()?;

@@ -73,13 +73,18 @@ impl Inner {
         Ok(format!("{sandboxes} sandboxes and {events} events purged"))
     }
 
-    /// Removes stored files that nothing needs. What is stored is read first: a layer's id stands in a row before it is.
+    /// Removes stored files that nothing needs, and keeps the images that all others lie on. What is stored is read first: a
+    /// layer's id stands in a row before it is.
     async fn discard_layers(&self) -> Result<String, String> {
         let mut stored = self.engine.layers().await.map_err(|error| chain(&error))?;
-        let needed = self.store.needed_layers().await.map_err(|error| chain(&error))?;
-        stored.retain(|layer| !needed.contains(layer));
+        let needed = self.store.stored_files().await.map_err(|error| chain(&error))?;
+        stored.retain(|layer| !needed.layers.contains(layer));
         for layer in &stored {
             self.engine.discard(layer).await.map_err(|error| chain(&error))?;
+        }
+        // the end of a copy is another reason to come here
+        if !needed.copying {
+            self.engine.keep_images(&needed.images).await.map_err(|error| chain(&error))?;
         }
         Ok(format!("{} layers removed", stored.len()))
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use harbor_model::actors::Actor;
 use harbor_model::errors::chain;
-use harbor_model::ids::{ContainerId, SandboxId};
+use harbor_model::ids::{ContainerId, LayerId, SandboxId};
 use harbor_model::sandboxes::{CopyPurpose, Desired, FailedAttempt, Outcome, Retry, Sandbox, Seen, Step};
 use harbor_runner::{Configuration, EngineError, Link, SandboxSpec, Storing};
 use harbor_store::StoreError;
@@ -190,9 +190,14 @@ impl Inner {
                     return self.record(id, Outcome::Slept).await;
                 }
                 self.engine.stop(&id, container, grace).await.map_err(failed)?;
-                return self.look(sandbox).await;
+                let stopped = self.look(sandbox).await?;
+                return self.store_what_cannot_sleep(stopped).await;
             }
-            Step::Doze(container) => self.doze(sandbox, container).await.map_err(failed)?,
+            Step::Doze(container) => {
+                let outcome = self.doze(sandbox, container).await.map_err(failed)?;
+                let stopped = self.record(id, outcome).await?;
+                return self.store_what_cannot_sleep(stopped).await;
+            }
             Step::Evict => {
                 self.engine.remove(&id).await.map_err(failed)?;
                 Outcome::Evicted
@@ -265,6 +270,15 @@ impl Inner {
         }
     }
 
+    /// Has the files of a stopped sandbox stored that does not sleep, unless none shall sleep.
+    async fn store_what_cannot_sleep(&self, stopped: Sandbox) -> Result<Sandbox, Trouble> {
+        if self.config.most_asleep == 0 || !matches!(stopped.seen, Seen::Exited { .. }) {
+            return Ok(stopped);
+        }
+        let store = |row: &mut Sandbox| row.want_stored(LayerId::random());
+        Ok(self.store.by(Actor::Harbor).change_sandbox(stopped.id, self.now(), store).await?.0)
+    }
+
     /// Waits until something else is wanted of the sandbox, or another copy of its files: what copies files may take
     /// minutes, and nothing that is wanted waits for it.
     async fn overtaken(&self, sandbox: &Sandbox) -> Result<Sandbox, Trouble> {
@@ -309,7 +323,7 @@ impl Inner {
 const fn storing(purpose: CopyPurpose) -> Storing {
     match purpose {
         CopyPurpose::Fork(_) => Storing::ReadOnce,
-        CopyPurpose::Backup | CopyPurpose::Archive | CopyPurpose::Snapshot(_) => Storing::Kept,
+        CopyPurpose::Backup | CopyPurpose::Stopped | CopyPurpose::Archive | CopyPurpose::Snapshot(_) => Storing::Kept,
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) async fn store(inner: Arc<Inner>) {
                     inner.stock.mark(InfraStock, Mark::now(Lane::Bulk));
                 }
                 inner.set_timer(&after);
-                if before.as_ref().is_some_and(|before| needs_less(before, &after)) {
+                if before.as_ref().is_some_and(|before| needs_others(before, &after)) {
                     inner.garbage.mark(GarbageKey::Layers, Mark::now(Lane::Bulk));
                 }
                 // what a step records is not news to the loop, and must not cut short the pause after a failed attempt
@@ -62,10 +62,9 @@ fn asks_for_more(before: &Sandbox, after: &Sandbox) -> bool {
         || before.files.copying != after.files.copying && after.files.copying.is_some()
 }
 
-/// Whether a stored layer that it needed is needed by it no longer.
-fn needs_less(before: &Sandbox, after: &Sandbox) -> bool {
-    let needed = after.layers();
-    before.layers().iter().any(|layer| !needed.contains(layer))
+/// Whether it needs other stored layers than before, or a copy of its files has come to its end.
+fn needs_others(before: &Sandbox, after: &Sandbox) -> bool {
+    before.files.copying.is_some() && after.files.copying.is_none() || before.layers() != after.layers()
 }
 
 /// Follows the engine's events.

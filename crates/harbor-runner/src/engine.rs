@@ -1,5 +1,6 @@
 //! What an engine does for sandboxes: the only way in which the rest of harbor makes, looks at or ends one (design D13).
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -89,6 +90,10 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// Removes a stored layer, or what an attempt at one left.
     async fn discard(&self, layer: &LayerId) -> Result<(), EngineError>;
+
+    /// Keeps the images of these ids from everybody who cleans up, and no others; [`Engine::save`] keeps one more. One that
+    /// is gone is an error, after all others were kept.
+    async fn keep_images(&self, images: &BTreeSet<String>) -> Result<(), EngineError>;
 
     /// Ends its processes: they are asked to end, and made to after `grace` (whole seconds, rounded up). What is gone is
     /// stopped.

@@ -1,6 +1,6 @@
 //! Copies of a sandbox's files: forks and snapshots that are made of one, and what is kept for them (design D7).
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use harbor_model::Timestamp;
@@ -14,6 +14,17 @@ use crate::sandbox_change::commit_change;
 use crate::sandbox_row::{INSERT, by_id, put, read};
 use crate::{Store, StoreError, Writer, files, outbox, row, snapshots, stock};
 
+/// What is stored beside containers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredFiles {
+    /// The layers that somebody needs, or is about to have.
+    pub layers: HashSet<LayerId>,
+    /// The images that they lie on, by the engine's ids.
+    pub images: BTreeSet<String>,
+    /// Whether a copy is wanted or being made, whose image is not among these yet.
+    pub copying: bool,
+}
+
 impl Store {
     /// The forks of this sandbox, oldest first, in whatever state.
     pub async fn forks_of(&self, parent: SandboxId) -> Result<Vec<Sandbox>, StoreError> {
@@ -26,16 +37,24 @@ impl Store {
         .await
     }
 
-    /// Every stored layer that a sandbox or snapshot needs, or is about to have.
-    pub async fn needed_layers(&self) -> Result<HashSet<LayerId>, StoreError> {
-        let mut needed: HashSet<LayerId> = self.all_sandboxes()?.iter().flat_map(|row| row.layers()).collect();
+    /// What is stored for sandboxes and snapshots, or is about to be.
+    pub async fn stored_files(&self) -> Result<StoredFiles, StoreError> {
+        let mut needed = StoredFiles::default();
+        for row in self.all_sandboxes()? {
+            needed.layers.extend(row.layers());
+            needed.images.extend(row.base_images().map(str::to_owned));
+            needed.copying |= row.files.copying.is_some();
+        }
         let of_snapshots = self.read(move |connection| {
             let mut statement = connection.prepare_cached("SELECT layer FROM snapshot WHERE layer IS NOT NULL")?;
             row::collect(&mut statement, [], |found| {
-                Ok(files::decode_layer(found.get_ref("layer")?.as_str().unwrap_or_default())?.id)
+                files::decode_layer(found.get_ref("layer")?.as_str().unwrap_or_default())
             })
         });
-        needed.extend(of_snapshots.await?);
+        for layer in of_snapshots.await? {
+            needed.layers.insert(layer.id);
+            needed.images.insert(layer.image);
+        }
         Ok(needed)
     }
 }

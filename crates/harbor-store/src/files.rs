@@ -57,6 +57,7 @@ struct EncodedCopying {
 #[serde(rename_all = "snake_case")]
 enum EncodedPurpose {
     Backup,
+    Stopped,
     Archive,
     Fork(String),
     Snapshot(String),
@@ -85,6 +86,7 @@ pub(crate) fn encode(files: &Files) -> Result<Option<String>, StoreError> {
             layer: layer.to_string(),
             purpose: match purpose {
                 CopyPurpose::Backup => EncodedPurpose::Backup,
+                CopyPurpose::Stopped => EncodedPurpose::Stopped,
                 CopyPurpose::Archive => EncodedPurpose::Archive,
                 CopyPurpose::Fork(sandbox) => EncodedPurpose::Fork(sandbox.to_string()),
                 CopyPurpose::Snapshot(snapshot) => EncodedPurpose::Snapshot(snapshot.to_string()),
@@ -120,6 +122,7 @@ pub(crate) fn decode(text: Option<&str>) -> Result<Files, StoreError> {
                 layer: id(&layer)?,
                 purpose: match purpose {
                     EncodedPurpose::Backup => CopyPurpose::Backup,
+                    EncodedPurpose::Stopped => CopyPurpose::Stopped,
                     EncodedPurpose::Archive => CopyPurpose::Archive,
                     EncodedPurpose::Fork(sandbox) => CopyPurpose::Fork(id(&sandbox)?),
                     EncodedPurpose::Snapshot(snapshot) => CopyPurpose::Snapshot(id(&snapshot)?),
@@ -180,6 +183,7 @@ mod tests {
         });
         for purpose in [
             CopyPurpose::Backup,
+            CopyPurpose::Stopped,
             CopyPurpose::Archive,
             CopyPurpose::Fork(SandboxId::random()),
             CopyPurpose::Snapshot(SnapshotId::random()),

@@ -28,6 +28,7 @@ mod stock;
 mod threads;
 
 pub use changes::{Change, Changes};
+pub use copies::StoredFiles;
 pub use database::{Store, StoreError, Writer};
 pub use encryption::EncryptionKey;
 pub use keys::KeyOwner;

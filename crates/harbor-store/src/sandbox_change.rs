@@ -62,7 +62,7 @@ fn follow(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     match ended.purpose {
-        CopyPurpose::Backup | CopyPurpose::Archive => {}
+        CopyPurpose::Backup | CopyPurpose::Stopped | CopyPurpose::Archive => {}
         CopyPurpose::Fork(child) => {
             // it may have been deleted meanwhile, and its row be purged
             let Some(before) = by_id(transaction, key, child)? else { return Ok(()) };

@@ -176,9 +176,10 @@ impl Sandbox {
 /// The contract's word for what is stored of a sandbox's files.
 fn backup_state(files: &Files) -> &'static str {
     match files {
-        Files { copying: Some(Copying { purpose: CopyPurpose::Backup | CopyPurpose::Archive, .. }), .. } => {
-            "InProgress"
-        }
+        Files {
+            copying: Some(Copying { purpose: CopyPurpose::Backup | CopyPurpose::Stopped | CopyPurpose::Archive, .. }),
+            ..
+        } => "InProgress",
         Files { backup: Some(_), .. } => "Completed",
         Files { backup: None, .. } => "None",
     }

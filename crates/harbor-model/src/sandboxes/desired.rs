@@ -1,6 +1,6 @@
 //! What the owner of a sandbox wants of it, and the changes by which that is said.
 
-use super::{CopyPurpose, Copying, Sandbox, SandboxState, Seen};
+use super::{CopyPurpose, Sandbox, SandboxState, Seen};
 use crate::Timestamp;
 use crate::resources::Resources;
 use crate::secrets::Secret;
@@ -44,7 +44,8 @@ impl Sandbox {
     /// control-plane §5.1).
     pub fn want_started(&mut self, preview_token: Secret, at: Timestamp) {
         self.desired = Desired::Started;
-        if matches!(&self.files.copying, Some(Copying { purpose: CopyPurpose::Archive, .. })) {
+        let of_no_use = [CopyPurpose::Archive, CopyPurpose::Stopped];
+        if self.files.copying.as_ref().is_some_and(|copying| of_no_use.contains(&copying.purpose)) {
             self.files.copying = None;
         }
         if !matches!(self.seen, Seen::Frozen { .. }) {

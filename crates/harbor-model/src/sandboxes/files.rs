@@ -62,6 +62,8 @@ pub struct Copying {
 pub enum CopyPurpose {
     /// To have it, if the sandbox should be lost.
     Backup,
+    /// To have it while it is stopped and does not sleep: then a clean-up of the engine removes its container.
+    Stopped,
     /// To have it instead of a container.
     Archive,
     /// To be what this sandbox begins with.
@@ -95,6 +97,18 @@ impl Sandbox {
         beginning.into_iter().chain(backup).chain(copying).collect()
     }
 
+    /// The images that its stored layers lie on.
+    pub fn base_images(&self) -> impl Iterator<Item = &str> {
+        let needed = self.layers();
+        let beginning = match &self.files.beginning {
+            Beginning::Layer(layer) => Some(layer),
+            Beginning::Image | Beginning::Awaited => None,
+        };
+        let backup = self.files.backup.as_ref().map(|backup| &backup.layer);
+        let layers = beginning.into_iter().chain(backup).filter(move |layer| needed.contains(&layer.id));
+        layers.map(|layer| layer.image.as_str())
+    }
+
     /// What a container that is made for it now is filled with, on top of its image.
     pub fn filling(&self) -> Option<&Layer> {
         match (&self.seen, &self.files) {
@@ -111,7 +125,7 @@ impl Sandbox {
         self.last_activity_at = at;
         if self.seen == Seen::Absent {
             self.seen = Seen::Archived { evicted: true };
-        } else {
+        } else if !self.files.backup.as_ref().is_some_and(|backup| backup.current) {
             self.want_copied(layer, CopyPurpose::Archive);
         }
     }
@@ -119,6 +133,16 @@ impl Sandbox {
     /// Wants a copy of its files, called `layer`.
     pub fn want_copied(&mut self, layer: LayerId, purpose: CopyPurpose) {
         self.files.copying = Some(Copying { layer, purpose, outcome: None });
+    }
+
+    /// Wants its files stored if it is stopped and does not sleep, unless they are, or another copy is wanted.
+    pub fn want_stored(&mut self, layer: LayerId) {
+        let stored = self.files.backup.as_ref().is_some_and(|backup| backup.current);
+        let stopped = matches!(self.seen, Seen::Exited { asked: true, .. }) && self.next_step() == Step::Settled;
+        let settled = self.desired == Desired::Stopped && stopped && self.failure.is_none();
+        if settled && !stored && self.files.copying.is_none() && !self.settings.ephemeral() {
+            self.want_copied(layer, CopyPurpose::Stopped);
+        }
     }
 
     /// Wants another attempt at what it failed at, or its files as they were last stored if they are lost. With `start`
@@ -168,9 +192,9 @@ impl Sandbox {
         let purpose = copying.purpose;
         self.files.copying = None;
         match (purpose, &outcome) {
-            (CopyPurpose::Backup | CopyPurpose::Archive, Ok(layer)) => {
+            (CopyPurpose::Backup | CopyPurpose::Stopped | CopyPurpose::Archive, Ok(layer)) => {
                 let current = !self.seen.has_processes();
-                // an archive is newer than a backup that was asked for, and takes its place
+                // what is newer than a backup that was asked for takes its place
                 let kept = purpose == CopyPurpose::Backup || self.files.backup.as_ref().is_some_and(|one| one.kept);
                 self.files.backup = Some(Backup { layer: layer.clone(), at, current, kept });
             }
@@ -179,6 +203,11 @@ impl Sandbox {
                 self.note = Some(format!("it could not be archived: {reason}"));
             }
             (CopyPurpose::Backup, Err(reason)) => self.note = Some(format!("it could not be backed up: {reason}")),
+            (CopyPurpose::Stopped, Err(reason)) => {
+                self.note = Some(format!(
+                    "a clean-up of the engine would remove its files, which could not be stored: {reason}"
+                ));
+            }
             (CopyPurpose::Archive | CopyPurpose::Fork(_) | CopyPurpose::Snapshot(_), _) => {}
         }
         self.keep_what_is_not_stored();

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{Beginning, Sandbox, SandboxState, Seen, Step};
+use super::{Beginning, CopyPurpose, Sandbox, SandboxState, Seen, Step};
 use crate::Timestamp;
 use crate::ids::SandboxId;
 
@@ -259,8 +259,9 @@ pub enum Effect {
 
 /// Whether `operation` may be asked of `sandbox` now.
 ///
-/// Beyond the table, nobody enters one that does not run, and one copy of its files is made at a time. A delete supersedes a stop that was asked for longer than a minute ago, and the copying of files
-/// that may hold up a start for many minutes.
+/// Beyond the table, nobody enters one that does not run, and of the copies of its files that somebody asked for one is made
+/// at a time. A delete supersedes a stop that was asked for longer than a minute ago, and the copying of files that may hold
+/// up a start for many minutes.
 pub fn allowed(operation: Operation, sandbox: &Sandbox, now: Timestamp) -> Result<Effect, Refusal> {
     let state = sandbox.state();
     // the stop was the last use of it: its row may have changed since, and nothing else counts as use
@@ -274,11 +275,11 @@ pub fn allowed(operation: Operation, sandbox: &Sandbox, now: Timestamp) -> Resul
     };
     let superseded = overdue || copies_files;
     let runs = matches!(sandbox.seen, Seen::Running { configured: true, .. });
+    let copied = sandbox.files.copying.as_ref().is_some_and(|copying| copying.purpose != CopyPurpose::Stopped);
     let why = match verdict(operation, state) {
         Verdict::Allowed if operation == Operation::Enter && !runs => WhyNot::State,
         Verdict::Allowed if operation == Operation::Recover && !sandbox.recoverable() => WhyNot::State,
-        // one copy at a time
-        Verdict::Allowed if copies(operation) && sandbox.files.copying.is_some() => WhyNot::Busy,
+        Verdict::Allowed if copies(operation) && copied => WhyNot::Busy,
         Verdict::Allowed => return Ok(Effect::Change),
         Verdict::Already => return Ok(Effect::Already),
         Verdict::Busy if superseded && operation == Operation::Delete => return Ok(Effect::Change),
@@ -287,7 +288,6 @@ pub fn allowed(operation: Operation, sandbox: &Sandbox, now: Timestamp) -> Resul
         Verdict::Gone => WhyNot::Gone,
     };
     let failure = sandbox.failure.as_ref().map(|failure| failure.reason.clone());
-    let copied = sandbox.files.copying.is_some();
     Err(Refusal { why, operation, sandbox: sandbox.id, state, copied, failure })
 }
 

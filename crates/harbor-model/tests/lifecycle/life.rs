@@ -232,6 +232,8 @@ pub(crate) enum Action {
     Delete,
     /// From now on what is stopped sleeps.
     Sleepy,
+    /// The files of what does not sleep are stored.
+    Store,
     Step,
     Look,
     Foreign(Foreign),
@@ -263,6 +265,7 @@ pub(crate) fn any_action() -> impl Strategy<Value = Action> {
         1 => any::<bool>().prop_map(|start| Action::Recover { start }),
         1 => Just(Action::Delete),
         1 => Just(Action::Sleepy),
+        2 => Just(Action::Store),
         8 => Just(Action::Step),
         2 => Just(Action::Look),
         2 => foreign.prop_map(Action::Foreign),
@@ -341,7 +344,7 @@ impl Life {
             }
             Action::Copy(purpose) => {
                 let operation = match purpose {
-                    CopyPurpose::Backup | CopyPurpose::Archive => Operation::Backup,
+                    CopyPurpose::Backup | CopyPurpose::Stopped | CopyPurpose::Archive => Operation::Backup,
                     CopyPurpose::Fork(_) => Operation::Fork,
                     CopyPurpose::Snapshot(_) => Operation::Snapshot,
                 };
@@ -350,6 +353,7 @@ impl Life {
             Action::Recover { start } => self.ask(Operation::Recover, |sandbox| sandbox.want_recovered(start, now)),
             Action::Delete => self.ask(Operation::Delete, |sandbox| sandbox.want_destroyed(now)),
             Action::Sleepy => self.engine.sleeps = true,
+            Action::Store => self.change(|sandbox| sandbox.want_stored(LayerId::random())),
             Action::Step => _ = self.step(),
             Action::Look => self.look(),
             Action::Foreign(event) => self.engine.suffer(event),

@@ -18,11 +18,14 @@ async fn an_archived_one_is_nothing_on_the_engine_and_comes_back() {
     assert_eq!(harbor.archive(id).await.unwrap().state(), SandboxState::Archiving);
     harbor.reaches(id, SandboxState::Archived, SOON).await;
     assert!(harbor.engine.list().await.unwrap().held.is_empty());
+    harbor.pass(SOON).await;
+    assert_eq!(harbor.engine.kept_images().len(), 1, "what it lies on is kept");
     assert_eq!(harbor.start(id).await.unwrap().state(), SandboxState::Restoring);
     harbor.reaches(id, SandboxState::Started, SOON).await;
     assert_eq!(harbor.row(id).await.files.backup, None, "moved, not copied");
     harbor.pass(SOON).await;
     assert_eq!(harbor.engine.layers().await.unwrap(), [], "nothing needs what it was restored from");
+    assert!(harbor.engine.kept_images().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

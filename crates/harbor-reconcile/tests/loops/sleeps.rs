@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use harbor_model::sandboxes::{SandboxState, Seen};
+use harbor_runner::Engine as _;
 use harbor_runner::pretend::{Act, Verb};
 
 use crate::installation::{Installation, refused};
@@ -47,6 +48,52 @@ async fn no_more_sleep_than_may() {
     for id in ids {
         assert_eq!(harbor.start(id).await.unwrap().state(), SandboxState::Started);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_files_of_what_does_not_sleep_are_stored_until_it_is_started() {
+    let harbor = sleepy(1).await;
+    let ids = harbor.many_started(2).await;
+    for id in &ids {
+        harbor.stop(*id).await;
+        harbor.reaches(*id, SandboxState::Stopped, SOON).await;
+    }
+    harbor.pass(SOON).await;
+    let (asleep, stopped) = (harbor.row(ids[0]).await, harbor.row(ids[1]).await);
+    assert_eq!(asleep.files.backup, None);
+    assert!(stopped.files.backup.is_some_and(|backup| backup.current));
+    // as a prune does
+    harbor.engine.lose(&ids[1]);
+    harbor.reaches(ids[1], SandboxState::Archived, Duration::from_secs(100)).await;
+    assert_eq!(harbor.start(ids[1]).await.unwrap().state(), SandboxState::Restoring);
+    harbor.reaches(ids[1], SandboxState::Started, SOON).await;
+    harbor.pass(SOON).await;
+    assert_eq!(harbor.engine.layers().await.unwrap(), [], "what runs is stored nowhere");
+    // and archived it need not be copied again
+    harbor.stop(ids[1]).await;
+    harbor.pass(SOON).await;
+    let saved = harbor.called(Verb::Save, ids[1]);
+    harbor.archive(ids[1]).await.unwrap();
+    harbor.reaches(ids[1], SandboxState::Archived, SOON).await;
+    assert_eq!((saved, harbor.called(Verb::Save, ids[1])), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_stored_says_so_and_can_be_started() {
+    let harbor = sleepy(1).await;
+    let ids = harbor.many_started(2).await;
+    for _ in 0..3 {
+        harbor.engine.next_for(&ids[1], Verb::Save, Act::Fail(refused()));
+    }
+    for id in &ids {
+        harbor.stop(*id).await;
+        harbor.reaches(*id, SandboxState::Stopped, SOON).await;
+    }
+    harbor.pass(Duration::from_secs(20)).await;
+    let row = harbor.row(ids[1]).await;
+    assert_eq!((row.state(), row.files.backup), (SandboxState::Stopped, None));
+    assert!(row.note.unwrap().contains("could not be stored: copy: "));
+    assert_eq!(harbor.start(ids[1]).await.unwrap().state(), SandboxState::Started);
 }
 
 #[tokio::test(start_paused = true)]

@@ -69,7 +69,8 @@ impl DockerEngine {
     pub(crate) async fn remove_kept_image(&self, id: &SandboxId) -> Result<(), EngineError> {
         let name = naming::kept_image(id);
         match self.client().remove_image(&name, true).await {
-            Ok(()) | Err(EngineError::NotFound { .. }) => Ok(()),
+            // a conflict: stored files lie on it, and it is kept for them
+            Ok(()) | Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }

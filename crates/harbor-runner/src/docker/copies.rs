@@ -46,10 +46,13 @@ impl DockerEngine {
         self.known().outdate(id);
         let found = self.inspect_own(container.as_str(), id, Role::Sandbox).await?;
         let running = found.state.as_ref().is_some_and(|state| state.running);
+        let image = found.image.unwrap_or_default();
+        if storing == Storing::Kept {
+            self.keep_base_image(&image).await?;
+        }
         if running {
             self.pause(id, container).await?;
         }
-        let image = found.image.unwrap_or_default();
         let saved = match self.save_still(container, image, to, storing, running).await {
             Ok(layer) => self.stood_still(container, running, found.state.as_ref()).await.map(|()| layer),
             failed => failed,

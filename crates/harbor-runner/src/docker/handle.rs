@@ -8,6 +8,7 @@ use harbor_model::ids::{InstanceId, SandboxId};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use crate::config::{Config, Transport};
+use crate::docker::base_images::Bases;
 use crate::docker::known::{Images, Known};
 use crate::docker::naming;
 use crate::docker::objects::client::Client;
@@ -27,6 +28,7 @@ struct Inner {
     delivering: Mutex<()>,
     known: Known,
     images: Images,
+    bases: Bases,
 }
 
 impl DockerEngine {
@@ -44,6 +46,7 @@ impl DockerEngine {
             delivering: Mutex::new(()),
             known: Known::default(),
             images: Images::default(),
+            bases: Bases::default(),
         })))
     }
 
@@ -65,6 +68,10 @@ impl DockerEngine {
 
     pub(crate) fn images(&self) -> &Images {
         &self.0.images
+    }
+
+    pub(crate) fn bases(&self) -> &Bases {
+        &self.0.bases
     }
 
     /// Name of the bridge network.

@@ -8,6 +8,7 @@
 //! container's arguments, environment or inspect output. Only the folder `objects` names the engine's client.
 
 mod about;
+mod base_images;
 mod belongings;
 mod cleanup;
 mod configure;
@@ -33,6 +34,7 @@ mod remake;
 mod seccomp;
 mod spec;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -133,6 +135,10 @@ impl Engine for DockerEngine {
 
     async fn discard(&self, layer: &LayerId) -> Result<(), EngineError> {
         self.discard_layer(layer).await
+    }
+
+    async fn keep_images(&self, images: &BTreeSet<String>) -> Result<(), EngineError> {
+        self.keep_base_images(images).await
     }
 
     async fn stop(&self, id: &SandboxId, container: &ContainerId, grace: Duration) -> Result<(), EngineError> {

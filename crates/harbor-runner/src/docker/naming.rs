@@ -17,6 +17,9 @@ pub(crate) const HOME_AS_WORK_DIR: &str = "harbor.home-as-work-dir";
 /// Label: `true` when it holds files of an earlier container, so that it is worth keeping although it never ran.
 pub(crate) const REMADE: &str = "harbor.remade";
 
+/// Label: the image that it keeps, by id.
+pub(crate) const IMAGE: &str = "harbor.image";
+
 /// Label of a network: the sandbox that the one it belongs to is linked to.
 pub(crate) const LINKED: &str = "harbor.linked";
 /// Label of a network: the names of the sandbox that it belongs to, a JSON array.
@@ -33,6 +36,8 @@ pub(crate) enum Role {
     Delivery,
     /// Reads or writes a layer and ends.
     Porter,
+    /// Keeps an image that stored files lie on.
+    Base,
 }
 
 impl Role {
@@ -42,6 +47,7 @@ impl Role {
             Self::Sandbox => "sandbox",
             Self::Delivery => "delivery",
             Self::Porter => "porter",
+            Self::Base => "base",
         }
     }
 }
@@ -89,6 +95,12 @@ pub(crate) fn delivery(instance: &InstanceId) -> String {
 /// Name of a container that reads or writes a layer; another one each time.
 pub(crate) fn porter(instance: &InstanceId) -> String {
     format!("harbor-porter-{instance}-{}", SandboxId::random())
+}
+
+/// Name of the container that keeps an image.
+pub(crate) fn base(instance: &InstanceId, image: &str) -> String {
+    let digest = image.rsplit(':').next().unwrap_or_default();
+    format!("harbor-base-{}-{instance}", digest.get(..12).unwrap_or(digest))
 }
 
 /// Name of the container that tries what the engine can.

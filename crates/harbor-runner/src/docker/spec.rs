@@ -198,6 +198,30 @@ pub(crate) fn porter(config: &Config, directory: &Path, writes: bool) -> NewCont
     }
 }
 
+/// A container that does nothing for as long as `image` is to be kept.
+pub(crate) fn base(config: &Config, image: &str) -> NewContainer {
+    let mut labels = naming::instance_labels(&config.instance);
+    labels.insert(naming::ROLE.to_owned(), Role::Base.word().to_owned());
+    labels.insert(naming::IMAGE.to_owned(), image.to_owned());
+    NewContainer {
+        image: image.to_owned(),
+        entrypoint: infra::BINARY.to_owned(),
+        arguments: vec!["--keep".to_owned(), image.to_owned()],
+        user: Some("65534:65534".to_owned()),
+        stop_signal: Some("SIGTERM".to_owned()),
+        labels,
+        network: "none".to_owned(),
+        security: vec!["no-new-privileges".to_owned()],
+        read_only: true,
+        volume: toolbox_mount(config, true),
+        memory: Some(64 * MIB),
+        processes: 8,
+        log: Log::Nowhere,
+        restarted: true,
+        ..NewContainer::default()
+    }
+}
+
 /// A container that ends as soon as it is started, if so many open files can be given at all.
 pub(crate) fn probe(config: &Config, most: u32) -> NewContainer {
     NewContainer {

@@ -9,6 +9,7 @@
 mod script;
 mod world;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -131,6 +132,11 @@ impl Pretend {
     /// Its infra container ends.
     pub fn kill_infra(&self, id: &SandboxId) {
         self.meddle(id, |world| world.kill_infra(id));
+    }
+
+    /// The images that are kept from everybody who cleans up.
+    pub fn kept_images(&self) -> BTreeSet<String> {
+        self.lock().world.kept_images.clone()
     }
 
     /// Somebody removes its sandbox container.
@@ -383,6 +389,11 @@ impl Engine for Pretend {
 
     async fn layers(&self) -> Result<Vec<LayerId>, EngineError> {
         Ok(self.lock().world.layers.iter().copied().collect())
+    }
+
+    async fn keep_images(&self, images: &BTreeSet<String>) -> Result<(), EngineError> {
+        self.lock().world.kept_images.clone_from(images);
+        Ok(())
     }
 
     async fn discard(&self, layer: &LayerId) -> Result<(), EngineError> {

@@ -16,6 +16,8 @@ pub(super) struct World {
     pub(super) images: HashMap<String, Image>,
     /// Stored layers.
     pub(super) layers: BTreeSet<LayerId>,
+    /// Images that are kept from everybody who cleans up.
+    pub(super) kept_images: BTreeSet<String>,
     sandboxes: BTreeMap<SandboxId, Containers>,
     /// Numbers for containers and boots, so that none is like another.
     last: u64,

@@ -1,8 +1,10 @@
 //! What is stored of a sandbox's files is what they were.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use harbor_model::ids::{LayerId, SandboxId};
@@ -163,5 +165,43 @@ async fn a_copy_that_does_not_come_to_its_end_leaves_no_file() {
     // it is frozen until the next attempt
     fixture.runner.save(&started.id, &started.container, &layer, Storing::Kept, true).await.unwrap();
     assert_eq!(Fixture::shell(&started.id, "echo runs"), "runs");
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn the_image_that_stored_files_lie_on_outlives_a_clean_up() {
+    let fixture = Fixture::prepared().await;
+    let started = fixture.started().await;
+    Fixture::shell(&started.id, "echo kept >/kept");
+    let layer = LayerId::random();
+    let stored = fixture.runner.save(&started.id, &started.container, &layer, Storing::Kept, true).await.unwrap();
+    fixture.runner.remove(&started.id).await.unwrap();
+    let image = stored.image.clone();
+    let keeper = || {
+        let instance = format!("label=harbor.instance={}", fixture.instance);
+        docker(&["ps", "--quiet", "--filter", &instance, "--filter", "label=harbor.role=base"])
+    };
+    // as a clean-up does, which leaves what a running container is made of
+    docker(&["container", "prune", "--force", "--filter", &format!("label=harbor.instance={}", fixture.instance)]);
+    assert!(Command::new("docker").args(["image", "rm", &image]).output().unwrap().stderr.starts_with(b"Error"));
+    // and somebody takes the keeper away, which is found when all is looked at
+    docker(&["rm", "--force", &keeper()]);
+    let needed = BTreeSet::from([image.clone()]);
+    fixture.runner.keep_images(&needed).await.unwrap();
+    let kept = keeper();
+    assert!(!kept.is_empty() && !kept.contains('\n'), "{kept}");
+    fixture.runner.keep_images(&needed).await.unwrap();
+    assert_eq!(keeper(), kept);
+
+    let spec = SandboxSpec { id: SandboxId::random(), filling: Some(stored), ..fixture.spec() };
+    let container = fixture.runner.create(&spec).await.unwrap();
+    fixture.runner.start(&spec.id, &container).await.unwrap();
+    assert_eq!(Fixture::shell(&spec.id, "busybox cat /kept"), "kept");
+    fixture.runner.remove(&spec.id).await.unwrap();
+    fixture.runner.keep_images(&BTreeSet::new()).await.unwrap();
+    assert_eq!(keeper(), "");
+    let gone = BTreeSet::from([format!("sha256:{}", "0".repeat(64))]);
+    let gone = fixture.runner.keep_images(&gone).await;
+    assert!(matches!(gone, Err(EngineError::ImageMissing { .. })), "{gone:?}");
     fixture.finish().await;
 }

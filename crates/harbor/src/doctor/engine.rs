@@ -35,7 +35,7 @@ pub(super) async fn examine(config: &Config, presence: &Presence) -> Vec<Finding
         Ok(Ok((runner, about))) => {
             let mut findings = vec![version(&about), runtime(config, &about), disk(&about), transport(config, &about)];
             findings.push(image(&runner, &config.daytona.default_snapshot, presence).await);
-            findings.push(prune());
+            findings.push(prune(config));
             findings
         }
         Ok(Err(error)) => vec![unreachable(config, &reasons(&anyhow::Error::new(error)))],
@@ -120,12 +120,15 @@ fn disk(about: &About) -> Finding {
 }
 
 /// Stopped sandboxes that do not sleep are stopped containers, and the engine's prune removes all of those (design D15).
-fn prune() -> Finding {
+fn prune(config: &Config) -> Finding {
+    if config.stopped.asleep > 0 {
+        return Finding::fine("prune", "stopped sandboxes outlive a clean-up of the engine: they sleep or are stored");
+    }
     Finding::warning(
         "prune",
-        "`docker container prune` and `docker system prune` delete stopped sandboxes that do not sleep, with their files: \
-         those beyond `stopped.asleep`, and all after the engine was restarted",
-        "docker image prune, when room is needed while sandboxes are stopped",
+        "`docker container prune` and `docker system prune` delete stopped sandboxes, with their files: `stopped.asleep` is 0, \
+         so none sleep and none are stored",
+        "docker image prune, when room is needed while sandboxes are stopped; or harbor config set stopped.asleep 20",
     )
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary,
     ContainerSummaryStateEnum, ContainerUpdateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
-    MountVolumeOptions, NetworkSettings, PortBinding, ResourcesUlimits,
+    MountVolumeOptions, NetworkSettings, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
@@ -67,6 +67,8 @@ pub(crate) struct NewContainer {
     pub(crate) log: Log,
     /// Whether it reads what is sent to it, until that ends.
     pub(crate) input: bool,
+    /// Whether the engine starts it again when it ended without being asked, and with the engine.
+    pub(crate) restarted: bool,
     /// Kernel settings of its namespaces.
     pub(crate) sysctls: HashMap<String, String>,
 }
@@ -166,6 +168,13 @@ pub(crate) struct ListedContainer {
     pub(crate) state: Option<Status>,
     /// The engine's sentence about its state.
     pub(crate) status: Option<String>,
+}
+
+impl ListedContainer {
+    /// Whether it runs, not frozen.
+    pub(crate) fn running(&self) -> bool {
+        self.state == Some(Status::Running)
+    }
 }
 
 impl Client {
@@ -309,6 +318,10 @@ impl From<NewContainer> for ContainerCreateBody {
             pids_limit: Some(new.processes),
             ulimits: new.files.map(|most| vec![ulimit(most)]),
             log_config: log,
+            restart_policy: new.restarted.then(|| RestartPolicy {
+                name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+                ..RestartPolicy::default()
+            }),
             sysctls: (!new.sysctls.is_empty()).then_some(new.sysctls),
             ..HostConfig::default()
         };
