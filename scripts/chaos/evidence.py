@@ -15,6 +15,7 @@ class Row:
     seen: dict
     files: dict
     ran: bool  # ever
+    failed: bool
 
 
 @dataclass
@@ -56,8 +57,9 @@ def _read(path):
 def _database(found, path):
     database = _read(path)
     try:
-        for identity, pool, seen, files, ran in database.execute("SELECT id, warm_pool, seen, files, started_once FROM sandbox WHERE removed = 0"):
-            row = Row(identity, pool is not None, json.loads(seen), json.loads(files) if files else {}, bool(ran))
+        for identity, pool, seen, files, ran, failure in database.execute(
+                "SELECT id, warm_pool, seen, files, started_once, failure FROM sandbox WHERE removed = 0"):
+            row = Row(identity, pool is not None, json.loads(seen), json.loads(files) if files else {}, bool(ran), failure is not None)
             found.rows[identity] = row
             _layers(found, row)
         found.stock = dict(database.execute("SELECT sandbox, ready FROM infra_stock"))
@@ -91,6 +93,8 @@ def _engine(found, engine, instance):
         of_role = {"sandbox": found.sandboxes, "infra": found.keepers}.get(role)
         if of_role is None:
             found.others.append(name)
+        elif name == f"harbor-{sandbox}-new" and sandbox in found.rows and found.rows[sandbox].failed:
+            continue  # what an attempt left that was given up; the next one, or a delete, removes it
         elif sandbox in of_role or name != {"sandbox": f"harbor-{sandbox}", "infra": f"harbor-infra-{sandbox}"}[role]:
             found.doubles.append(name)
         else:

@@ -33,8 +33,10 @@ pub(super) fn entries(root: &Path, output: impl Write, contents: bool, cut: &Cut
     let mut waiting = vec![PathBuf::new()];
     while let Some(directory) = waiting.pop() {
         packer.entry(&directory)?;
-        for child in fs::read_dir(root.join(&directory))? {
-            let child = child?;
+        // in the same order whatever the file system's is
+        let mut children = fs::read_dir(root.join(&directory))?.collect::<io::Result<Vec<_>>>()?;
+        children.sort_by_key(fs::DirEntry::file_name);
+        for child in children {
             let path = directory.join(child.file_name());
             if child.file_type()?.is_dir() { waiting.push(path) } else { packer.entry(&path)? }
         }

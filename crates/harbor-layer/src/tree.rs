@@ -17,7 +17,8 @@ pub fn copy(from: &Path, to: &Path, contents: Contents, description: impl Write 
     let (source, target) = (Tree::open(from)?, Tree::open(to)?);
     let elsewhere = Elsewhere::new(source, contents, cut);
     std::thread::scope(|threads| {
-        let described = threads.spawn(|| pack::entries(from, Twice(writer, description), false, cut));
+        let describe = || pack::entries(from, Twice(writer, description), false, cut);
+        let described = std::thread::Builder::new().name("layer".to_owned()).spawn_scoped(threads, describe)?;
         let copied = unpack::entries(&target, reader, Some(&elsewhere));
         let described = described.join().map_err(|_| io::Error::other("a thread that reads a directory panicked"))?;
         // the reader's reason, since the writer then only sees a broken pipe

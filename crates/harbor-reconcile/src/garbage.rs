@@ -16,6 +16,9 @@ use crate::work::Work;
 /// How often old rows are looked for.
 const INTERVAL: Duration = Duration::from_hours(1);
 
+/// When stored files are looked at again that could not be removed, or images that could not be kept.
+const AGAIN: Duration = Duration::from_mins(1);
+
 /// Removed sandboxes and events are kept this long (contract, control-plane §5.6).
 const KEPT: time::Duration = time::Duration::hours(24);
 
@@ -53,7 +56,11 @@ impl Work for Garbage {
     async fn step(&self, key: GarbageKey, _: Mark) -> Stepped {
         let (outcome, again) = match key {
             GarbageKey::Rows => (self.0.purge().await, Some(Mark::after(INTERVAL, Lane::Bulk))),
-            GarbageKey::Layers => (self.0.discard_layers().await, Some(Mark::after(INTERVAL, Lane::Bulk))),
+            GarbageKey::Layers => {
+                let outcome = self.0.discard_layers().await;
+                let pause = if outcome.is_ok() { INTERVAL } else { AGAIN };
+                (outcome, Some(Mark::after(pause, Lane::Bulk)))
+            }
             // whoever lists the engine finds it again
             GarbageKey::Infra(id) => (self.0.remove_stray_infra(id).await, None),
         };
@@ -79,14 +86,13 @@ impl Inner {
         let mut stored = self.engine.layers().await.map_err(|error| chain(&error))?;
         let needed = self.store.stored_files().await.map_err(|error| chain(&error))?;
         stored.retain(|layer| !needed.layers.contains(layer));
+        let (count, mut outcome) = (stored.len(), Ok(()));
         for layer in &stored {
-            self.engine.discard(layer).await.map_err(|error| chain(&error))?;
+            outcome = outcome.and(self.engine.discard(layer).await);
         }
-        // the end of a copy is another reason to come here
-        if !needed.copying {
-            self.engine.keep_images(&needed.images).await.map_err(|error| chain(&error))?;
-        }
-        Ok(format!("{} layers removed", stored.len()))
+        // what is just being copied lies on an image that no row names yet
+        outcome = self.engine.keep_images(&needed.images, !needed.copying).await.and(outcome);
+        outcome.map(|()| format!("{count} layers removed")).map_err(|error| chain(&error))
     }
 
     /// Removes what the engine holds of `id`, if no row knows it.

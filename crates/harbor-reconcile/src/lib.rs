@@ -26,7 +26,8 @@ mod timers;
 mod watch;
 mod work;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use harbor_model::Timestamp;
@@ -75,7 +76,7 @@ pub struct Config {
 impl Config {
     fn bounds(&self) -> Bounds {
         let start = self.starts.max(1);
-        Bounds { look: 16, start, end: start.div_ceil(2), end_beside_starts: 1, bulk: 1 }
+        Bounds { look: 16, start, end: start.div_ceil(2), end_beside_starts: 1, bulk: 1, spare: 1 }
     }
 }
 
@@ -96,6 +97,8 @@ struct Inner {
     timers: Queue<TimerKey>,
     pools: Queue<AllPools>,
     own_members: OwnMembers,
+    /// Stopped sandboxes whose files could not be stored.
+    not_stored: Mutex<HashSet<SandboxId>>,
     demand: Demand,
     clock_watch: ClockWatch,
 }
@@ -124,6 +127,7 @@ impl Reconciler {
                 timers,
                 pools,
                 own_members,
+                not_stored: Mutex::default(),
                 demand,
                 clock_watch,
             }),

@@ -34,6 +34,8 @@ pub(crate) enum Lane {
     End,
     /// Copies files, or keeps house.
     Bulk,
+    /// Copies files that nobody has asked to be copied.
+    Spare,
 }
 
 impl Lane {
@@ -44,6 +46,7 @@ impl Lane {
             Self::Start => "start",
             Self::End => "end",
             Self::Bulk => "bulk",
+            Self::Spare => "spare",
         }
     }
 
@@ -53,6 +56,8 @@ impl Lane {
         match self {
             Self::End => Duration::from_secs(1),
             Self::Look | Self::Start | Self::Bulk => Duration::from_secs(5),
+            // longer than any copy: there is never more than the bound of them
+            Self::Spare => Duration::from_hours(1),
         }
     }
 }
@@ -66,11 +71,12 @@ pub(crate) struct Bounds {
     /// Of the end lane while a start is under way: the engine works on few things at a time as fast as on one.
     pub(crate) end_beside_starts: usize,
     pub(crate) bulk: usize,
+    pub(crate) spare: usize,
 }
 
 impl Bounds {
     /// One step at a time, of whatever lane.
-    pub(crate) const ONE: Self = Self { look: 1, start: 1, end: 1, end_beside_starts: 1, bulk: 1 };
+    pub(crate) const ONE: Self = Self { look: 1, start: 1, end: 1, end_beside_starts: 1, bulk: 1, spare: 1 };
 }
 
 /// When to look at a key, and in which lane.
@@ -261,6 +267,7 @@ impl<K: Key> Keys<K> {
             Lane::End if self.quick(Lane::Start, now) > 0 => bounds.end_beside_starts,
             Lane::End => bounds.end,
             Lane::Bulk => bounds.bulk,
+            Lane::Spare => bounds.spare,
         };
         self.busy.len() < MOST && self.quick(lane, now) < bound
     }
@@ -293,7 +300,7 @@ impl<K: Key> Keys<K> {
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { look: 2, start: 2, end: 4, end_beside_starts: 1, bulk: 1 };
+    const BOUNDS: Bounds = Bounds { look: 2, start: 2, end: 4, end_beside_starts: 1, bulk: 1, spare: 1 };
 
     fn queue() -> Queue<u32> {
         Queue::new("numbers", BOUNDS)

@@ -1,13 +1,14 @@
 //! The loop over sandboxes: walks each to where it is wanted, step by step.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use harbor_model::actors::Actor;
 use harbor_model::errors::chain;
 use harbor_model::ids::{ContainerId, LayerId, SandboxId};
 use harbor_model::sandboxes::{CopyPurpose, Desired, FailedAttempt, Outcome, Retry, Sandbox, Seen, Step};
-use harbor_runner::{Configuration, EngineError, Link, SandboxSpec, Storing};
+use harbor_runner::{Configuration, Configured, EngineError, Link, SandboxSpec, Storing};
 use harbor_store::StoreError;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
@@ -23,9 +24,10 @@ const LONGEST_WALK: usize = 12;
 /// Walks sandboxes to where they are wanted.
 pub(crate) struct Sandboxes(pub(crate) Arc<Inner>);
 
-/// The lane of a step.
-pub(crate) const fn lane(step: &Step) -> Lane {
+/// The lane of a sandbox's next step.
+pub(crate) fn lane(sandbox: &Sandbox, step: &Step) -> Lane {
     match step {
+        Step::Copy(_) if sandbox.files.copied_unasked() => Lane::Spare,
         Step::Create | Step::Start(_) | Step::Resume(_) | Step::Resize(_) | Step::Configure(_) => Lane::Start,
         Step::Pause(_) | Step::Stop(_) | Step::Doze(_) | Step::Evict | Step::Remove => Lane::End,
         Step::Remake(_) | Step::Copy(_) => Lane::Bulk,
@@ -116,7 +118,12 @@ impl Inner {
         }
         for _ in 0..LONGEST_WALK {
             let step = sandbox.next_step();
-            let needed = self::lane(&step);
+            let needed = self::lane(&sandbox, &step);
+            if step == Step::Settled && sandbox.unstored() && self.may_store(id) {
+                let store = |row: &mut Sandbox| row.want_stored(LayerId::random());
+                sandbox = self.store.by(Actor::Harbor).change_sandbox(id, self.now(), store).await?.0;
+                continue;
+            }
             if step == Step::Settled || (needed != lane && needed != Lane::Look) {
                 let onward = (step != Step::Settled).then_some(needed);
                 return Ok(Walked { done: done.join(", "), onward });
@@ -154,11 +161,17 @@ impl Inner {
             }
             Step::Copy(container) => {
                 let Some(copying) = &sandbox.files.copying else { return Ok(sandbox.clone()) };
-                let go_on = sandbox.desired == Desired::Started;
-                tokio::select! {
-                    saved = self.engine.save(&id, container, &copying.layer, storing(copying.purpose), go_on) => Outcome::Copied(saved.map_err(failed)?),
+                let (storing, go_on) = (storing(copying.purpose), sandbox.desired == Desired::Started);
+                let saved = tokio::select! {
+                    saved = self.engine.save(&id, container, &copying.layer, storing, go_on) => saved,
                     overtaken = self.overtaken(sandbox) => return overtaken,
+                };
+                if saved.is_ok() {
+                    self.not_stored().remove(&id);
+                } else if sandbox.files.copied_unasked() {
+                    self.not_stored().insert(id);
                 }
+                Outcome::Copied(saved.map_err(failed)?)
             }
             Step::Remake(old) => {
                 let spec = self.spec(sandbox).await?;
@@ -168,6 +181,9 @@ impl Inner {
                 }
             }
             Step::Start(container) | Step::Resume(container) => {
+                if let Some(woken) = self.wake(sandbox, container).await? {
+                    return Ok(woken);
+                }
                 Outcome::Started(container.clone(), self.engine.start(&id, container).await.map_err(failed)?)
             }
             Step::Configure(container) => {
@@ -190,25 +206,37 @@ impl Inner {
                     return self.record(id, Outcome::Slept).await;
                 }
                 self.engine.stop(&id, container, grace).await.map_err(failed)?;
-                let stopped = self.look(sandbox).await?;
-                return self.store_what_cannot_sleep(stopped).await;
+                return self.look(sandbox).await;
             }
-            Step::Doze(container) => {
-                let outcome = self.doze(sandbox, container).await.map_err(failed)?;
-                let stopped = self.record(id, outcome).await?;
-                return self.store_what_cannot_sleep(stopped).await;
-            }
+            Step::Doze(container) => self.doze(sandbox, container).await.map_err(failed)?,
             Step::Evict => {
                 self.engine.remove(&id).await.map_err(failed)?;
                 Outcome::Evicted
             }
             Step::Remove => {
                 self.engine.remove(&id).await.map_err(failed)?;
+                self.not_stored().remove(&id);
                 Outcome::Removed
             }
             Step::Accept(_) => Outcome::Accepted,
         };
         self.record(id, outcome).await
+    }
+
+    /// Starts and configures one that sleeps in one step, if the engine can.
+    async fn wake(&self, sandbox: &Sandbox, container: &ContainerId) -> Result<Option<Sandbox>, Trouble> {
+        let Seen::Asleep { boot, .. } = &sandbox.seen else { return Ok(None) };
+        let woken = self.engine.wake(&sandbox.id, container, &configuration(sandbox)).await;
+        let Some(Configured { version, .. }) = woken.map_err(|error| Trouble::Engine("wake", error))? else {
+            return Ok(None);
+        };
+        let (started, at) =
+            (Outcome::Started(container.clone(), boot.clone()), harbor_model::to_millisecond(self.now()));
+        let record = move |row: &mut Sandbox| {
+            row.record(started);
+            row.record(Outcome::Configured { version, at });
+        };
+        Ok(Some(self.store.by(Actor::Harbor).change_sandbox(sandbox.id, self.now(), record).await?.0))
     }
 
     /// What its containers are made of.
@@ -229,6 +257,16 @@ impl Inner {
                 names: sandbox.host_names(),
             }),
         })
+    }
+
+    /// Whether the files of what does not sleep are stored: nowhere if none shall sleep, and of none that this run of harbor
+    /// could not store before.
+    fn may_store(&self, id: SandboxId) -> bool {
+        self.config.most_asleep > 0 && !self.not_stored().contains(&id)
+    }
+
+    fn not_stored(&self) -> MutexGuard<'_, HashSet<SandboxId>> {
+        self.not_stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a sandbox that is to stop can sleep: it runs as it should, and not too many do already.
@@ -268,15 +306,6 @@ impl Inner {
             }
             outcome => outcome,
         }
-    }
-
-    /// Has the files of a stopped sandbox stored that does not sleep, unless none shall sleep.
-    async fn store_what_cannot_sleep(&self, stopped: Sandbox) -> Result<Sandbox, Trouble> {
-        if self.config.most_asleep == 0 || !matches!(stopped.seen, Seen::Exited { .. }) {
-            return Ok(stopped);
-        }
-        let store = |row: &mut Sandbox| row.want_stored(LayerId::random());
-        Ok(self.store.by(Actor::Harbor).change_sandbox(stopped.id, self.now(), store).await?.0)
     }
 
     /// Waits until something else is wanted of the sandbox, or another copy of its files: what copies files may take

@@ -65,15 +65,15 @@ impl Inner {
             self.discard(*id).await?;
         }
         let (ready, wanted) = (stock.len() - unfinished.len(), self.wanted_infra());
+        if self.sandboxes.working(Lane::Start) && ready != wanted {
+            return Ok((YIELD, format!("{ready} ready; a sandbox is being started first")));
+        }
         let surplus = stock.iter().filter(|(_, ready)| *ready).take(ready.saturating_sub(wanted));
         for (id, _) in surplus {
             self.discard(*id).await?;
         }
         if ready >= wanted {
             return Ok((INTERVAL, format!("{wanted} ready")));
-        }
-        if self.sandboxes.working(Lane::Start) {
-            return Ok((YIELD, format!("{ready} ready; a sandbox is being started first")));
         }
         let making = (0..AT_ONCE.min(wanted - ready)).map(|_| self.make_one());
         let made = futures_util::future::join_all(making).await;

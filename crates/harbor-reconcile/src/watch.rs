@@ -39,7 +39,7 @@ pub(crate) async fn store(inner: Arc<Inner>) {
                 let wanted = before.as_ref().is_none_or(|before| asks_for_more(before, &after));
                 let step = after.next_step();
                 if wanted && step != Step::Settled {
-                    inner.sandboxes.mark(after.id, Mark::now(sandboxes::lane(&step)));
+                    inner.sandboxes.mark(after.id, Mark::now(sandboxes::lane(&after, &step)));
                 }
             }
             Ok(Change::SnapshotRemoved(_)) => {
@@ -85,7 +85,7 @@ fn mark_unsettled(inner: &Inner) {
         Ok(rows) => {
             for row in &rows {
                 inner.set_timer(row);
-                if row.next_step() != Step::Settled {
+                if row.next_step() != Step::Settled || inner.config.most_asleep > 0 && row.unstored() {
                     inner.sandboxes.mark(row.id, Mark::now(Lane::Look));
                 }
             }

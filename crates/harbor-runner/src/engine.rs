@@ -64,6 +64,15 @@ pub trait Engine: fmt::Debug + Send + Sync {
         configuration: &Configuration,
     ) -> Result<Configured, EngineError>;
 
+    /// Lets one that sleeps go on in this run of it and tells its toolbox who it is, at once; `None` where that cannot be:
+    /// [`Engine::start`] it, then configure it.
+    async fn wake(
+        &self,
+        id: &SandboxId,
+        container: &ContainerId,
+        configuration: &Configuration,
+    ) -> Result<Option<Configured>, EngineError>;
+
     /// Freezes its processes; [`Engine::start`] lets them go on. What is frozen stays so, and what does not run is left.
     async fn pause(&self, id: &SandboxId, container: &ContainerId) -> Result<(), EngineError>;
 
@@ -91,9 +100,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Removes a stored layer, or what an attempt at one left.
     async fn discard(&self, layer: &LayerId) -> Result<(), EngineError>;
 
-    /// Keeps the images of these ids from everybody who cleans up, and no others; [`Engine::save`] keeps one more. One that
-    /// is gone is an error, after all others were kept.
-    async fn keep_images(&self, images: &BTreeSet<String>) -> Result<(), EngineError>;
+    /// Keeps the images of these ids from everybody who cleans up, and with `only` no others; [`Engine::save`] keeps one
+    /// more. One that is gone is an error, after all others were kept.
+    async fn keep_images(&self, images: &BTreeSet<String>, only: bool) -> Result<(), EngineError>;
 
     /// Ends its processes: they are asked to end, and made to after `grace` (whole seconds, rounded up). What is gone is
     /// stopped.

@@ -237,6 +237,8 @@ async fn reap(mut children: Signal, processes: &Processes) {
     // what died while this process began anew
     processes.reap();
     while children.recv().await.is_some() {
+        // what dies because all shall end dies after that was said, and whoever waits for it is told that
+        tokio::task::yield_now().await;
         processes.reap();
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Loop {
 #[serde(rename_all = "camelCase")]
 struct LoopStep {
     key: String,
-    /// `look`, `start`, `end` or `bulk`.
+    /// `look`, `start`, `end`, `bulk` or `spare`.
     lane: &'static str,
     /// Milliseconds.
     lasts: u64,

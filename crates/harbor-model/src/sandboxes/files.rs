@@ -81,6 +81,13 @@ pub struct EndedCopy {
     pub outcome: Result<Layer, String>,
 }
 
+impl Files {
+    /// Whether a copy is wanted that nobody has asked for.
+    pub fn copied_unasked(&self) -> bool {
+        self.copying.as_ref().is_some_and(|copying| copying.purpose == CopyPurpose::Stopped)
+    }
+}
+
 impl Sandbox {
     /// The stored layers that it needs: they must not be removed.
     pub fn layers(&self) -> Vec<LayerId> {
@@ -125,7 +132,7 @@ impl Sandbox {
         self.last_activity_at = at;
         if self.seen == Seen::Absent {
             self.seen = Seen::Archived { evicted: true };
-        } else if !self.files.backup.as_ref().is_some_and(|backup| backup.current) {
+        } else {
             self.want_copied(layer, CopyPurpose::Archive);
         }
     }
@@ -135,12 +142,18 @@ impl Sandbox {
         self.files.copying = Some(Copying { layer, purpose, outcome: None });
     }
 
-    /// Wants its files stored if it is stopped and does not sleep, unless they are, or another copy is wanted.
-    pub fn want_stored(&mut self, layer: LayerId) {
+    /// Whether a clean-up of the engine would remove its files: it is stopped and does not sleep, its files are stored
+    /// nowhere, and no copy of them is wanted.
+    pub fn unstored(&self) -> bool {
         let stored = self.files.backup.as_ref().is_some_and(|backup| backup.current);
         let stopped = matches!(self.seen, Seen::Exited { asked: true, .. }) && self.next_step() == Step::Settled;
         let settled = self.desired == Desired::Stopped && stopped && self.failure.is_none();
-        if settled && !stored && self.files.copying.is_none() && !self.settings.ephemeral() {
+        settled && !stored && self.files.copying.is_none() && !self.settings.ephemeral()
+    }
+
+    /// Wants its files stored if they are [`Sandbox::unstored`].
+    pub fn want_stored(&mut self, layer: LayerId) {
+        if self.unstored() {
             self.want_copied(layer, CopyPurpose::Stopped);
         }
     }
@@ -187,6 +200,10 @@ impl Sandbox {
             None if self.desired == Desired::Destroyed => Err("the sandbox was deleted".to_owned()),
             None if self.seen == Seen::Lost => Err("the sandbox's container was removed".to_owned()),
             None if self.failure.is_some() => Err("the sandbox failed".to_owned()),
+            // a clean-up took the container of what is stored: there is nothing to copy until it is started
+            None if self.desired != Desired::Started && matches!(self.seen, Seen::Archived { .. }) => {
+                Err("the sandbox's container was removed; start it first".to_owned())
+            }
             None => return None,
         };
         let purpose = copying.purpose;
@@ -198,6 +215,9 @@ impl Sandbox {
                 let kept = purpose == CopyPurpose::Backup || self.files.backup.as_ref().is_some_and(|one| one.kept);
                 self.files.backup = Some(Backup { layer: layer.clone(), at, current, kept });
             }
+            // its files are stored, which is what these are for
+            (CopyPurpose::Backup | CopyPurpose::Stopped | CopyPurpose::Archive, Err(_))
+                if matches!(self.seen, Seen::Archived { .. }) => {}
             (CopyPurpose::Archive, Err(reason)) if self.desired == Desired::Archived => {
                 self.desired = Desired::Stopped;
                 self.note = Some(format!("it could not be archived: {reason}"));

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{Beginning, CopyPurpose, Sandbox, SandboxState, Seen, Step};
+use super::{Beginning, Sandbox, SandboxState, Seen, Step};
 use crate::Timestamp;
 use crate::ids::SandboxId;
 
@@ -275,7 +275,7 @@ pub fn allowed(operation: Operation, sandbox: &Sandbox, now: Timestamp) -> Resul
     };
     let superseded = overdue || copies_files;
     let runs = matches!(sandbox.seen, Seen::Running { configured: true, .. });
-    let copied = sandbox.files.copying.as_ref().is_some_and(|copying| copying.purpose != CopyPurpose::Stopped);
+    let copied = sandbox.files.copying.is_some() && !sandbox.files.copied_unasked();
     let why = match verdict(operation, state) {
         Verdict::Allowed if operation == Operation::Enter && !runs => WhyNot::State,
         Verdict::Allowed if operation == Operation::Recover && !sandbox.recoverable() => WhyNot::State,

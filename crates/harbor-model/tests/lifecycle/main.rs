@@ -57,6 +57,7 @@ proptest! {
             life.step();
         }
         prop_assert_eq!(life.sandbox.next_step(), Step::Settled);
+        prop_assert_eq!(&life.sandbox.files.copying, &None, "a copy that never ends");
         prop_assert!(!life.sandbox.needs_a_look(&life.engine.find()) || life.sandbox.seen == Seen::Removed);
         let settled = match life.sandbox.state() {
             SandboxState::Started

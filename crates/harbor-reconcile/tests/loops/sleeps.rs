@@ -69,13 +69,47 @@ async fn the_files_of_what_does_not_sleep_are_stored_until_it_is_started() {
     harbor.reaches(ids[1], SandboxState::Started, SOON).await;
     harbor.pass(SOON).await;
     assert_eq!(harbor.engine.layers().await.unwrap(), [], "what runs is stored nowhere");
-    // and archived it need not be copied again
-    harbor.stop(ids[1]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_are_stored_whenever_harbor_dies() {
+    let mut harbor = sleepy(1).await;
+    let ids = harbor.many_started(2).await;
+    harbor.stop(ids[0]).await;
+    harbor.reaches(ids[0], SandboxState::Stopped, SOON).await;
+    harbor.engine.takes(Verb::Stop, Duration::from_millis(200));
+    harbor.engine.takes(Verb::Save, Duration::from_millis(200));
+    for moment in (20..600).step_by(40) {
+        harbor.stop(ids[1]).await;
+        harbor.pass(Duration::from_millis(moment)).await;
+        harbor.restart();
+        harbor.reaches(ids[1], SandboxState::Stopped, Duration::from_secs(5)).await;
+        harbor.pass(Duration::from_secs(2)).await;
+        let backup = harbor.row(ids[1]).await.files.backup;
+        assert!(backup.is_some_and(|backup| backup.current), "harbor died after {moment} ms");
+        assert_eq!(harbor.start(ids[1]).await.unwrap().state(), SandboxState::Started);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_whose_container_is_cleaned_up_ends() {
+    let harbor = sleepy(1).await;
+    let ids = harbor.many_started(2).await;
+    for id in &ids {
+        harbor.stop(*id).await;
+        harbor.reaches(*id, SandboxState::Stopped, SOON).await;
+    }
     harbor.pass(SOON).await;
-    let saved = harbor.called(Verb::Save, ids[1]);
-    harbor.archive(ids[1]).await.unwrap();
-    harbor.reaches(ids[1], SandboxState::Archived, SOON).await;
-    assert_eq!((saved, harbor.called(Verb::Save, ids[1])), (2, 2));
+    harbor.engine.takes(Verb::Save, Duration::from_millis(500));
+    let (forked, ()) = tokio::join!(harbor.fork(ids[1]), async {
+        harbor.pass(Duration::from_millis(100)).await;
+        harbor.engine.lose(&ids[1]);
+    });
+    let refusal = forked.unwrap_err().to_string();
+    assert!(refusal.contains("start it first"), "{refusal}");
+    let row = harbor.row(ids[1]).await;
+    assert_eq!((row.state(), row.files.copying), (SandboxState::Archived, None));
+    assert_eq!(harbor.start(ids[1]).await.unwrap().state(), SandboxState::Restoring);
 }
 
 #[tokio::test(start_paused = true)]

@@ -35,14 +35,10 @@ async fn a_create_takes_one_from_the_stock_which_is_filled_again() {
 #[tokio::test(start_paused = true)]
 async fn a_burst_fills_it_for_an_hour() {
     let harbor = Installation::with_stock(1).await;
-    for _ in 0..3 {
-        harbor.started().await;
-    }
+    harbor.many_started(3).await;
     harbor.pass(Duration::from_secs(3)).await;
     assert_eq!(ready(&harbor).await.len(), 3, "as many as were asked for within a minute");
-    for _ in 0..6 {
-        harbor.started().await;
-    }
+    harbor.many_started(6).await;
     harbor.pass(Duration::from_secs(3)).await;
     assert_eq!(ready(&harbor).await.len(), 4, "no more than the bound");
     harbor.idle(Duration::from_mins(62)).await;

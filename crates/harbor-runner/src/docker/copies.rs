@@ -88,7 +88,7 @@ impl DockerEngine {
     async fn store(&self, source: &Path, to: &LayerId, storing: Storing) -> io::Result<layer::Written> {
         if storing == Storing::ReadOnce {
             match layer::keep(source, &self.layer_directory(to), LONGEST_COPY).await {
-                Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
+                Err(error) if cannot_hold(error.kind()) => {
                     tracing::info!(%error, layer = %to, "the data directory cannot hold a layer as it is: stored compressed");
                 }
                 outcome => return outcome,
@@ -199,6 +199,12 @@ impl DockerEngine {
     fn layer_directory(&self, layer: &LayerId) -> PathBuf {
         self.config().layer_directory.join(format!("{layer}.{DIRECTORY_SUFFIX}"))
     }
+}
+
+/// Whether the data directory may hold a layer compressed that it cannot hold as it is.
+const fn cannot_hold(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(kind, Kind::Unsupported | Kind::PermissionDenied | Kind::StorageFull | Kind::QuotaExceeded)
 }
 
 /// What became of a copy to a file of harbor's own, for people.

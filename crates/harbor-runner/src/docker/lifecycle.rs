@@ -5,13 +5,14 @@ use std::time::Duration;
 use harbor_model::ids::{ContainerId, SandboxId};
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::Boot;
-use harbor_protocol::toolbox;
+use harbor_protocol::toolbox::{self, Configured};
 
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
 use crate::docker::objects::client::SLOW;
 use crate::docker::spec;
 use crate::error::EngineError;
+use crate::sandbox::Configuration;
 
 /// What the engine says when it is to start a container that somebody paused.
 pub(crate) const FROZEN: &str = "cannot start a paused container";
@@ -44,6 +45,30 @@ impl DockerEngine {
             outcome => outcome.map_err(Refusal::into_error)?,
         }
         self.boot(id, container).await
+    }
+
+    /// Lets a sandbox that sleeps go on, and configures its toolbox at the same time: what a frozen one is told waits for
+    /// it, so that the engine's answer is not waited for first. `None` where it is not known to be frozen.
+    pub async fn wake(
+        &self,
+        id: &SandboxId,
+        container: &ContainerId,
+        configuration: &Configuration,
+    ) -> Result<Option<Configured>, EngineError> {
+        let known = self.known().get(id);
+        if !(known.frozen && known.infra_runs) {
+            return Ok(None);
+        }
+        self.known().outdate(id);
+        let woken = async { self.client().unpause_container(container.as_str()).await.map_err(|_| None) };
+        let told = async { self.configure(id, container, configuration).await.map_err(Some) };
+        let outcome = tokio::try_join!(woken, told);
+        self.known().note(id, |entry| entry.frozen = false);
+        match outcome {
+            Ok(((), configured)) => Ok(Some(configured)),
+            Err(None) => Ok(None),
+            Err(Some(error)) => Err(error),
+        }
     }
 
     /// Freezes the sandbox's processes. Idempotent.

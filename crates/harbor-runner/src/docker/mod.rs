@@ -106,6 +106,15 @@ impl Engine for DockerEngine {
         self.configure(id, container, configuration).await
     }
 
+    async fn wake(
+        &self,
+        id: &SandboxId,
+        container: &ContainerId,
+        configuration: &Configuration,
+    ) -> Result<Option<Configured>, EngineError> {
+        self.wake(id, container, configuration).await
+    }
+
     async fn pause(&self, id: &SandboxId, container: &ContainerId) -> Result<(), EngineError> {
         self.pause(id, container).await
     }
@@ -137,8 +146,8 @@ impl Engine for DockerEngine {
         self.discard_layer(layer).await
     }
 
-    async fn keep_images(&self, images: &BTreeSet<String>) -> Result<(), EngineError> {
-        self.keep_base_images(images).await
+    async fn keep_images(&self, images: &BTreeSet<String>, only: bool) -> Result<(), EngineError> {
+        self.keep_base_images(images, only).await
     }
 
     async fn stop(&self, id: &SandboxId, container: &ContainerId, grace: Duration) -> Result<(), EngineError> {

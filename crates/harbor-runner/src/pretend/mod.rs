@@ -372,6 +372,15 @@ impl Engine for Pretend {
         self.call(Verb::Sleep, Some(id), true, |world| world.sleep(id, container)).await
     }
 
+    async fn wake(
+        &self,
+        _id: &SandboxId,
+        _container: &ContainerId,
+        _configuration: &Configuration,
+    ) -> Result<Option<Configured>, EngineError> {
+        Ok(None)
+    }
+
     async fn resize(&self, id: &SandboxId, container: &ContainerId, _to: Resources) -> Result<(), EngineError> {
         self.call(Verb::Resize, Some(id), false, |world| world.is_there(id, container)).await
     }
@@ -391,8 +400,9 @@ impl Engine for Pretend {
         Ok(self.lock().world.layers.iter().copied().collect())
     }
 
-    async fn keep_images(&self, images: &BTreeSet<String>) -> Result<(), EngineError> {
-        self.lock().world.kept_images.clone_from(images);
+    async fn keep_images(&self, images: &BTreeSet<String>, only: bool) -> Result<(), EngineError> {
+        self.lock().world.kept_images.retain(|image| !only || images.contains(image));
+        self.lock().world.kept_images.extend(images.iter().cloned());
         Ok(())
     }
 

@@ -15,17 +15,17 @@ use crate::remake::{CHANGES, FACTS};
 
 #[tokio::test]
 async fn a_copy_of_what_runs_is_what_it_was_and_disturbs_nothing() {
-    copied(Fixture::prepared().await, Storing::Kept).await;
+    copied(Fixture::prepared().await, Storing::Kept, false).await;
 }
 
 #[tokio::test]
 async fn a_copy_that_is_read_once_is_the_same() {
-    copied(Fixture::prepared().await, Storing::ReadOnce).await;
+    copied(Fixture::prepared().await, Storing::ReadOnce, true).await;
 }
 
 #[tokio::test]
 async fn a_copy_is_the_same_where_only_the_engine_can_reach_the_files() {
-    copied(out_of_reach().await, Storing::ReadOnce).await;
+    copied(out_of_reach().await, Storing::ReadOnce, false).await;
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn out_of_reach() -> Fixture {
     fixture
 }
 
-async fn copied(fixture: Fixture, storing: Storing) {
+async fn copied(fixture: Fixture, storing: Storing, as_directory: bool) {
     let started = fixture.started().await;
     Fixture::shell(&started.id, CHANGES);
     let facts = Fixture::shell(&started.id, FACTS);
@@ -58,11 +58,11 @@ async fn copied(fixture: Fixture, storing: Storing) {
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(ticks() > before, "its processes go on");
 
-    if let Ok(found) = fs::metadata(fixture.layers().join(format!("{layer}.tar.zst"))) {
+    let directory = fixture.layers().join(format!("{layer}.tree"));
+    assert_eq!(directory.is_dir(), as_directory);
+    if !as_directory {
+        let found = fs::metadata(fixture.layers().join(format!("{layer}.tar.zst"))).unwrap();
         assert_eq!((found.len(), found.permissions().mode() & 0o777), (stored.bytes, 0o600));
-    } else {
-        assert_eq!(storing, Storing::ReadOnce);
-        assert!(fixture.layers().join(format!("{layer}.tree/ticks")).is_file());
     }
 
     let spec = SandboxSpec { id: SandboxId::random(), filling: Some(stored.clone()), ..fixture.spec() };
@@ -187,10 +187,11 @@ async fn the_image_that_stored_files_lie_on_outlives_a_clean_up() {
     // and somebody takes the keeper away, which is found when all is looked at
     docker(&["rm", "--force", &keeper()]);
     let needed = BTreeSet::from([image.clone()]);
-    fixture.runner.keep_images(&needed).await.unwrap();
+    fixture.runner.keep_images(&needed, true).await.unwrap();
     let kept = keeper();
     assert!(!kept.is_empty() && !kept.contains('\n'), "{kept}");
-    fixture.runner.keep_images(&needed).await.unwrap();
+    fixture.runner.keep_images(&needed, true).await.unwrap();
+    fixture.runner.keep_images(&BTreeSet::new(), false).await.unwrap();
     assert_eq!(keeper(), kept);
 
     let spec = SandboxSpec { id: SandboxId::random(), filling: Some(stored), ..fixture.spec() };
@@ -198,10 +199,10 @@ async fn the_image_that_stored_files_lie_on_outlives_a_clean_up() {
     fixture.runner.start(&spec.id, &container).await.unwrap();
     assert_eq!(Fixture::shell(&spec.id, "busybox cat /kept"), "kept");
     fixture.runner.remove(&spec.id).await.unwrap();
-    fixture.runner.keep_images(&BTreeSet::new()).await.unwrap();
+    fixture.runner.keep_images(&BTreeSet::new(), true).await.unwrap();
     assert_eq!(keeper(), "");
     let gone = BTreeSet::from([format!("sha256:{}", "0".repeat(64))]);
-    let gone = fixture.runner.keep_images(&gone).await;
+    let gone = fixture.runner.keep_images(&gone, true).await;
     assert!(matches!(gone, Err(EngineError::ImageMissing { .. })), "{gone:?}");
     fixture.finish().await;
 }

@@ -164,6 +164,15 @@ pub(super) async fn a_sandbox_that_sleeps_wakes_as_after_a_start(subject: &impl 
     engine.configure(&id, &container, &configuration("another token")).await.unwrap();
     assert!(matches!(engine.dial(&id, 3000).await, Err(DialError::Refused(3000))), "its processes are gone");
 
+    engine.sleep(&id, &container, GRACE).await.unwrap();
+    if engine.wake(&id, &container, &configuration("a third token")).await.unwrap().is_none() {
+        engine.start(&id, &container).await.unwrap();
+        engine.configure(&id, &container, &configuration("a third token")).await.unwrap();
+    }
+    let running = FoundSandbox::Running { container: container.clone(), boot, connected: true };
+    assert_eq!(subject.found(&id).await, Some(running));
+    assert_eq!(engine.wake(&id, &container, &configuration("none")).await.unwrap(), None, "it does not sleep");
+
     engine.stop(&id, &container, GRACE).await.unwrap();
     assert!(engine.sleep(&id, &container, GRACE).await.is_err(), "what does not run cannot sleep");
     let found = subject.found(&id).await;

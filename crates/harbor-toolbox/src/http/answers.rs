@@ -36,11 +36,12 @@ pub(crate) async fn finish(request: Request, next: Next) -> Response {
 /// Cuts a request off when the sandbox is stopped, and says so.
 pub(crate) async fn until_stopped(State(stopping): State<CancellationToken>, request: Request, next: Next) -> Response {
     tokio::select! {
+        // first: what ends now ends because of it
         biased;
-        response = next.run(request) => response,
         () = stopping.cancelled() => {
             Error::unavailable("the sandbox is being stopped, which cut this request off").into_response()
         }
+        response = next.run(request) => response,
     }
 }
 

@@ -26,12 +26,14 @@ pub(super) fn write(
     file: &Path,
     cut: &Cut,
 ) -> io::Result<Written> {
+    cut.check()?;
     let partial = file.with_extension("partial");
     let written = write_partial(from, &partial, cut);
     if written.is_err() {
         let _it_may_not_have_come_to_be = fs::remove_file(&partial);
     }
     let written = written?;
+    cut.check()?;
     fs::rename(&partial, file)?;
     if let Some(directory) = file.parent() {
         File::open(directory)?.sync_all()?;

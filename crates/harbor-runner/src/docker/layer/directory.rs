@@ -14,6 +14,7 @@ use crate::docker::embedded::hex;
 
 /// Copies the layer `from` to `directory`, which is there afterwards, whole and on the disk, or as it was before.
 pub(super) fn write(from: &Path, directory: &Path, cut: &Cut) -> io::Result<Written> {
+    cut.check()?;
     remove(directory)?;
     let partial = directory.with_extension("partial");
     remove(&partial)?;
@@ -22,6 +23,7 @@ pub(super) fn write(from: &Path, directory: &Path, cut: &Cut) -> io::Result<Writ
         let _the_garbage_loop_tries_again = remove(&partial);
     }
     let written = written?;
+    cut.check()?;
     fs::rename(&partial, directory)?;
     if let Some(parent) = directory.parent() {
         File::open(parent)?.sync_all()?;
