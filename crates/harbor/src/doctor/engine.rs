@@ -122,7 +122,10 @@ fn disk(about: &About) -> Finding {
 /// Stopped sandboxes that do not sleep are stopped containers, and the engine's prune removes all of those (design D15).
 fn prune(config: &Config) -> Finding {
     if config.stopped.asleep > 0 {
-        return Finding::fine("prune", "stopped sandboxes sleep, and files of those beyond `stopped.asleep` are stored");
+        return Finding::fine(
+            "prune",
+            "stopped sandboxes sleep, and files of those beyond `stopped.asleep` are stored",
+        );
     }
     Finding::warning(
         "prune",
