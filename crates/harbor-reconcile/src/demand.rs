@@ -7,8 +7,8 @@ use std::time::Duration;
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::Sandbox;
 
-/// For how many minutes a burst is remembered.
-const MEMORY: u64 = 60;
+/// For how many seconds a burst is remembered.
+const MEMORY: u64 = 3600;
 
 /// More kinds than this are not told apart.
 const MOST_KINDS: usize = 256;
@@ -31,13 +31,22 @@ impl Kind {
     pub(crate) fn of(sandbox: &Sandbox) -> Self {
         Self::Member { snapshot: sandbox.origin.snapshot.clone(), resources: sandbox.resources }
     }
+
+    /// Within how many seconds those that are asked for are one burst: about the time that making another one takes, with
+    /// what goes on beside it.
+    const fn burst(&self) -> u64 {
+        match self {
+            Self::Member { .. } => 60,
+            Self::Infra => 2,
+        }
+    }
 }
 
 /// What was asked for of one kind.
 #[derive(Default)]
 struct Asked {
-    /// Minutes of the machine's uptime, and how many in each; the last ones that there were any in.
-    minutes: VecDeque<(u64, usize)>,
+    /// Seconds of the machine's uptime at which a burst begins, and how many it has, oldest first.
+    bursts: VecDeque<(u64, usize)>,
     given: u64,
     missed: u64,
 }
@@ -49,7 +58,7 @@ pub(crate) struct Demand(Mutex<HashMap<Kind, Asked>>);
 /// What is known of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Known {
-    /// The most that were asked for within a minute of the last hour.
+    /// The most that were asked for in a burst of the last hour.
     pub(crate) most: usize,
     /// How many were ready when they were asked for, and how many were not.
     pub(crate) given: u64,
@@ -59,10 +68,10 @@ pub(crate) struct Known {
 impl Demand {
     /// One was asked for, and was `ready` or not.
     pub(crate) fn note(&self, kind: Kind, ready: bool, uptime: Duration) {
-        let minute = uptime.as_secs() / 60;
+        let (second, burst) = (uptime.as_secs(), kind.burst());
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kinds.len() >= MOST_KINDS && !kinds.contains_key(&kind) {
-            kinds.retain(|_, asked| asked.minutes.back().is_some_and(|(last, _)| last + MEMORY > minute));
+            kinds.retain(|_, asked| asked.bursts.back().is_some_and(|(last, _)| last + MEMORY > second));
             if kinds.len() >= MOST_KINDS {
                 return;
             }
@@ -73,18 +82,18 @@ impl Demand {
         } else {
             asked.missed += 1;
         }
-        match asked.minutes.back_mut() {
-            Some((last, count)) if *last == minute => *count += 1,
-            _ => asked.minutes.push_back((minute, 1)),
+        match asked.bursts.back_mut() {
+            Some((began, count)) if second < *began + burst => *count += 1,
+            _ => asked.bursts.push_back((second, 1)),
         }
-        asked.minutes.retain(|(earlier, _)| earlier + MEMORY > minute);
+        asked.bursts.retain(|(earlier, _)| earlier + MEMORY > second);
     }
 
     pub(crate) fn of(&self, kind: &Kind, uptime: Duration) -> Known {
-        let minute = uptime.as_secs() / 60;
+        let second = uptime.as_secs();
         let kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(asked) = kinds.get(kind) else { return Known::default() };
-        let recent = asked.minutes.iter().filter(|(earlier, _)| earlier + MEMORY > minute);
+        let recent = asked.bursts.iter().filter(|(earlier, _)| earlier + MEMORY > second);
         Known { most: recent.map(|(_, count)| *count).max().unwrap_or(0), given: asked.given, missed: asked.missed }
     }
 }
@@ -113,6 +122,20 @@ mod tests {
         assert_eq!(known(minutes(62)).most, 5);
         assert_eq!(known(minutes(63)).most, 1);
         assert_eq!(known(minutes(65)).most, 0);
+    }
+
+    #[test]
+    fn a_burst_begins_with_its_first_whatever_the_clock_says() {
+        let demand = Demand::default();
+        let seconds = Duration::from_secs;
+        for at in [59, 60, 118] {
+            demand.note(kind("a"), true, seconds(at));
+        }
+        for at in [100, 101, 102, 104, 106] {
+            demand.note(Kind::Infra, false, seconds(at));
+        }
+        assert_eq!(demand.of(&kind("a"), seconds(118)).most, 3);
+        assert_eq!(demand.of(&Kind::Infra, seconds(106)).most, 2);
     }
 
     #[test]

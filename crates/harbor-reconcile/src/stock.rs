@@ -82,8 +82,8 @@ impl Inner {
         Ok((Duration::ZERO, format!("{} of {wanted} ready", ready + count)))
     }
 
-    /// As many as were asked for within a minute of the last hour and had to be started, and never fewer than configured;
-    /// none where none shall be.
+    /// As many as were asked for at about the same time within the last hour and had to be started, and never fewer than
+    /// configured; none where none shall be.
     fn wanted_infra(&self) -> usize {
         let most = self.demand.of(&Kind::Infra, self.config.clock.uptime()).most;
         let base = self.config.infra_stock;

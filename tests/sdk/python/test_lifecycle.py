@@ -27,9 +27,9 @@ def wait_until_gone(daytona, sandbox_id):
     raise AssertionError(f"{sandbox_id} is still there")
 
 
-def test_created_without_arguments_it_is_started(create):
+def test_created_without_arguments_it_is_started(create, shows):
     sandbox = create()
-    assert sandbox.state == "started"
+    shows(sandbox, lambda known: known.state, "started")
     assert sandbox.id and sandbox.name
     assert sandbox.labels == {"code-toolbox-language": "python"}
     assert sandbox.env == {}
@@ -86,22 +86,21 @@ def test_sizes_are_changed(create):
 
 if hasattr(Sandbox, "pause"):  # since 0.190
 
-    def test_a_paused_sandbox_goes_on_where_it_was(create, daytona):
+    def test_a_paused_sandbox_goes_on_where_it_was(create, shows):
         sandbox = create()
         sandbox.process.exec("sh -c 'while :; do date +%s%N >>ticks; sleep 0.05; done' >/dev/null 2>&1 & echo $! >loop")
         sandbox.pause()
-        assert sandbox.state == "paused"
-        assert daytona.get(sandbox.id).state == "paused"
+        shows(sandbox, lambda known: known.state, "paused")
         with pytest.raises(DaytonaError):
             sandbox.process.exec("true", timeout=5)
         with pytest.raises(DaytonaError):
             sandbox.pause()
         sandbox.start()
-        assert sandbox.state == "started"
+        shows(sandbox, lambda known: known.state, "started")
         assert sandbox.process.exec('kill -0 "$(cat loop)" && echo alive').result == "alive\n"
         sandbox.pause()
         sandbox.stop()
-        assert sandbox.state == "stopped"
+        shows(sandbox, lambda known: known.state, "stopped")
         sandbox.start()
         # its number may be another's by now
         count = 'before=$(wc -l <ticks); sleep 0.5; [ "$before" = "$(wc -l <ticks)" ] && echo gone'
@@ -156,25 +155,25 @@ def test_labels_are_replaced_not_merged(create, daytona):
     assert daytona.get(sandbox.id).labels == {"kept": "3", "new": "4"}
 
 
-def test_files_outlive_a_stop_and_processes_do_not(create):
+def test_files_outlive_a_stop_and_processes_do_not(create, shows):
     sandbox = create()
     sandbox.fs.upload_file(b"kept\n", "kept.txt")
     assert sandbox.process.exec("sleep 4321 >/dev/null 2>&1 &").exit_code == 0
     sandbox.stop()
-    assert sandbox.state == "stopped"
+    shows(sandbox, lambda known: known.state, "stopped")
     with pytest.raises(DaytonaError):
         sandbox.process.exec("echo must not run")
     sandbox.start()
-    assert sandbox.state == "started"
+    shows(sandbox, lambda known: known.state, "started")
     assert sandbox.fs.download_file("kept.txt") == b"kept\n"
     assert sandbox.process.exec("pgrep -fx 'sleep 4321'").exit_code == 1
 
 
-def test_starting_again_changes_nothing(create):
+def test_starting_again_changes_nothing(create, shows):
     sandbox = create()
     process = sandbox.process.exec("echo here >/tmp/mark; sleep 4322 >/dev/null 2>&1 & echo $!").result.strip()
     sandbox.start()
-    assert sandbox.state == "started"
+    shows(sandbox, lambda known: known.state, "started")
     assert sandbox.process.exec(f"cat /tmp/mark; kill -0 {process} && echo alive").result == "here\nalive\n"
 
 
