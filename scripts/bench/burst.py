@@ -14,12 +14,8 @@ LARGE = 100
 
 
 def measure(setting):
-    harbor = setting.another_harbor("burst", 2, 0)
-    try:
-        harbor.up()
+    with setting.running_harbor("burst", 2) as harbor:
         return compare(setting, harbor)
-    finally:
-        harbor.remove()
 
 
 def compare(setting, harbor):

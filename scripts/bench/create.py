@@ -15,12 +15,8 @@ UNITS = {"ns": 1e-6, "µs": 1e-3, "ms": 1.0, "s": 1e3}
 
 
 def measure(setting):
-    on_demand = setting.another_harbor("on-demand", 0)
-    try:
-        on_demand.up()
+    with setting.running_harbor("on-demand", 0) as on_demand:
         return compare(setting, on_demand)
-    finally:
-        on_demand.remove()
 
 
 def compare(setting, on_demand):

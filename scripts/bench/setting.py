@@ -1,4 +1,5 @@
 """What every figure needs: the engine, the harbor under test, plain containers to compare with, and how often to measure."""
+import contextlib
 import io
 import tarfile
 import tempfile
@@ -33,6 +34,16 @@ class Setting:
 
     def another_harbor(self, name, stock, warm=0):
         return Harbor(self.binary, self.scratch / name, self.engine, stock, warm)
+
+    @contextlib.contextmanager
+    def running_harbor(self, name, stock, warm=0):
+        """Another harbor, which is removed with all it made afterwards."""
+        harbor = self.another_harbor(name, stock, warm)
+        try:
+            harbor.up()
+            yield harbor
+        finally:
+            harbor.remove()
 
     def sandbox(self):
         """One of the sandboxes that are there for the whole run."""

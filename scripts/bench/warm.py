@@ -34,12 +34,8 @@ for line in sys.stdin:
 
 
 def measure(setting):
-    harbor = setting.another_harbor("warm", 2, POOL)
-    try:
-        harbor.up()
+    with setting.running_harbor("warm", 2, POOL) as harbor:
         return compare(setting, harbor)
-    finally:
-        harbor.remove()
 
 
 def compare(setting, harbor):

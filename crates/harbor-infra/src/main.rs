@@ -44,8 +44,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Sets up, then serves until SIGTERM or SIGINT; or does the one thing that `--install`, `--pack`, `--unpack` or `--keep` asks for.
-/// `SIGPIPE` is ignored by Rust's runtime.
+/// Sets up, then serves until SIGTERM or SIGINT; or does the one thing that `--install`, `--pack`, `--unpack` or `--keep`
+/// asks for. `SIGPIPE` is ignored by Rust's runtime.
 fn run() -> Result<(), Problem> {
     let arguments = Arguments::parse(std::env::args_os().skip(1))?;
     if let Some(directory) = &arguments.install {

@@ -82,6 +82,11 @@ pub struct EndedCopy {
 }
 
 impl Files {
+    /// Whether what is stored is its files as they are now.
+    pub(super) fn stored(&self) -> bool {
+        self.backup.as_ref().is_some_and(|backup| backup.current)
+    }
+
     /// Whether a copy is wanted that nobody has asked for.
     pub fn copied_unasked(&self) -> bool {
         self.copying.as_ref().is_some_and(|copying| copying.purpose == CopyPurpose::Stopped)
@@ -145,10 +150,9 @@ impl Sandbox {
     /// Whether a clean-up of the engine would remove its files: it is stopped and does not sleep, its files are stored
     /// nowhere, and no copy of them is wanted.
     pub fn unstored(&self) -> bool {
-        let stored = self.files.backup.as_ref().is_some_and(|backup| backup.current);
         let stopped = matches!(self.seen, Seen::Exited { asked: true, .. }) && self.next_step() == Step::Settled;
         let settled = self.desired == Desired::Stopped && stopped && self.failure.is_none();
-        settled && !stored && self.files.copying.is_none() && !self.settings.ephemeral()
+        settled && !self.files.stored() && self.files.copying.is_none() && !self.settings.ephemeral()
     }
 
     /// Wants its files stored if they are [`Sandbox::unstored`].
@@ -237,7 +241,7 @@ impl Sandbox {
     /// Calls an archive off whose sandbox ran after its files were copied, or while they were: what is in its container now
     /// is stored nowhere.
     pub(super) fn keep_what_is_not_stored(&mut self) {
-        let stored = self.files.backup.as_ref().is_some_and(|backup| backup.current) || !self.started_once;
+        let stored = self.files.stored() || !self.started_once;
         if self.desired == Desired::Archived && self.files.copying.is_none() && !stored && self.has_container() {
             self.desired = Desired::Stopped;
             self.note = Some("it could not be archived: somebody else let it run meanwhile".to_owned());

@@ -199,7 +199,7 @@ impl Sandbox {
         }
         self.files.backup.take_if(|backup| running && !backup.kept);
         match self.seen {
-            Seen::Absent | Seen::Lost if self.files.backup.as_ref().is_some_and(|backup| backup.current) => {
+            Seen::Absent | Seen::Lost if self.files.stored() => {
                 self.seen = Seen::Archived { evicted: false };
             }
             // one that was made anew, with its files

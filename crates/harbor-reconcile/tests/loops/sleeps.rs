@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use harbor_model::ids::SandboxId;
 use harbor_model::sandboxes::{SandboxState, Seen};
 use harbor_runner::Engine as _;
 use harbor_runner::pretend::{Act, Verb};
@@ -14,6 +15,14 @@ async fn sleepy(most: u32) -> Installation {
     let mut harbor = Installation::new().await;
     harbor.let_sleep(most);
     harbor
+}
+
+/// Stops them one after the other.
+async fn stop_all(harbor: &Installation, ids: &[SandboxId]) {
+    for id in ids {
+        harbor.stop(*id).await;
+        harbor.reaches(*id, SandboxState::Stopped, SOON).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -36,10 +45,7 @@ async fn a_stopped_one_sleeps_and_wakes_as_after_any_start() {
 async fn no_more_sleep_than_may() {
     let harbor = sleepy(2).await;
     let ids = harbor.many_started(3).await;
-    for id in &ids {
-        harbor.stop(*id).await;
-        harbor.reaches(*id, SandboxState::Stopped, SOON).await;
-    }
+    stop_all(&harbor, &ids).await;
     let mut asleep = 0;
     for id in &ids {
         asleep += usize::from(matches!(harbor.row(*id).await.seen, Seen::Asleep { .. }));
@@ -54,10 +60,7 @@ async fn no_more_sleep_than_may() {
 async fn the_files_of_what_does_not_sleep_are_stored_until_it_is_started() {
     let harbor = sleepy(1).await;
     let ids = harbor.many_started(2).await;
-    for id in &ids {
-        harbor.stop(*id).await;
-        harbor.reaches(*id, SandboxState::Stopped, SOON).await;
-    }
+    stop_all(&harbor, &ids).await;
     harbor.pass(SOON).await;
     let (asleep, stopped) = (harbor.row(ids[0]).await, harbor.row(ids[1]).await);
     assert_eq!(asleep.files.backup, None);
@@ -75,8 +78,7 @@ async fn the_files_of_what_does_not_sleep_are_stored_until_it_is_started() {
 async fn files_are_stored_whenever_harbor_dies() {
     let mut harbor = sleepy(1).await;
     let ids = harbor.many_started(2).await;
-    harbor.stop(ids[0]).await;
-    harbor.reaches(ids[0], SandboxState::Stopped, SOON).await;
+    stop_all(&harbor, &ids[..1]).await;
     harbor.engine.takes(Verb::Stop, Duration::from_millis(200));
     harbor.engine.takes(Verb::Save, Duration::from_millis(200));
     for moment in (20..600).step_by(40) {
@@ -95,10 +97,7 @@ async fn files_are_stored_whenever_harbor_dies() {
 async fn a_copy_whose_container_is_cleaned_up_ends() {
     let harbor = sleepy(1).await;
     let ids = harbor.many_started(2).await;
-    for id in &ids {
-        harbor.stop(*id).await;
-        harbor.reaches(*id, SandboxState::Stopped, SOON).await;
-    }
+    stop_all(&harbor, &ids).await;
     harbor.pass(SOON).await;
     harbor.engine.takes(Verb::Save, Duration::from_millis(500));
     let (forked, ()) = tokio::join!(harbor.fork(ids[1]), async {
@@ -119,10 +118,7 @@ async fn what_cannot_be_stored_says_so_and_can_be_started() {
     for _ in 0..3 {
         harbor.engine.next_for(&ids[1], Verb::Save, Act::Fail(refused()));
     }
-    for id in &ids {
-        harbor.stop(*id).await;
-        harbor.reaches(*id, SandboxState::Stopped, SOON).await;
-    }
+    stop_all(&harbor, &ids).await;
     harbor.pass(Duration::from_secs(20)).await;
     let row = harbor.row(ids[1]).await;
     assert_eq!((row.state(), row.files.backup), (SandboxState::Stopped, None));

@@ -6,15 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use tokio::sync::Mutex;
-
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
 use crate::docker::spec;
 use crate::error::EngineError;
-
-/// The images that are kept, as far as this harbor knows. Locked while that changes.
-pub(crate) type Bases = Mutex<BTreeSet<String>>;
 
 impl DockerEngine {
     /// Keeps the images of these ids, and with `only` no others. Idempotent. One that is gone is an error, after all others

@@ -1,8 +1,9 @@
 //! Stores the files of a sandbox, and makes sandboxes of stored files (design D7).
 //!
-//! A stored layer is one compressed file named by its id, or, if it is read once and soon, a directory, below a directory of
-//! harbor's own. It appears whole or not at all. A container is filled with one under a name of its own, and takes the sandbox's name only when it is complete:
-//! whatever moment harbor dies at, a container of the sandbox's name has all of its files.
+//! A stored layer is one compressed file named by its id, or, if it is read once and soon, a directory, below a directory
+//! of harbor's own. It appears whole or not at all. A container is filled with one under a name of its own, and takes the
+//! sandbox's name only when it is complete: whatever moment harbor dies at, a container of the sandbox's name has all of
+//! its files.
 
 use std::fs;
 use std::io;

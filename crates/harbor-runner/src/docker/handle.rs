@@ -8,8 +8,7 @@ use harbor_model::ids::{InstanceId, SandboxId};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use crate::config::{Config, Transport};
-use crate::docker::base_images::Bases;
-use crate::docker::known::{Images, Known};
+use crate::docker::known::{Bases, Images, Known};
 use crate::docker::naming;
 use crate::docker::objects::client::Client;
 use crate::docker::spec::Host;

@@ -1,6 +1,6 @@
 //! What this process remembers of sandboxes and images, to save engine calls. Every entry may be forgotten at any time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use harbor_model::ids::{ContainerId, SandboxId};
@@ -9,6 +9,9 @@ use crate::dial::InfraDialer;
 use crate::docker::outline::Outline;
 use crate::image::Image;
 use crate::sandbox::Held;
+
+/// The ids of images that are kept for the files that lie on them. Locked while that changes.
+pub(crate) type Bases = tokio::sync::Mutex<BTreeSet<String>>;
 
 /// What is remembered of one sandbox.
 #[derive(Clone, Debug, Default)]

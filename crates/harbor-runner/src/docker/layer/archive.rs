@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes};
 use harbor_layer::{Cut, WriteBack};
 
 use super::digest::DigestThread;
-use super::{Written, damaged};
+use super::{Written, damaged, put_in_place};
 
 /// The fastest: a layer is written once and read about as often.
 const LEVEL: i32 = 1;
@@ -33,11 +33,7 @@ pub(super) fn write(
         let _it_may_not_have_come_to_be = fs::remove_file(&partial);
     }
     let written = written?;
-    cut.check()?;
-    fs::rename(&partial, file)?;
-    if let Some(directory) = file.parent() {
-        File::open(directory)?.sync_all()?;
-    }
+    put_in_place(&partial, file, cut)?;
     Ok(written)
 }
 

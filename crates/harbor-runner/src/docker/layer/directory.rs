@@ -1,7 +1,7 @@
 //! A layer as a directory of its own, with the digest of all but its files' contents: for one that is read once and soon,
 //! since nothing is compressed, and files need not be copied back.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::path::Path;
 use harbor_layer::{Contents, Cut, copy, describe};
 use sha2::{Digest, Sha256};
 
-use super::{Written, damaged};
+use super::{Written, damaged, put_in_place};
 use crate::docker::embedded::hex;
 
 /// Copies the layer `from` to `directory`, which is there afterwards, whole and on the disk, or as it was before.
@@ -23,11 +23,7 @@ pub(super) fn write(from: &Path, directory: &Path, cut: &Cut) -> io::Result<Writ
         let _the_garbage_loop_tries_again = remove(&partial);
     }
     let written = written?;
-    cut.check()?;
-    fs::rename(&partial, directory)?;
-    if let Some(parent) = directory.parent() {
-        File::open(parent)?.sync_all()?;
-    }
+    put_in_place(&partial, directory, cut)?;
     Ok(written)
 }
 

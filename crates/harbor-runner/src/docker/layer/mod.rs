@@ -7,6 +7,7 @@ mod directory;
 mod locate;
 mod porter;
 
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -97,6 +98,13 @@ async fn on_a_thread<T: Send + 'static>(
     }
 }
 
+/// Gives what was stored under the name `partial` its own name `stored`, for good, unless the copy is to end.
+fn put_in_place(partial: &Path, stored: &Path, cut: &Cut) -> io::Result<()> {
+    cut.check()?;
+    fs::rename(partial, stored)?;
+    stored.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+}
+
 /// The error of something stored that is not what was written.
 fn damaged(stored: &Path) -> io::Error {
     let reason = format!("{} is damaged: its digest is another one", stored.display());
@@ -105,8 +113,6 @@ fn damaged(stored: &Path) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[tokio::test]
