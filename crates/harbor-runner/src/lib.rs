@@ -13,6 +13,8 @@ pub mod dial;
 mod docker;
 mod engine;
 mod error;
+#[cfg(feature = "fixture")]
+pub mod fixture;
 mod image;
 #[cfg(feature = "pretend")]
 pub mod pretend;

@@ -4,7 +4,7 @@
 //! hang, to answer late, or to be done without an answer; what happens behind harbor's back has methods of its own. One
 //! suite (`tests/suite`) holds it to the behaviour of the Docker engine.
 //! Guarantees: a call that is dropped before it was done has done nothing; containers and boots never have a name twice.
-//! Leaves out: files, processes and limits of sandboxes.
+//! Leaves out: processes and limits of sandboxes, and of their files all but one.
 
 mod script;
 mod world;
@@ -83,6 +83,11 @@ impl Pretend {
         self.lock().script.add(verb, Some(*id), act);
     }
 
+    /// What was scripted and did not happen yet will not happen.
+    pub fn behave(&self) {
+        self.lock().script.forget();
+    }
+
     /// From now on every call of `verb` takes this long.
     pub fn takes(&self, verb: Verb, time: Duration) {
         self.lock().script.usual.insert(verb, time);
@@ -157,6 +162,21 @@ impl Pretend {
     /// Something in the sandbox listens on a port, until it ends.
     pub fn listen(&self, id: &SandboxId, port: u16) {
         self.lock().world.listen(id, port);
+    }
+
+    /// Adds a mark to the one file of a sandbox that runs.
+    pub fn write(&self, id: &SandboxId, mark: u32) {
+        self.lock().world.write(id, mark);
+    }
+
+    /// The marks in that file, oldest first; `None`: the sandbox does not run.
+    pub fn marks(&self, id: &SandboxId) -> Option<Vec<u32>> {
+        self.lock().world.marks(id)
+    }
+
+    /// What there is of a sandbox, whatever is scripted.
+    pub fn held(&self, id: &SandboxId) -> Held {
+        self.lock().world.held(id)
     }
 
     /// The sandbox's end of the oldest dial of a port that was not taken yet.
@@ -397,7 +417,7 @@ impl Engine for Pretend {
     }
 
     async fn layers(&self) -> Result<Vec<LayerId>, EngineError> {
-        Ok(self.lock().world.layers.iter().copied().collect())
+        Ok(self.lock().world.layers.keys().copied().collect())
     }
 
     async fn keep_images(&self, images: &BTreeSet<String>, only: bool) -> Result<(), EngineError> {

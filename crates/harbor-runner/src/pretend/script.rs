@@ -81,6 +81,10 @@ impl Script {
         self.next.entry((verb, sandbox)).or_default().push_back(act);
     }
 
+    pub(super) fn forget(&mut self) {
+        self.next.clear();
+    }
+
     /// Notes a call that begins; what is scripted for it, and what it takes by itself.
     pub(super) fn begin(&mut self, call: Call) -> (Option<Act>, Duration) {
         self.calls.push(call);

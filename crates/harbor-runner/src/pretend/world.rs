@@ -14,8 +14,8 @@ use crate::sandbox::{Configuration, Held, HeldInfra, SandboxSpec};
 #[derive(Debug, Default)]
 pub(super) struct World {
     pub(super) images: HashMap<String, Image>,
-    /// Stored layers.
-    pub(super) layers: BTreeSet<LayerId>,
+    /// Stored layers, and the marks in each.
+    pub(super) layers: BTreeMap<LayerId, Vec<u32>>,
     /// Images that are kept from everybody who cleans up.
     pub(super) kept_images: BTreeSet<String>,
     sandboxes: BTreeMap<SandboxId, Containers>,
@@ -46,6 +46,8 @@ struct Container {
     remade: bool,
     token: Option<String>,
     listening: BTreeSet<u16>,
+    /// What its one file holds.
+    marks: Vec<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,10 +81,12 @@ impl World {
         if !self.images.contains_key(image) {
             return Err(EngineError::ImageMissing { image: image.clone() });
         }
-        if let Some(layer) = spec.filling.as_ref().filter(|layer| !self.layers.contains(&layer.id)) {
+        let filling = spec.filling.as_ref().map(|layer| {
             let doing = format!("write the stored files of layer {}", layer.id);
-            return Err(EngineError::Files { doing, source: std::io::ErrorKind::NotFound.into() });
-        }
+            let missing = EngineError::Files { doing, source: std::io::ErrorKind::NotFound.into() };
+            self.layers.get(&layer.id).cloned().ok_or(missing)
+        });
+        let filling = filling.transpose()?;
         if let Some(link) = spec.link.as_ref().filter(|link| !self.sandboxes.contains_key(&link.to)) {
             let doing = format!("link the sandbox to {}", link.to);
             return Err(EngineError::NotFound { doing, source: EngineSaid::new("it is not there") });
@@ -97,7 +101,7 @@ impl World {
             }
             _ => {}
         }
-        Ok(self.make(&spec.id, infra, spec.filling.is_some()))
+        Ok(self.make(&spec.id, infra, filling))
     }
 
     pub(super) fn remake(&mut self, id: &SandboxId, old: &ContainerId) -> Result<ContainerId, EngineError> {
@@ -106,8 +110,9 @@ impl World {
         if matches!(found.phase, Phase::Running { .. } | Phase::Paused { .. }) {
             return Err(EngineError::Conflict { doing: doing(), source: EngineSaid::new("it runs; stop it first") });
         }
+        let marks = found.marks.clone();
         let infra = self.infra_running(id);
-        Ok(self.make(id, infra, true))
+        Ok(self.make(id, infra, Some(marks)))
     }
 
     pub(super) fn start(&mut self, id: &SandboxId, container: &ContainerId) -> Result<Boot, EngineError> {
@@ -187,7 +192,8 @@ impl World {
         {
             found.phase = Phase::Paused { boot, connected };
         }
-        self.layers.insert(to);
+        let marks = found.marks.clone();
+        self.layers.insert(to, marks);
         let image = self.images.keys().min().cloned().unwrap_or_default();
         Ok(Layer { id: to, image, digest: to.to_string(), bytes: 1 << 10 })
     }
@@ -262,6 +268,18 @@ impl World {
         if let Some(container) = self.sandboxes.get_mut(id).and_then(|pair| pair.container.as_mut()) {
             container.listening.insert(port);
         }
+    }
+
+    pub(super) fn write(&mut self, id: &SandboxId, mark: u32) {
+        let container = self.sandboxes.get_mut(id).and_then(|pair| pair.container.as_mut());
+        if let Some(container) = container.filter(|container| matches!(container.phase, Phase::Running { .. })) {
+            container.marks.push(mark);
+        }
+    }
+
+    pub(super) fn marks(&self, id: &SandboxId) -> Option<Vec<u32>> {
+        let container = self.sandboxes.get(id)?.container.as_ref()?;
+        matches!(container.phase, Phase::Running { .. }).then(|| container.marks.clone())
     }
 
     pub(super) fn pause(&mut self, id: &SandboxId) {
@@ -345,10 +363,18 @@ impl World {
         infra.number
     }
 
-    fn make(&mut self, id: &SandboxId, infra: u64, remade: bool) -> ContainerId {
+    /// Makes a container, with the files of an earlier one if there are any.
+    fn make(&mut self, id: &SandboxId, infra: u64, files: Option<Vec<u32>>) -> ContainerId {
         let number = self.number();
-        let container =
-            Container { number, infra, phase: Phase::Made, remade, token: None, listening: BTreeSet::new() };
+        let container = Container {
+            number,
+            infra,
+            phase: Phase::Made,
+            remade: files.is_some(),
+            token: None,
+            listening: BTreeSet::new(),
+            marks: files.unwrap_or_default(),
+        };
         self.sandboxes.entry(*id).or_default().container = Some(container);
         name(number)
     }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use harbor_model::ids::{LayerId, SandboxId};
 use harbor_runner::{Engine, EngineError, SandboxSpec, Storing};
 
-use crate::fixture::{Fixture, configuration, docker};
 use crate::remake::{CHANGES, FACTS};
+use harbor_runner::fixture::{Fixture, configuration, docker};
 
 #[tokio::test]
 async fn a_copy_of_what_runs_is_what_it_was_and_disturbs_nothing() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use harbor_runner::EngineError;
 
-use crate::fixture::{Fixture, configuration, docker, eventually, get};
+use harbor_runner::fixture::{Fixture, configuration, docker, eventually, get};
 
 /// A shell line in a container that may write to the toolbox volume.
 fn in_volume(fixture: &Fixture, line: &str) -> String {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use harbor_runner::Event;
 
-use crate::fixture::{Fixture, docker};
+use harbor_runner::fixture::{Fixture, docker};
 
 #[tokio::test]
 async fn what_strangers_do_is_not_told() {

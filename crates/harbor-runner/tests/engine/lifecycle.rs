@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use harbor_model::sandboxes::FoundSandbox;
 use harbor_runner::{DialError, DockerEngine, Transport};
 
-use crate::fixture::{Fixture, configuration, docker};
+use harbor_runner::fixture::{Fixture, configuration, docker};
 
 #[tokio::test]
 async fn bytes_pass_in_both_forms() {

@@ -8,7 +8,6 @@
 mod copies;
 mod delivery;
 mod events;
-mod fixture;
 mod lifecycle;
 mod refusals;
 mod remake;

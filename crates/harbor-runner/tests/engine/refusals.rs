@@ -3,7 +3,7 @@
 use harbor_model::ids::InstanceId;
 use harbor_runner::{Config, DockerEngine, EngineError};
 
-use crate::fixture::{Fixture, docker};
+use harbor_runner::fixture::{Fixture, docker};
 
 #[tokio::test]
 async fn somebody_elses_container_is_refused_and_left_alone() {

@@ -6,7 +6,7 @@ use harbor_model::ids::SandboxId;
 use harbor_model::sandboxes::FoundSandbox;
 use harbor_runner::{EngineError, SandboxSpec};
 
-use crate::fixture::{Fixture, Started, configuration, docker};
+use harbor_runner::fixture::{Fixture, Started, configuration, docker};
 
 /// Changes of every kind that a layer can hold.
 pub(crate) const CHANGES: &str = "set -e; mkdir -p /new/deep; echo data > /new/deep/file; busybox ln /new/deep/file /new/twin; \

@@ -2,7 +2,7 @@
 
 use harbor_runner::SandboxSpec;
 
-use crate::fixture::{Fixture, configuration, docker};
+use harbor_runner::fixture::{Fixture, configuration, docker};
 
 /// One field of a container's inspect output.
 fn inspect(name: &str, field: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::fixture::{Fixture, configuration, docker};
+use harbor_runner::fixture::{Fixture, configuration, docker};
 
 const GRACE: Duration = Duration::from_secs(5);
 

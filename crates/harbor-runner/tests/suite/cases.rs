@@ -6,10 +6,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use harbor_model::ids::{ContainerId, LayerId, SandboxId};
 use harbor_model::sandboxes::FoundSandbox;
+use harbor_runner::fixture::{Subject, configuration, eventually};
 use harbor_runner::{DialError, EngineError, Event, SandboxSpec, Storing};
-
-use super::Subject;
-use crate::fixture::{configuration, eventually};
 
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -187,6 +185,7 @@ pub(super) async fn a_sandbox_that_sleeps_wakes_as_after_a_start(subject: &impl 
 pub(super) async fn a_sandbox_that_lost_its_infra_is_made_anew(subject: &impl Subject) {
     let (id, container, _) = subject.started().await;
     let engine = subject.engine();
+    subject.write(&id, 1).await;
     subject.lose_infra(&id).await;
     let found = subject.found(&id).await;
     assert!(matches!(found, Some(FoundSandbox::Running { connected: false, .. })), "{found:?}");
@@ -208,6 +207,7 @@ pub(super) async fn a_sandbox_that_lost_its_infra_is_made_anew(subject: &impl Su
     let again = engine.remake(&spec, &anew).await.unwrap();
     engine.start(&id, &again).await.unwrap();
     engine.configure(&id, &again, &configuration("token")).await.unwrap();
+    assert_eq!(subject.marks(&id).await, [1]);
 }
 
 pub(super) async fn files_are_stored_and_brought_back(subject: &impl Subject) {
@@ -217,6 +217,8 @@ pub(super) async fn files_are_stored_and_brought_back(subject: &impl Subject) {
     let frozen = FoundSandbox::Frozen { container: container.clone(), boot: boot.clone(), connected: true };
     let layer = LayerId::random();
     assert_eq!(engine.layers().await.unwrap(), []);
+    assert_eq!(subject.marks(&id).await, Vec::<u32>::new());
+    subject.write(&id, 1).await;
     let stored = engine.save(&id, &container, &layer, Storing::Kept, true).await.unwrap();
     assert_eq!(stored.id, layer);
     assert_eq!(subject.found(&id).await, Some(running.clone()), "it goes on");
@@ -224,6 +226,7 @@ pub(super) async fn files_are_stored_and_brought_back(subject: &impl Subject) {
     engine.pause(&id, &container).await.unwrap();
     engine.save(&id, &container, &layer, Storing::Kept, true).await.unwrap();
     assert_eq!(subject.found(&id).await, Some(running));
+    subject.write(&id, 2).await;
     engine.pause(&id, &container).await.unwrap();
     engine.save(&id, &container, &LayerId::random(), Storing::Kept, false).await.unwrap();
     assert_eq!(subject.found(&id).await, Some(frozen), "it stays frozen");
@@ -233,13 +236,14 @@ pub(super) async fn files_are_stored_and_brought_back(subject: &impl Subject) {
     assert_eq!(engine.layers().await.unwrap().len(), 3);
 
     engine.remove(&id).await.unwrap();
-    for (id, layer) in [(id, stopped), (SandboxId::random(), stored.clone())] {
+    for (id, layer, marks) in [(id, stopped, vec![1, 2]), (SandboxId::random(), stored.clone(), vec![1])] {
         let spec = SandboxSpec { id, filling: Some(layer), ..subject.spec() };
         let container = engine.create(&spec).await.unwrap();
         assert_eq!(engine.create(&spec).await.unwrap(), container);
         assert_eq!(subject.found(&id).await, Some(FoundSandbox::Made(container.clone())));
         engine.start(&id, &container).await.unwrap();
         engine.configure(&id, &container, &configuration("token")).await.unwrap();
+        assert_eq!(subject.marks(&id).await, marks);
     }
     for layer in engine.layers().await.unwrap() {
         engine.discard(&layer).await.unwrap();

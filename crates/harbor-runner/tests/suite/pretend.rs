@@ -1,57 +1,15 @@
 //! The pretend engine as the suite's subject, and what only it can show: the clock stands still but for what waits.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::StreamExt;
 use harbor_model::ids::SandboxId;
+use harbor_runner::fixture::{PRETEND_IMAGE as IMAGE, Subject};
 use harbor_runner::pretend::{Act, DEADLINE, Pretend, Verb};
 use harbor_runner::{Engine, EngineError, EngineSaid, Event};
 use tokio::time::Instant;
 
-use super::{Subject, cases, for_each_case};
-
-const IMAGE: &str = "pretend/image:1";
-
-#[async_trait]
-impl Subject for Pretend {
-    fn engine(&self) -> Arc<dyn Engine> {
-        Arc::new(self.clone())
-    }
-
-    async fn again(&self) -> Arc<dyn Engine> {
-        self.engine()
-    }
-
-    fn image(&self) -> String {
-        IMAGE.to_owned()
-    }
-
-    async fn kill(&self, id: &SandboxId) {
-        self.kill(id, 137);
-    }
-
-    async fn pause(&self, id: &SandboxId) {
-        self.pause(id);
-    }
-
-    async fn kill_infra(&self, id: &SandboxId) {
-        self.kill_infra(id);
-    }
-
-    async fn lose_infra(&self, id: &SandboxId) {
-        self.lose_infra(id);
-    }
-
-    async fn lose(&self, id: &SandboxId) {
-        self.lose(id);
-    }
-
-    async fn listen(&self, id: &SandboxId, port: u16) {
-        self.listen(id, port);
-    }
-}
+use super::{cases, for_each_case};
 
 macro_rules! on_pretend {
     ($($case:ident)*) => {
