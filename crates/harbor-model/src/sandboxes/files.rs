@@ -99,14 +99,14 @@ impl Sandbox {
         if self.removed() {
             return Vec::new();
         }
-        let Files { beginning, parent: _, backup, copying } = &self.files;
-        let beginning = match (beginning, &self.seen) {
-            (Beginning::Layer(layer), Seen::Absent | Seen::Made { .. } | Seen::Archived { .. }) => Some(layer.id),
+        let Files { beginning: _, parent: _, backup, copying } = &self.files;
+        let filling = match self.seen {
+            Seen::Absent | Seen::Made { .. } | Seen::Archived { .. } => self.filling().map(|layer| layer.id),
             _ => None,
         };
-        let backup = backup.as_ref().map(|backup| backup.layer.id);
+        let backup = backup.as_ref().map(|backup| backup.layer.id).filter(|backup| filling != Some(*backup));
         let copying = copying.as_ref().map(|copying| copying.layer);
-        beginning.into_iter().chain(backup).chain(copying).collect()
+        filling.into_iter().chain(backup).chain(copying).collect()
     }
 
     /// The images that its stored layers lie on.

@@ -186,7 +186,9 @@ pub(super) fn observe(desired: Desired, before: &Seen, found: &Found) -> Seen {
             container: container.clone(),
             code: *code,
             asked: desired == Desired::Stopped
-                || matches!(before, Seen::Exited { asked: true, .. } | Seen::Asleep { .. } | Seen::Archived { .. }),
+                || matches!(before, Seen::Exited { asked: true, .. } | Seen::Asleep { .. } | Seen::Archived { .. })
+                // it was ended to begin anew
+                || matches!(before, Seen::Frozen { asked: true, connected: false, .. }),
             connected: *connected,
             to_sleep: matches!(before, Seen::Asleep { .. } | Seen::Exited { to_sleep: true, .. }),
         },

@@ -185,7 +185,8 @@ impl Sandbox {
         }
         self.note_absence();
         self.keep_what_is_not_stored();
-        if let Step::Accept(ending) = self.next_step() {
+        // one that somebody froze may have lost its network before
+        while let Step::Accept(ending) = self.next_step() {
             self.accept(ending);
         }
     }
@@ -282,11 +283,11 @@ fn next_step(desired: Desired, seen: &Seen) -> Step {
         (D::Started, S::Running { connected: false, .. }) => Step::Accept(Ending::Disconnected),
         (D::Started, S::Running { container, configured: false, .. }) => Step::Configure(container.clone()),
         (D::Started, S::Running { configured: true, connected: true, .. }) => Step::Settled,
-        (D::Started, S::Frozen { asked: true, connected: false, .. }) => Step::Accept(Ending::Disconnected),
+        // without its network it has to begin anew
+        (D::Started, S::Frozen { container, asked: true, connected: false, .. }) => Step::Stop(container.clone()),
         (D::Started, S::Frozen { container, asked: true, connected: true, .. }) => Step::Resume(container.clone()),
         (D::Started, S::Frozen { asked: false, .. }) => Step::Accept(Ending::Frozen),
         (D::Started, S::Asleep { container, connected: true, .. }) => Step::Start(container.clone()),
-        // without its network it has to begin anew
         (D::Started, S::Asleep { container, connected: false, .. }) => Step::Stop(container.clone()),
         (D::Started, S::Exited { container, asked: true, connected: true, .. }) => Step::Start(container.clone()),
         (D::Started, S::Exited { container, asked: true, connected: false, .. }) => Step::Remake(container.clone()),
@@ -294,7 +295,9 @@ fn next_step(desired: Desired, seen: &Seen) -> Step {
         (D::Started, S::Exited { code, asked: false, .. }) => Step::Accept(Ending::of(*code)),
 
         (D::Paused, S::Running { container, .. }) => Step::Pause(container.clone()),
-        (D::Paused, S::Frozen { .. }) => Step::Settled,
+        (D::Paused, S::Frozen { connected: true, .. }) => Step::Settled,
+        // nothing would reach it if it went on
+        (D::Paused, S::Frozen { connected: false, .. }) => Step::Accept(Ending::Disconnected),
         // it ended first, or was made anew
         (D::Paused, S::Exited { code, .. }) => Step::Accept(Ending::of(*code)),
         (D::Paused, S::Absent | S::Made { .. } | S::Asleep { .. }) => Step::Accept(Ending::Stopped),
