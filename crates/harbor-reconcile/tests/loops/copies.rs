@@ -38,13 +38,13 @@ async fn an_archive_survives_a_harbor_that_dies_at_any_moment() {
         let id = harbor.stopped().await;
         harbor.archive(id).await.unwrap();
         harbor.pass(Duration::from_millis(moment)).await;
-        harbor.restart();
+        harbor.restart().await;
         harbor.reaches(id, SandboxState::Archived, Duration::from_secs(3)).await;
         tokio::select! {
             started = harbor.start(id) => assert!(started.is_ok()),
             () = harbor.pass(Duration::from_millis(moment)) => {}
         }
-        harbor.restart();
+        harbor.restart().await;
         let _on_its_way_already = harbor.start(id).await;
         harbor.reaches(id, SandboxState::Started, Duration::from_secs(3)).await;
         harbor.delete(id).await.unwrap();
@@ -111,6 +111,13 @@ async fn a_fork_starts_with_a_copy_and_its_parent_goes_on() {
     let after = harbor.row(parent).await;
     assert_eq!((after.state(), after.seen.boot().cloned()), (SandboxState::Started, boot));
     assert!(harbor.delete(parent).await.is_err(), "it has a fork");
+    harbor.stop(child.id).await;
+    harbor.reaches(child.id, SandboxState::Stopped, SOON).await;
+    harbor.archive(child.id).await.unwrap();
+    harbor.reaches(child.id, SandboxState::Archived, SOON).await;
+    harbor.pass(SOON).await;
+    let needed = harbor.row(child.id).await.layers();
+    assert_eq!(harbor.engine.layers().await.unwrap(), needed, "what it began with is neither stored nor needed");
     harbor.delete(child.id).await.unwrap();
     harbor.delete(parent).await.unwrap();
     harbor.pass(SOON).await;
@@ -228,7 +235,7 @@ async fn what_an_archive_left_behind_when_harbor_died_is_removed() {
     harbor.archive(id).await.unwrap();
     harbor.pass(SOON).await;
     harbor.engine.lose(&id);
-    harbor.restart();
+    harbor.restart().await;
     harbor.reaches(id, SandboxState::Archived, SOON).await;
     harbor.pass(Duration::from_secs(10)).await;
     assert!(harbor.engine.list().await.unwrap().held.is_empty(), "its network keeper");

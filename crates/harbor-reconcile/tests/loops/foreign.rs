@@ -10,7 +10,7 @@ use harbor_reconcile::Clock;
 use harbor_runner::pretend::{Act, DEADLINE, Verb};
 use harbor_runner::{Engine, SandboxSpec};
 
-use crate::installation::{IMAGE, Installation};
+use crate::installation::Installation;
 
 const SOON: Duration = Duration::from_secs(1);
 
@@ -119,7 +119,7 @@ async fn infra_of_nobody_goes_and_files_of_nobody_stay() {
     Engine::reserve(&harbor.engine, &infra).await.unwrap();
     let spec = SandboxSpec {
         id: files,
-        image: IMAGE.to_owned(),
+        image: harbor_runner::fixture::PRETEND_IMAGE.to_owned(),
         filling: None,
         entrypoint: Vec::new(),
         resources: Resources::DEFAULT,

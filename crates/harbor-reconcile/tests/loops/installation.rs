@@ -1,4 +1,4 @@
-//! One installation: store, control, reconciler and the pretend engine, on a clock that the test moves.
+//! One installation: store, control, reconciler and an engine; with the pretend engine, on a clock that the test moves.
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -16,13 +16,12 @@ use harbor_model::secrets::Secret;
 use harbor_model::snapshots::Snapshot;
 use harbor_model::{Timestamp, to_millisecond};
 use harbor_reconcile::{Clock, Config, LoopReport, Reconciler, Recruiter};
+use harbor_runner::fixture::{PRETEND_IMAGE, Subject};
 use harbor_runner::pretend::{Pretend, Verb};
 use harbor_runner::{EngineError, EngineSaid};
 use harbor_store::{EncryptionKey, Store};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-
-pub(crate) const IMAGE: &str = "pretend/image:1";
 
 /// How long control waits for a start.
 pub(crate) const BUDGET: Duration = Duration::from_secs(10);
@@ -33,6 +32,9 @@ pub(crate) const START_DEADLINE: Duration = Duration::from_mins(2);
 /// How far the clock moves at a time, in the first two seconds of a wait and later.
 const TICK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(100));
 
+/// How long a test looks away from a clock that moves by itself.
+const REAL_TICK: Duration = Duration::from_millis(10);
+
 /// How far it moves where little happens.
 const IDLE_TICK: Duration = Duration::from_secs(5);
 
@@ -41,11 +43,18 @@ const IDLE_TICK: Duration = Duration::from_secs(5);
 pub(crate) struct TestClock {
     began: (Timestamp, Instant),
     set_by: Arc<Mutex<time::Duration>>,
+    /// What has passed besides.
+    passed: Arc<Mutex<Duration>>,
 }
 
 impl TestClock {
     fn new() -> Self {
-        Self { began: (now(), Instant::now()), set_by: Arc::default() }
+        Self { began: (now(), Instant::now()), set_by: Arc::default(), passed: Arc::default() }
+    }
+
+    /// Lets time pass in which nothing is done, as on a machine that sleeps.
+    pub(crate) fn pass(&self, time: Duration) {
+        *self.passed.lock().unwrap() += time;
     }
 
     /// Sets the wall clock.
@@ -56,11 +65,11 @@ impl TestClock {
 
 impl Clock for TestClock {
     fn wall(&self) -> Timestamp {
-        to_millisecond(self.began.0 + self.began.1.elapsed() + *self.set_by.lock().unwrap())
+        to_millisecond(self.began.0 + self.uptime() + *self.set_by.lock().unwrap())
     }
 
     fn uptime(&self) -> Duration {
-        self.began.1.elapsed()
+        self.began.1.elapsed() + *self.passed.lock().unwrap()
     }
 }
 
@@ -72,18 +81,18 @@ impl Recruiter for Recruits {
     }
 }
 
-/// An installation whose reconciler runs until this is dropped.
-pub(crate) struct Installation {
-    pub(crate) engine: Pretend,
+/// An installation whose reconciler works until this is dropped.
+pub(crate) struct Installation<E = Pretend> {
+    pub(crate) engine: E,
     pub(crate) store: Store,
     pub(crate) clock: TestClock,
     control: Control,
     caller: Caller,
     config: Config,
     reconciler: Reconciler,
-    task: JoinHandle<Result<(), String>>,
-    /// Held by whoever moves the clock.
-    turn: tokio::sync::Mutex<()>,
+    task: Task,
+    /// Held by whoever moves the clock; `None`: it moves by itself.
+    turn: Option<tokio::sync::Mutex<()>>,
     /// While this is open, a blocking thread waits, and tokio does not move the paused clock by itself: the store's
     /// threads work in real time.
     _clock: mpsc::Sender<()>,
@@ -96,6 +105,23 @@ impl Installation {
     }
 
     pub(crate) async fn with_stock(infra_stock: usize) -> Self {
+        let turn = Some(tokio::sync::Mutex::default());
+        Self::on(Pretend::with_image(PRETEND_IMAGE), infra_stock, turn).await
+    }
+
+    /// How often the engine was asked for `verb` about this sandbox.
+    pub(crate) fn called(&self, verb: Verb, id: SandboxId) -> usize {
+        self.engine.calls().iter().filter(|call| call.verb == verb && call.sandbox == Some(id)).count()
+    }
+}
+
+impl<E: Subject> Installation<E> {
+    /// On an engine where time passes by itself.
+    pub(crate) async fn in_real_time(engine: E, infra_stock: usize) -> Self {
+        Self::on(engine, infra_stock, None).await
+    }
+
+    async fn on(engine: E, infra_stock: usize, turn: Option<tokio::sync::Mutex<()>>) -> Self {
         let (held, open) = mpsc::channel::<()>();
         tokio::task::spawn_blocking(move || open.recv());
         let clock = TestClock::new();
@@ -105,9 +131,8 @@ impl Installation {
         let control =
             Control::new(store.clone(), fixture::config(BUDGET), Arc::new(NoEngine), Arc::new(NoEngine)).await.unwrap();
         let caller = control.authenticate(KEY).await.unwrap();
-        let snapshot = fixture::default_snapshot(caller.organization(), IMAGE);
+        let snapshot = fixture::default_snapshot(caller.organization(), &engine.image());
         store.by(Actor::Harbor).put_snapshot(snapshot).await.unwrap();
-        let engine = Pretend::with_image(IMAGE);
         let config = Config {
             starts: 4,
             infra_stock,
@@ -118,8 +143,8 @@ impl Installation {
             most_warm: 4,
             recruiter: Arc::new(Recruits(control.clone())),
         };
-        let reconciler = Reconciler::new(store.clone(), Arc::new(engine.clone()), config.clone());
-        let task = tokio::spawn(reconciler.clone().run(std::future::pending()));
+        let reconciler = Reconciler::new(store.clone(), engine.engine(), config.clone());
+        let task = Task::of(&reconciler);
         Self {
             engine,
             store,
@@ -129,24 +154,24 @@ impl Installation {
             config,
             reconciler,
             task,
-            turn: tokio::sync::Mutex::default(),
+            turn,
             _clock: held,
             _directory: directory,
         }
     }
 
     /// From now on this many stopped sandboxes may sleep.
-    pub(crate) fn let_sleep(&mut self, most: u32) {
+    pub(crate) async fn let_sleep(&mut self, most: u32) {
         self.config.most_asleep = most;
-        self.restart();
+        self.restart().await;
     }
 
     /// Ends the reconciler in the middle of what it does, and begins another one.
-    pub(crate) fn restart(&mut self) {
-        self.task.abort();
-        let engine = Arc::new(self.engine.clone());
+    pub(crate) async fn restart(&mut self) {
+        self.task.0.abort();
+        let engine = self.engine.again().await;
         self.reconciler = Reconciler::new(self.store.clone(), engine, self.config.clone());
-        self.task = tokio::spawn(self.reconciler.clone().run(std::future::pending()));
+        self.task = Task::of(&self.reconciler);
     }
 
     /// The snapshot that a create without one means.
@@ -197,7 +222,28 @@ impl Installation {
     }
 
     pub(crate) async fn stop(&self, id: SandboxId) {
-        self.control.stop_sandbox(&self.may(), &SandboxRef::from(id), false).await.unwrap();
+        self.stop_by(id, false).await.unwrap();
+    }
+
+    /// Wants the sandbox stopped, by force or not.
+    pub(crate) async fn stop_by(&self, id: SandboxId, force: bool) -> Result<Sandbox, Error> {
+        self.control.stop_sandbox(&self.may(), &SandboxRef::from(id), force).await
+    }
+
+    /// Keeps this many sandboxes of the default snapshot ready.
+    pub(crate) async fn keep_warm(&self, size: u32) {
+        let (caller, size) = (self.may(), i64::from(size));
+        match (self.control.warm_pools(&self.caller).await.unwrap().pop(), size) {
+            (None, 0) => {}
+            (None, size) => _ = self.control.create_warm_pool(&caller, "default", size, None).await.unwrap(),
+            (Some(kept), 0) => {
+                self.control.delete_warm_pool(&caller, &kept.pool.id.to_string()).await.unwrap();
+            }
+            (Some(kept), size) => {
+                let id = kept.pool.id.to_string();
+                self.control.resize_warm_pool(&caller, &id, size).await.unwrap();
+            }
+        }
     }
 
     /// Wants the sandbox's processes frozen.
@@ -308,14 +354,14 @@ impl Installation {
         }
     }
 
-    /// How often the engine was asked for `verb` about this sandbox.
-    pub(crate) fn called(&self, verb: Verb, id: SandboxId) -> usize {
-        self.engine.calls().iter().filter(|call| call.verb == verb && call.sandbox == Some(id)).count()
+    /// What all loops do, and did last.
+    pub(crate) fn reports(&self) -> Vec<LoopReport> {
+        self.reconciler.report()
     }
 
     /// What a loop does, and did last.
     pub(crate) fn report(&self, name: &str) -> LoopReport {
-        self.reconciler.report().into_iter().find(|report| report.name == name).unwrap()
+        self.reports().into_iter().find(|report| report.name == name).unwrap()
     }
 
     pub(crate) async fn while_time_passes<T>(&self, work: impl Future<Output = T>) -> T {
@@ -337,8 +383,9 @@ impl Installation {
 
     async fn tick_by(&self, time: Duration) {
         // one at a time: who waits beside others does not make the clock go faster
-        let _turn = self.turn.lock().await;
-        assert!(!self.task.is_finished(), "the reconciler has ended");
+        let Some(turn) = &self.turn else { return tokio::time::sleep(REAL_TICK).await };
+        let _turn = turn.lock().await;
+        assert!(!self.task.0.is_finished(), "the reconciler has ended");
         for _ in 0..6 {
             // the store works in order: what was asked of it before this is answered when this is
             self.store.by(Actor::Harbor).touch_sandbox(SandboxId::random(), now()).await.unwrap();
@@ -349,9 +396,18 @@ impl Installation {
     }
 }
 
-impl Drop for Installation {
+/// The reconciler at work, until this is dropped.
+struct Task(JoinHandle<Result<(), String>>);
+
+impl Task {
+    fn of(reconciler: &Reconciler) -> Self {
+        Self(tokio::spawn(reconciler.clone().run(std::future::pending())))
+    }
+}
+
+impl Drop for Task {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.abort();
     }
 }
 

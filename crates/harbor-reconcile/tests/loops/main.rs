@@ -10,6 +10,7 @@ mod links;
 mod pauses;
 mod pools;
 mod resizes;
+mod sequences;
 mod sleeps;
 mod starts;
 mod stock;

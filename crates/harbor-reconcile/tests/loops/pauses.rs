@@ -76,6 +76,33 @@ async fn a_frozen_one_that_died_is_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_frozen_one_without_its_network_is_stopped_before_anybody_starts_it() {
+    let harbor = Installation::new().await;
+    let id = harbor.started().await;
+    harbor.pause(id).await.unwrap();
+    harbor.reaches(id, SandboxState::Paused, SOON).await;
+    harbor.engine.kill_infra(&id);
+    harbor.reaches(id, SandboxState::Stopped, SOON).await;
+    assert!(harbor.row(id).await.note.unwrap().starts_with("stopped because its network keeper ended"));
+    assert_eq!(harbor.start(id).await.unwrap().state(), SandboxState::Started);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_one_that_lost_its_network_begins_anew_where_it_is_started_meanwhile() {
+    let harbor = Installation::new().await;
+    let id = harbor.started().await;
+    harbor.pause(id).await.unwrap();
+    harbor.reaches(id, SandboxState::Paused, SOON).await;
+    harbor.engine.unplug();
+    harbor.engine.kill_infra(&id);
+    let (started, ()) = tokio::join!(harbor.start(id), async {
+        harbor.pass(SOON).await;
+        harbor.engine.plug_in();
+    });
+    assert_eq!(started.unwrap().state(), SandboxState::Started);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_nobody_uses_is_paused_where_that_is_wanted() {
     let harbor = Installation::new().await;
     let id = harbor.create_as(NewSandbox { auto_pause: Some(1), ..NewSandbox::default() }).await.unwrap().id;

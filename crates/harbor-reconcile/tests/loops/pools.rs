@@ -143,7 +143,7 @@ async fn members_of_an_earlier_harbor_and_of_an_older_image_are_replaced() {
     harbor.pass(SOON).await;
     let second = ready(&harbor).await;
     assert!(second.len() == 1 && second.is_disjoint(&first));
-    harbor.restart();
+    harbor.restart().await;
     harbor.pass(SOON).await;
     let third = ready(&harbor).await;
     assert!(third.len() == 1 && third.is_disjoint(&second));

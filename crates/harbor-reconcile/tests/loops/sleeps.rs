@@ -13,7 +13,7 @@ const SOON: Duration = Duration::from_secs(1);
 
 async fn sleepy(most: u32) -> Installation {
     let mut harbor = Installation::new().await;
-    harbor.let_sleep(most);
+    harbor.let_sleep(most).await;
     harbor
 }
 
@@ -84,7 +84,7 @@ async fn files_are_stored_whenever_harbor_dies() {
     for moment in (20..600).step_by(40) {
         harbor.stop(ids[1]).await;
         harbor.pass(Duration::from_millis(moment)).await;
-        harbor.restart();
+        harbor.restart().await;
         harbor.reaches(ids[1], SandboxState::Stopped, Duration::from_secs(5)).await;
         harbor.pass(Duration::from_secs(2)).await;
         let backup = harbor.row(ids[1]).await.files.backup;
@@ -207,7 +207,7 @@ async fn a_harbor_that_dies_while_one_falls_asleep_goes_on() {
         let id = harbor.started().await;
         harbor.stop(id).await;
         harbor.pass(Duration::from_millis(moment)).await;
-        harbor.restart();
+        harbor.restart().await;
         harbor.reaches(id, SandboxState::Stopped, Duration::from_secs(3)).await;
         assert!(matches!(harbor.row(id).await.seen, Seen::Asleep { .. }), "{moment}");
         assert_eq!(harbor.start(id).await.unwrap().state(), SandboxState::Started);

@@ -5,10 +5,11 @@ use std::time::Duration;
 use harbor_control::Kind;
 use harbor_model::actors::Actor;
 use harbor_model::sandboxes::SandboxState;
+use harbor_runner::fixture::PRETEND_IMAGE;
 use harbor_runner::pretend::{Act, DEADLINE, Verb};
 use tokio::time::Instant;
 
-use crate::installation::{BUDGET, IMAGE, Installation, START_DEADLINE, now, refused};
+use crate::installation::{BUDGET, Installation, START_DEADLINE, now, refused};
 
 const SOON: Duration = Duration::from_secs(1);
 
@@ -36,7 +37,7 @@ async fn a_stopped_sandbox_starts_again_and_a_deleted_one_goes() {
 #[tokio::test(start_paused = true)]
 async fn a_missing_image_fails_the_create_at_once() {
     let harbor = Installation::new().await;
-    harbor.engine.remove_image(IMAGE);
+    harbor.engine.remove_image(PRETEND_IMAGE);
     let began = Instant::now();
     let error = harbor.create().await.unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);

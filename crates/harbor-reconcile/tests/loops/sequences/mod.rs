@@ -1,0 +1,122 @@
+//! Random sequences of operations, timers, crashes and what happens behind harbor's back: on the pretend engine, where the
+//! engine fails too, and the same, fewer, on Docker.
+//!
+//! At the end of each, database, engine and events agree, nothing is nobody's, and no sandbox lost what was written into it.
+//! `PROPTEST_CASES` says how many are tried.
+
+mod action;
+mod course;
+mod ledger;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use harbor_model::ids::SandboxId;
+use harbor_model::sandboxes::Found;
+use harbor_runner::Held;
+use harbor_runner::fixture::{Fixture, Subject as _, behind_our_back, docker};
+use harbor_runner::pretend::{Pretend, Verb};
+use proptest::prelude::*;
+
+use crate::installation::Installation;
+use action::{Trouble, any_real_sequence, any_sequence};
+use course::{Course, Stage};
+
+#[async_trait]
+impl Stage for Pretend {
+    async fn later(harbor: &mut Installation<Self>, time: Duration) {
+        harbor.idle(time).await;
+    }
+
+    async fn held(&self, id: &SandboxId) -> Held {
+        self.held(id)
+    }
+
+    async fn cut_power(&self) {
+        self.power_cut();
+    }
+
+    fn trouble(&self, verb: Verb, trouble: Trouble) {
+        self.next(verb, trouble.act());
+    }
+
+    fn end_trouble(&self) {
+        self.behave();
+    }
+}
+
+#[async_trait]
+impl Stage for Fixture {
+    async fn later(harbor: &mut Installation<Self>, time: Duration) {
+        harbor.clock.pass(time);
+        harbor.restart().await;
+    }
+
+    async fn held(&self, id: &SandboxId) -> Held {
+        let held = self.engine().list().await.unwrap().held.into_iter().find(|held| held.sandbox == *id);
+        held.unwrap_or(Held { sandbox: *id, found: Found { sandbox: None }, infra: None })
+    }
+
+    async fn cut_power(&self) {
+        let label = format!("label=harbor.instance={}", self.instance);
+        let running = docker(&["ps", "-q", "--filter", &label]);
+        if !running.is_empty() {
+            behind_our_back(&[&["kill"][..], &running.lines().collect::<Vec<_>>()].concat());
+        }
+    }
+
+    fn trouble(&self, _: Verb, _: Trouble) {}
+
+    fn end_trouble(&self) {}
+}
+
+/// How many stopped sandboxes may sleep, and how many infra containers are in stock.
+fn any_setting() -> impl Strategy<Value = (u32, usize)> {
+    (prop_oneof![Just(0), Just(1), Just(100)], prop_oneof![Just(0), Just(2)])
+}
+
+/// So many, unless somebody says how many.
+fn cases(usual: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    ProptestConfig { cases: asked.unwrap_or(usual), max_shrink_time: 60_000, ..ProptestConfig::default() }
+}
+
+fn runtime(paused: bool) -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(paused).build().unwrap()
+}
+
+proptest! {
+    #![proptest_config(cases(64))]
+
+    #[test]
+    fn every_sequence_ends_well(setting in any_setting(), sequence in any_sequence()) {
+        runtime(true).block_on(async {
+            let (asleep, stock) = setting;
+            let mut harbor = Installation::with_stock(stock).await;
+            harbor.let_sleep(asleep).await;
+            let mut course = Course::new(harbor);
+            for action in sequence.0 {
+                course.take(action).await;
+            }
+            course.end().await;
+        });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 0, ..cases(2) })]
+
+    #[test]
+    fn every_sequence_ends_well_on_docker(setting in any_setting(), sequence in any_real_sequence()) {
+        runtime(false).block_on(async {
+            let (asleep, stock) = setting;
+            let mut harbor = Installation::in_real_time(Fixture::prepared().await, stock).await;
+            harbor.let_sleep(asleep).await;
+            let mut course = Course::new(harbor);
+            for action in sequence.0 {
+                course.take(action).await;
+            }
+            course.end().await.finish().await;
+        });
+    }
+}
