@@ -1,5 +1,6 @@
-//! Every sandbox that has not been removed, in memory, as was last committed: what lists, counts and comparisons with the
-//! engine read, which at thousands of rows would take the readers from everybody else for as long as decrypting takes.
+//! Every sandbox that has not been removed, in memory, as was last committed: lists, counts and comparisons with the engine
+//! would take the readers from everybody else for as long as decrypting thousands of rows takes, and every call into a
+//! sandbox would wait for a thread and for one of them.
 //!
 //! Guarantees: it is changed on the thread that writes, after each commit and before anybody hears of it.
 
@@ -47,6 +48,10 @@ impl Live {
             live.lock().put(Arc::new(row));
         }
         live
+    }
+
+    pub(crate) fn get(&self, id: SandboxId) -> Option<Arc<Sandbox>> {
+        self.lock().by_id.get(&id).cloned()
     }
 
     /// All rows, in no order.

@@ -27,6 +27,9 @@ pub enum FromStock {
 impl Store {
     /// The sandbox with this id, in whatever state.
     pub async fn sandbox(&self, id: SandboxId) -> Result<Option<Sandbox>, StoreError> {
+        if let Some(row) = self.live()?.get(id) {
+            return Ok(Some(Sandbox::clone(&row)));
+        }
         let key = self.key()?;
         self.read(move |connection| by_id(connection, &key, id)).await
     }
@@ -37,8 +40,12 @@ impl Store {
         organization: OrganizationId,
         sandbox: &SandboxRef,
     ) -> Result<Option<Sandbox>, StoreError> {
-        let key = self.key()?;
         let (id, name) = (sandbox.id(), sandbox.as_str().to_owned());
+        let row = id.map(|id| self.live().map(|live| live.get(id))).transpose()?.flatten();
+        if let Some(row) = row.filter(|row| row.organization == organization) {
+            return Ok(Some(Sandbox::clone(&row)));
+        }
+        let key = self.key()?;
         self.read(move |connection| {
             if let Some(found) = id.map(|id| by_id(connection, &key, id)).transpose()?.flatten()
                 && found.organization == organization
