@@ -8,7 +8,7 @@ use harbor_model::actors::Actor;
 use harbor_model::errors::chain;
 use harbor_model::ids::{ContainerId, LayerId, SandboxId};
 use harbor_model::sandboxes::{CopyPurpose, Desired, FailedAttempt, Outcome, Retry, Sandbox, Seen, Step};
-use harbor_runner::{Configuration, Configured, EngineError, Link, SandboxSpec, Storing};
+use harbor_runner::{Configuration, EngineError, Link, SandboxSpec, Storing, Woken};
 use harbor_store::StoreError;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
@@ -227,16 +227,20 @@ impl Inner {
     async fn wake(&self, sandbox: &Sandbox, container: &ContainerId) -> Result<Option<Sandbox>, Trouble> {
         let Seen::Asleep { boot, .. } = &sandbox.seen else { return Ok(None) };
         let woken = self.engine.wake(&sandbox.id, container, &configuration(sandbox)).await;
-        let Some(Configured { version, .. }) = woken.map_err(|error| Trouble::Engine("wake", error))? else {
+        let Some(Woken { configured, rest }) = woken.map_err(|error| Trouble::Engine("wake", error))? else {
             return Ok(None);
         };
+        let version = configured.version;
         let (started, at) =
             (Outcome::Started(container.clone(), boot.clone()), harbor_model::to_millisecond(self.now()));
         let record = move |row: &mut Sandbox| {
             row.record(started);
             row.record(Outcome::Configured { version, at });
         };
-        Ok(Some(self.store.by(Actor::Harbor).change_sandbox(sandbox.id, self.now(), record).await?.0))
+        let woken = self.store.by(Actor::Harbor).change_sandbox(sandbox.id, self.now(), record).await?.0;
+        // whoever wanted it started knows, while nothing else is done with it
+        rest.await;
+        Ok(Some(woken))
     }
 
     /// What its containers are made of.

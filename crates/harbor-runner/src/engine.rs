@@ -16,7 +16,7 @@ use crate::about::About;
 use crate::dial::{DialError, Stream};
 use crate::error::EngineError;
 use crate::image::{Build, Context, Image, Progress};
-use crate::sandbox::{Configuration, Event, Inventory, SandboxSpec, Storing};
+use crate::sandbox::{Configuration, Event, Inventory, SandboxSpec, Storing, Woken};
 
 /// Makes, starts, configures, finds, dials, stops and removes sandboxes, and gets the images that they are made of.
 ///
@@ -64,14 +64,15 @@ pub trait Engine: fmt::Debug + Send + Sync {
         configuration: &Configuration,
     ) -> Result<Configured, EngineError>;
 
-    /// Lets one that sleeps go on in this run of it and tells its toolbox who it is, at once; `None` where that cannot be:
-    /// [`Engine::start`] it, then configure it.
+    /// Lets one that sleeps go on in this run of it and tells its toolbox who it is, at once. It answers when the toolbox
+    /// has, which may be before the engine says that it goes on: nothing else is asked about it before [`Woken::rest`] is
+    /// over. `None` where that cannot be: [`Engine::start`] it, then configure it.
     async fn wake(
         &self,
         id: &SandboxId,
         container: &ContainerId,
         configuration: &Configuration,
-    ) -> Result<Option<Configured>, EngineError>;
+    ) -> Result<Option<Woken>, EngineError>;
 
     /// Freezes its processes; [`Engine::start`] lets them go on. What is frozen stays so, and what does not run is left.
     async fn pause(&self, id: &SandboxId, container: &ContainerId) -> Result<(), EngineError>;

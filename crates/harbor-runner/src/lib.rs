@@ -28,4 +28,4 @@ pub use engine::Engine;
 pub use error::{EngineError, EngineSaid};
 pub use harbor_protocol::toolbox::Configured;
 pub use image::{Build, Context, Image, Progress};
-pub use sandbox::{Configuration, Event, Held, HeldInfra, Inventory, Link, SandboxSpec, Storing};
+pub use sandbox::{Configuration, Event, Held, HeldInfra, Inventory, Link, SandboxSpec, Storing, Woken};

@@ -1,12 +1,15 @@
 //! Sandboxes as an engine is told to make them, and as it finds them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use futures_util::future::BoxFuture;
 use harbor_model::ids::{ContainerId, SandboxId};
 use harbor_model::layers::Layer;
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::Found;
 use harbor_model::secrets::Secret;
+use harbor_protocol::toolbox::Configured;
 
 use crate::error::EngineError;
 
@@ -57,6 +60,20 @@ pub struct Configuration {
     pub previous: Option<Secret>,
     /// Environment on top of the image's own, for all processes started from now on.
     pub env: BTreeMap<String, String>,
+}
+
+/// One that slept and goes on.
+pub struct Woken {
+    /// What its toolbox answered.
+    pub configured: Configured,
+    /// Over when the engine has answered too.
+    pub rest: BoxFuture<'static, ()>,
+}
+
+impl fmt::Debug for Woken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Woken").field("configured", &self.configured).finish_non_exhaustive()
+    }
 }
 
 /// Everything that the engine holds of one sandbox.

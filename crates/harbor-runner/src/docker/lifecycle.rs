@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use harbor_model::ids::{ContainerId, SandboxId};
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::Boot;
-use harbor_protocol::toolbox::{self, Configured};
+use harbor_protocol::toolbox;
 
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
 use crate::docker::objects::client::SLOW;
 use crate::docker::spec;
 use crate::error::EngineError;
-use crate::sandbox::Configuration;
+use crate::sandbox::{Configuration, Woken};
 
 /// What the engine says when it is to start a container that somebody paused.
 pub(crate) const FROZEN: &str = "cannot start a paused container";
@@ -54,20 +55,30 @@ impl DockerEngine {
         id: &SandboxId,
         container: &ContainerId,
         configuration: &Configuration,
-    ) -> Result<Option<Configured>, EngineError> {
+    ) -> Result<Option<Woken>, EngineError> {
         let known = self.known().get(id);
         if !(known.frozen && known.infra_runs) {
             return Ok(None);
         }
         self.known().outdate(id);
-        let woken = async { self.client().unpause_container(container.as_str()).await.map_err(|_| None) };
-        let told = async { self.configure(id, container, configuration).await.map_err(Some) };
-        let outcome = tokio::try_join!(woken, told);
-        self.known().note(id, |entry| entry.frozen = false);
-        match outcome {
-            Ok(((), configured)) => Ok(Some(configured)),
-            Err(None) => Ok(None),
-            Err(Some(error)) => Err(error),
+        let (engine, sandbox, container_id) = (self.clone(), *id, container.clone());
+        let mut unpaused = async move {
+            let unpaused = engine.client().unpause_container(container_id.as_str()).await;
+            engine.known().note(&sandbox, |entry| entry.frozen = false);
+            unpaused.is_ok()
+        }
+        .boxed();
+        let told = self.configure(id, container, configuration);
+        tokio::pin!(told);
+        tokio::select! {
+            // its toolbox answers, so it goes on, whatever the engine says of it afterwards
+            configured = &mut told => Ok(Some(Woken { configured: configured?, rest: unpaused.map(drop).boxed() })),
+            goes_on = &mut unpaused => {
+                if !goes_on {
+                    return Ok(None);
+                }
+                Ok(Some(Woken { configured: told.await?, rest: std::future::ready(()).boxed() }))
+            }
         }
     }
 

@@ -51,7 +51,7 @@ use crate::dial::{DialError, Stream};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::image::{Build, Context, Image, Progress};
-use crate::sandbox::{Configuration, Event, Inventory, SandboxSpec, Storing};
+use crate::sandbox::{Configuration, Event, Inventory, SandboxSpec, Storing, Woken};
 
 pub use handle::DockerEngine;
 
@@ -111,7 +111,7 @@ impl Engine for DockerEngine {
         id: &SandboxId,
         container: &ContainerId,
         configuration: &Configuration,
-    ) -> Result<Option<Configured>, EngineError> {
+    ) -> Result<Option<Woken>, EngineError> {
         self.wake(id, container, configuration).await
     }
 

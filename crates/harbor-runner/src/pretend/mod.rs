@@ -30,7 +30,7 @@ use crate::dial::{DialError, Stream};
 use crate::engine::Engine;
 use crate::error::{EngineError, EngineSaid};
 use crate::image::{Build, Context, Image, Progress};
-use crate::sandbox::{Configuration, Event, Held, Inventory, SandboxSpec, Storing};
+use crate::sandbox::{Configuration, Event, Held, Inventory, SandboxSpec, Storing, Woken};
 
 use script::Script;
 pub use script::{Act, Call, Verb};
@@ -164,9 +164,9 @@ impl Pretend {
         self.lock().world.listen(id, port);
     }
 
-    /// Adds a mark to the one file of a sandbox that runs.
-    pub fn write(&self, id: &SandboxId, mark: u32) {
-        self.lock().world.write(id, mark);
+    /// Adds a mark to the one file of a sandbox, if it runs; answers whether it did.
+    pub fn write(&self, id: &SandboxId, mark: u32) -> bool {
+        self.lock().world.write(id, mark)
     }
 
     /// The marks in that file, oldest first; `None`: the sandbox does not run.
@@ -397,7 +397,7 @@ impl Engine for Pretend {
         _id: &SandboxId,
         _container: &ContainerId,
         _configuration: &Configuration,
-    ) -> Result<Option<Configured>, EngineError> {
+    ) -> Result<Option<Woken>, EngineError> {
         Ok(None)
     }
 

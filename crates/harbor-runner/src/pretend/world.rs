@@ -270,11 +270,10 @@ impl World {
         }
     }
 
-    pub(super) fn write(&mut self, id: &SandboxId, mark: u32) {
+    pub(super) fn write(&mut self, id: &SandboxId, mark: u32) -> bool {
         let container = self.sandboxes.get_mut(id).and_then(|pair| pair.container.as_mut());
-        if let Some(container) = container.filter(|container| matches!(container.phase, Phase::Running { .. })) {
-            container.marks.push(mark);
-        }
+        let running = container.filter(|container| matches!(container.phase, Phase::Running { .. }));
+        running.map(|container| container.marks.push(mark)).is_some()
     }
 
     pub(super) fn marks(&self, id: &SandboxId) -> Option<Vec<u32>> {

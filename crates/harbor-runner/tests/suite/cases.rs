@@ -163,13 +163,17 @@ pub(super) async fn a_sandbox_that_sleeps_wakes_as_after_a_start(subject: &impl 
     assert!(matches!(engine.dial(&id, 3000).await, Err(DialError::Refused(3000))), "its processes are gone");
 
     engine.sleep(&id, &container, GRACE).await.unwrap();
-    if engine.wake(&id, &container, &configuration("a third token")).await.unwrap().is_none() {
+    if let Some(woken) = engine.wake(&id, &container, &configuration("a third token")).await.unwrap() {
+        assert!(matches!(engine.dial(&id, 3000).await, Err(DialError::Refused(3000))), "it goes on already");
+        woken.rest.await;
+    } else {
         engine.start(&id, &container).await.unwrap();
         engine.configure(&id, &container, &configuration("a third token")).await.unwrap();
     }
     let running = FoundSandbox::Running { container: container.clone(), boot, connected: true };
     assert_eq!(subject.found(&id).await, Some(running));
-    assert_eq!(engine.wake(&id, &container, &configuration("none")).await.unwrap(), None, "it does not sleep");
+    let woken = engine.wake(&id, &container, &configuration("none")).await.unwrap();
+    assert!(woken.is_none(), "it does not sleep");
 
     engine.stop(&id, &container, GRACE).await.unwrap();
     assert!(engine.sleep(&id, &container, GRACE).await.is_err(), "what does not run cannot sleep");
@@ -185,7 +189,7 @@ pub(super) async fn a_sandbox_that_sleeps_wakes_as_after_a_start(subject: &impl 
 pub(super) async fn a_sandbox_that_lost_its_infra_is_made_anew(subject: &impl Subject) {
     let (id, container, _) = subject.started().await;
     let engine = subject.engine();
-    subject.write(&id, 1).await;
+    assert!(subject.write(&id, 1).await);
     subject.lose_infra(&id).await;
     let found = subject.found(&id).await;
     assert!(matches!(found, Some(FoundSandbox::Running { connected: false, .. })), "{found:?}");
@@ -207,7 +211,7 @@ pub(super) async fn a_sandbox_that_lost_its_infra_is_made_anew(subject: &impl Su
     let again = engine.remake(&spec, &anew).await.unwrap();
     engine.start(&id, &again).await.unwrap();
     engine.configure(&id, &again, &configuration("token")).await.unwrap();
-    assert_eq!(subject.marks(&id).await, [1]);
+    assert_eq!(subject.marks(&id).await, Some(vec![1]));
 }
 
 pub(super) async fn files_are_stored_and_brought_back(subject: &impl Subject) {
@@ -217,16 +221,17 @@ pub(super) async fn files_are_stored_and_brought_back(subject: &impl Subject) {
     let frozen = FoundSandbox::Frozen { container: container.clone(), boot: boot.clone(), connected: true };
     let layer = LayerId::random();
     assert_eq!(engine.layers().await.unwrap(), []);
-    assert_eq!(subject.marks(&id).await, Vec::<u32>::new());
-    subject.write(&id, 1).await;
+    assert_eq!(subject.marks(&id).await, Some(vec![]));
+    assert!(subject.write(&id, 1).await);
     let stored = engine.save(&id, &container, &layer, Storing::Kept, true).await.unwrap();
     assert_eq!(stored.id, layer);
     assert_eq!(subject.found(&id).await, Some(running.clone()), "it goes on");
     // one that an attempt before this one left frozen
     engine.pause(&id, &container).await.unwrap();
+    assert!(!subject.write(&id, 3).await, "it is frozen");
     engine.save(&id, &container, &layer, Storing::Kept, true).await.unwrap();
     assert_eq!(subject.found(&id).await, Some(running));
-    subject.write(&id, 2).await;
+    assert!(subject.write(&id, 2).await);
     engine.pause(&id, &container).await.unwrap();
     engine.save(&id, &container, &LayerId::random(), Storing::Kept, false).await.unwrap();
     assert_eq!(subject.found(&id).await, Some(frozen), "it stays frozen");
@@ -243,7 +248,7 @@ pub(super) async fn files_are_stored_and_brought_back(subject: &impl Subject) {
         assert_eq!(subject.found(&id).await, Some(FoundSandbox::Made(container.clone())));
         engine.start(&id, &container).await.unwrap();
         engine.configure(&id, &container, &configuration("token")).await.unwrap();
-        assert_eq!(subject.marks(&id).await, marks);
+        assert_eq!(subject.marks(&id).await, Some(marks));
     }
     for layer in engine.layers().await.unwrap() {
         engine.discard(&layer).await.unwrap();

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use harbor_model::ids::SandboxId;
 use harbor_model::sandboxes::Found;
 use harbor_runner::Held;
-use harbor_runner::fixture::{Fixture, Subject as _, behind_our_back, docker};
+use harbor_runner::fixture::{Fixture, Subject, behind_our_back, docker};
 use harbor_runner::pretend::{Pretend, Verb};
 use proptest::prelude::*;
 
@@ -53,7 +53,9 @@ impl Stage for Fixture {
     }
 
     async fn held(&self, id: &SandboxId) -> Held {
-        let held = self.engine().list().await.unwrap().held.into_iter().find(|held| held.sandbox == *id);
+        // by an engine that remembers nothing, as the reconciler has another one
+        let inventory = Subject::again(self).await.list().await.unwrap();
+        let held = inventory.held.into_iter().find(|held| held.sandbox == *id);
         held.unwrap_or(Held { sandbox: *id, found: Found { sandbox: None }, infra: None })
     }
 
