@@ -101,6 +101,8 @@ impl Sandbox {
         }
         let Files { beginning: _, parent: _, backup, copying } = &self.files;
         let filling = match self.seen {
+            // it is filled with that already
+            Seen::Made { .. } if self.files.stored() => None,
             Seen::Absent | Seen::Made { .. } | Seen::Archived { .. } => self.filling().map(|layer| layer.id),
             _ => None,
         };
@@ -241,7 +243,8 @@ impl Sandbox {
     /// Calls an archive off whose sandbox ran after its files were copied, or while they were: what is in its container now
     /// is stored nowhere.
     pub(super) fn keep_what_is_not_stored(&mut self) {
-        let stored = self.files.stored() || !self.started_once;
+        let never_ran = matches!(self.seen, Seen::Made { .. }) && !self.started_once;
+        let stored = self.files.stored() || never_ran;
         if self.desired == Desired::Archived && self.files.copying.is_none() && !stored && self.has_container() {
             self.desired = Desired::Stopped;
             self.note = Some("it could not be archived: somebody else let it run meanwhile".to_owned());

@@ -187,7 +187,7 @@ pub(super) fn observe(desired: Desired, before: &Seen, found: &Found) -> Seen {
             code: *code,
             asked: desired == Desired::Stopped
                 || matches!(before, Seen::Exited { asked: true, .. } | Seen::Asleep { .. } | Seen::Archived { .. })
-                // it was ended to begin anew
+                // it was to be ended, to begin anew, whoever ended it
                 || matches!(before, Seen::Frozen { asked: true, connected: false, .. }),
             connected: *connected,
             to_sleep: matches!(before, Seen::Asleep { .. } | Seen::Exited { to_sleep: true, .. }),
