@@ -227,7 +227,7 @@ impl Inner {
     async fn wake(&self, sandbox: &Sandbox, container: &ContainerId) -> Result<Option<Sandbox>, Trouble> {
         let Seen::Asleep { boot, .. } = &sandbox.seen else { return Ok(None) };
         let woken = self.engine.wake(&sandbox.id, container, &configuration(sandbox)).await;
-        let Some(Woken { configured, rest }) = woken.map_err(|error| Trouble::Engine("wake", error))? else {
+        let Some(Woken { configured, engine_answered }) = woken.map_err(|error| Trouble::Engine("wake", error))? else {
             return Ok(None);
         };
         let version = configured.version;
@@ -237,10 +237,10 @@ impl Inner {
             row.record(started);
             row.record(Outcome::Configured { version, at });
         };
-        let woken = self.store.by(Actor::Harbor).change_sandbox(sandbox.id, self.now(), record).await?.0;
+        let woken = self.store.by(Actor::Harbor).change_sandbox(sandbox.id, self.now(), record).await;
         // whoever wanted it started knows, while nothing else is done with it
-        rest.await;
-        Ok(Some(woken))
+        engine_answered.await;
+        Ok(Some(woken?.0))
     }
 
     /// What its containers are made of.

@@ -66,8 +66,8 @@ pub struct Configuration {
 pub struct Woken {
     /// What its toolbox answered.
     pub configured: Configured,
-    /// Over when the engine has answered too.
-    pub rest: BoxFuture<'static, ()>,
+    /// Over when the engine, too, has answered that it goes on.
+    pub engine_answered: BoxFuture<'static, ()>,
 }
 
 impl fmt::Debug for Woken {

@@ -1,6 +1,5 @@
-//! Every sandbox that has not been removed, in memory, as was last committed: lists, counts and comparisons with the engine
-//! would take the readers from everybody else for as long as decrypting thousands of rows takes, and every call into a
-//! sandbox would wait for a thread and for one of them.
+//! Every sandbox that has not been removed, in memory, as was last committed. Read from the file, a list of thousands of rows
+//! would keep both readers busy with decrypting, and every call into a sandbox would wait for a reader.
 //!
 //! Guarantees: it is changed on the thread that writes, after each commit and before anybody hears of it.
 

@@ -382,10 +382,10 @@ impl<E: Subject> Installation<E> {
     }
 
     async fn tick_by(&self, time: Duration) {
+        assert!(!self.task.0.is_finished(), "the reconciler has ended");
         // one at a time: who waits beside others does not make the clock go faster
         let Some(turn) = &self.turn else { return tokio::time::sleep(REAL_TICK).await };
         let _turn = turn.lock().await;
-        assert!(!self.task.0.is_finished(), "the reconciler has ended");
         for _ in 0..6 {
             // the store works in order: what was asked of it before this is answered when this is
             self.store.by(Actor::Harbor).touch_sandbox(SandboxId::random(), now()).await.unwrap();

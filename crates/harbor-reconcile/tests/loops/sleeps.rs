@@ -6,6 +6,7 @@ use harbor_model::ids::SandboxId;
 use harbor_model::sandboxes::{SandboxState, Seen};
 use harbor_runner::Engine as _;
 use harbor_runner::pretend::{Act, Verb};
+use tokio::time::Instant;
 
 use crate::installation::{Installation, refused};
 
@@ -38,7 +39,22 @@ async fn a_stopped_one_sleeps_and_wakes_as_after_any_start() {
     assert_eq!((woken.state(), woken.seen.boot()), (SandboxState::Started, before.seen.boot()));
     assert_ne!(woken.preview_token, before.preview_token);
     assert!(!woken.goes_on_since(&before), "what was begun before it slept has ended");
-    assert_eq!(harbor.called(Verb::Configure, id), 2, "its toolbox remembers nothing");
+    assert_eq!((harbor.called(Verb::Wake, id), harbor.called(Verb::Configure, id)), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_is_started_when_its_toolbox_answers_and_let_alone_until_the_engine_does() {
+    let harbor = sleepy(1).await;
+    let id = harbor.stopped().await;
+    harbor.engine.takes(Verb::Wake, Duration::from_millis(700));
+    let began = Instant::now();
+    assert_eq!(harbor.start(id).await.unwrap().state(), SandboxState::Started);
+    assert!(began.elapsed() < Duration::from_millis(300), "{:?}", began.elapsed());
+    harbor.stop(id).await;
+    harbor.pass(Duration::from_millis(300)).await;
+    assert_eq!(harbor.called(Verb::Sleep, id), 1, "the engine says that it is frozen");
+    harbor.reaches(id, SandboxState::Stopped, SOON).await;
+    assert_eq!(harbor.called(Verb::Sleep, id), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -72,12 +72,18 @@ impl DockerEngine {
         tokio::pin!(told);
         tokio::select! {
             // its toolbox answers, so it goes on, whatever the engine says of it afterwards
-            configured = &mut told => Ok(Some(Woken { configured: configured?, rest: unpaused.map(drop).boxed() })),
+            configured = &mut told => match configured {
+                Ok(configured) => Ok(Some(Woken { configured, engine_answered: unpaused.map(drop).boxed() })),
+                Err(error) => {
+                    unpaused.await;
+                    Err(error)
+                }
+            },
             goes_on = &mut unpaused => {
                 if !goes_on {
                     return Ok(None);
                 }
-                Ok(Some(Woken { configured: told.await?, rest: std::future::ready(()).boxed() }))
+                Ok(Some(Woken { configured: told.await?, engine_answered: std::future::ready(()).boxed() }))
             }
         }
     }

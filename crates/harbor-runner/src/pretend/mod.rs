@@ -7,6 +7,7 @@
 //! Leaves out: processes and limits of sandboxes, and of their files all but one.
 
 mod script;
+mod waking;
 mod world;
 
 use std::collections::BTreeSet;
@@ -21,7 +22,7 @@ use harbor_model::ids::{ContainerId, LayerId, SandboxId};
 use harbor_model::layers::Layer;
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{Boot, Found};
-use harbor_protocol::toolbox::{Configured, PORT, PROTOCOL};
+use harbor_protocol::toolbox::{Configured, PROTOCOL};
 use tokio::io::DuplexStream;
 use tokio::sync::broadcast;
 
@@ -84,7 +85,7 @@ impl Pretend {
     }
 
     /// What was scripted and did not happen yet will not happen.
-    pub fn behave(&self) {
+    pub fn forget_script(&self) {
         self.lock().script.forget();
     }
 
@@ -209,7 +210,7 @@ impl Pretend {
         changes: bool,
         act: impl FnOnce(&mut World) -> Result<T, EngineError> + Send,
     ) -> Result<T, EngineError> {
-        let _under_way = UnderWay { engine: self, verb };
+        let _under_way = UnderWay { engine: self.clone(), verb };
         let (scripted, usual) = self.lock().script.begin(Call { verb, sandbox: sandbox.copied() });
         let doing = || format!("{verb:?}").to_lowercase();
         let too_slow = || EngineError::TooSlow { doing: doing(), limit: DEADLINE };
@@ -255,15 +256,19 @@ impl Pretend {
 }
 
 /// A call until it ends or is dropped.
-struct UnderWay<'a> {
-    engine: &'a Pretend,
+struct UnderWay {
+    engine: Pretend,
     verb: Verb,
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for UnderWay {
     fn drop(&mut self) {
         self.engine.lock().script.end(self.verb);
     }
+}
+
+fn configured() -> Configured {
+    Configured { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned() }
 }
 
 async fn wait(time: Duration) {
@@ -378,8 +383,7 @@ impl Engine for Pretend {
     ) -> Result<Configured, EngineError> {
         self.call(Verb::Configure, Some(id), false, |world| {
             world.configure(id, container, configuration)?;
-            world.listen(id, PORT);
-            Ok(Configured { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned() })
+            Ok(configured())
         })
         .await
     }
@@ -394,11 +398,11 @@ impl Engine for Pretend {
 
     async fn wake(
         &self,
-        _id: &SandboxId,
-        _container: &ContainerId,
-        _configuration: &Configuration,
+        id: &SandboxId,
+        container: &ContainerId,
+        configuration: &Configuration,
     ) -> Result<Option<Woken>, EngineError> {
-        Ok(None)
+        self.wake_up(id, container, configuration).await
     }
 
     async fn resize(&self, id: &SandboxId, container: &ContainerId, _to: Resources) -> Result<(), EngineError> {

@@ -28,6 +28,8 @@ pub enum Verb {
     Pause,
     /// `sleep`.
     Sleep,
+    /// `wake` of one that sleeps. What it takes is how much later than the toolbox the engine answers.
+    Wake,
     /// `resize`.
     Resize,
     /// `save`.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use harbor_model::ids::{ContainerId, LayerId, SandboxId};
 use harbor_model::layers::Layer;
 use harbor_model::sandboxes::{Boot, Found, FoundSandbox};
+use harbor_protocol::toolbox::PORT;
 
 use crate::error::{EngineError, EngineSaid};
 use crate::image::Image;
@@ -48,6 +49,8 @@ struct Container {
     listening: BTreeSet<u16>,
     /// What its one file holds.
     marks: Vec<u32>,
+    /// It goes on, but the engine still says that it is frozen.
+    waking: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +158,35 @@ impl World {
             return Err(EngineError::ToolboxRefused { sandbox: *id, status: 401 });
         }
         found.token = Some(configuration.token.reveal().to_owned());
+        found.listening.insert(PORT);
         Ok(())
+    }
+
+    /// Whether it was put to sleep, and has its network.
+    pub(super) fn sleeps(&self, id: &SandboxId, container: &ContainerId) -> bool {
+        let Some(Containers { infra: Some(infra), container: Some(found) }) = self.sandboxes.get(id) else {
+            return false;
+        };
+        let frozen = matches!(found.phase, Phase::Paused { connected: true, .. });
+        frozen && found.token.is_none() && infra.running && name(found.number) == *container
+    }
+
+    pub(super) fn wake(
+        &mut self,
+        id: &SandboxId,
+        container: &ContainerId,
+        configuration: &Configuration,
+    ) -> Result<(), EngineError> {
+        self.thaw(id);
+        self.configure(id, container, configuration)?;
+        self.own(id, container, &|| format!("wake sandbox {id}"))?.waking = true;
+        Ok(())
+    }
+
+    pub(super) fn woken(&mut self, id: &SandboxId) {
+        if let Some(container) = self.sandboxes.get_mut(id).and_then(|pair| pair.container.as_mut()) {
+            container.waking = false;
+        }
     }
 
     pub(super) fn freeze(&mut self, id: &SandboxId, container: &ContainerId) -> Result<(), EngineError> {
@@ -232,11 +263,11 @@ impl World {
                 Phase::Made if bound.is_some() => Some(FoundSandbox::Made(named)),
                 Phase::Made if !container.remade => None,
                 Phase::Made => Some(FoundSandbox::Exited { container: named, code: 0, connected: false }),
-                Phase::Running { boot, connected } => {
+                Phase::Running { boot, connected } if !container.waking => {
                     let connected = *connected && bound.is_some_and(|infra| infra.running);
                     Some(FoundSandbox::Running { container: named, boot: boot_of(*boot), connected })
                 }
-                Phase::Paused { boot, connected } => {
+                Phase::Running { boot, connected } | Phase::Paused { boot, connected } => {
                     let connected = *connected && bound.is_some_and(|infra| infra.running);
                     Some(FoundSandbox::Frozen { container: named, boot: boot_of(*boot), connected })
                 }
@@ -373,6 +404,7 @@ impl World {
             token: None,
             listening: BTreeSet::new(),
             marks: files.unwrap_or_default(),
+            waking: false,
         };
         self.sandboxes.entry(*id).or_default().container = Some(container);
         name(number)

@@ -165,7 +165,7 @@ pub(super) async fn a_sandbox_that_sleeps_wakes_as_after_a_start(subject: &impl 
     engine.sleep(&id, &container, GRACE).await.unwrap();
     if let Some(woken) = engine.wake(&id, &container, &configuration("a third token")).await.unwrap() {
         assert!(matches!(engine.dial(&id, 3000).await, Err(DialError::Refused(3000))), "it goes on already");
-        woken.rest.await;
+        woken.engine_answered.await;
     } else {
         engine.start(&id, &container).await.unwrap();
         engine.configure(&id, &container, &configuration("a third token")).await.unwrap();

@@ -19,6 +19,13 @@ pub(crate) struct Fixture {
     pub(crate) user: UserId,
 }
 
+impl Fixture {
+    /// The same file, opened anew.
+    pub(crate) fn again(&self) -> Store {
+        Store::open(&self.directory.path().join("harbor.db"), &encryption_key()).unwrap()
+    }
+}
+
 pub(crate) fn encryption_key() -> EncryptionKey {
     EncryptionKey::derive(&Secret::new("key"), &Secret::new("salt"))
 }
@@ -105,14 +112,11 @@ pub(crate) async fn insert(store: &Store, sandbox: Sandbox) -> Result<Sandbox, S
 }
 
 /// Checks that what is kept in memory is what the file says.
-pub(crate) async fn assert_same_in_memory(store: &Store) {
-    let rows = store.all_sandboxes().unwrap();
-    let mut ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-    let mut stored = store.sandbox_ids().await.unwrap();
-    ids.sort_unstable();
-    stored.sort_unstable();
-    assert_eq!(ids, stored);
-    for row in rows {
-        assert_eq!(store.sandbox(row.id).await.unwrap().as_ref(), Some(&*row));
+pub(crate) async fn assert_same_in_memory(fixture: &Fixture) {
+    let mut rows = fixture.store.all_sandboxes().unwrap();
+    let mut stored = fixture.again().all_sandboxes().unwrap();
+    for rows in [&mut rows, &mut stored] {
+        rows.sort_unstable_by_key(|row| row.id);
     }
+    assert_eq!(rows, stored);
 }

@@ -125,6 +125,7 @@ fn any_action() -> impl Strategy<Value = Action> {
         Just(Verb::Configure),
         Just(Verb::Pause),
         Just(Verb::Sleep),
+        Just(Verb::Wake),
         Just(Verb::Resize),
         Just(Verb::Save),
         Just(Verb::Stop),

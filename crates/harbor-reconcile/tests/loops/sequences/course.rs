@@ -85,9 +85,8 @@ impl<E: Stage> Course<E> {
                 let Some(id) = self.one(which) else { return };
                 if self.check_marks(id).await {
                     self.marks += 1;
-                    if self.harbor.engine.write(&id, self.marks).await {
-                        self.ledger.wrote(id, self.marks);
-                    }
+                    let written = self.harbor.engine.write(&id, self.marks).await;
+                    self.ledger.wrote(id, self.marks, written);
                 }
             }
             Action::Foreign(which, foreign) => self.meddle(which, foreign).await,
@@ -179,9 +178,9 @@ impl<E: Stage> Course<E> {
 
     /// Reads a sandbox's marks, if it is started.
     async fn check_marks(&mut self, id: SandboxId) -> bool {
+        let found = self.harbor.engine.held(&id).await.found;
         let Some(row) = self.harbor.store.sandbox(id).await.unwrap() else { return false };
         // what happened to it is not known yet, it is on its way, or it is frozen while its files are copied
-        let found = self.harbor.engine.held(&id).await.found;
         let runs = matches!(&found.sandbox, Some(FoundSandbox::Running { .. })) && !row.needs_a_look(&found);
         if row.state() != SandboxState::Started || row.files.copying.is_some() || !runs {
             return false;
@@ -203,6 +202,7 @@ impl<E: Stage> Course<E> {
             Foreign::LoseInfra if infra.is_some() => engine.lose_infra(&id).await,
             Foreign::Lose if sandbox.is_some() => {
                 let row = self.harbor.row(id).await;
+                self.ledger.observe(&self.rows());
                 self.ledger.lost(&row);
                 engine.lose(&id).await;
             }

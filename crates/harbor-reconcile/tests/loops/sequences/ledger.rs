@@ -73,11 +73,14 @@ impl Ledger {
         self.entry(row.id).written = Written { kept: marks.len(), marks };
     }
 
-    /// A mark was written into a sandbox that has just been checked.
-    pub(crate) fn wrote(&mut self, id: SandboxId, mark: u32) {
+    /// A mark was written into a sandbox that has just been checked; or nobody knows whether, as the sandbox was ended
+    /// meanwhile.
+    pub(crate) fn wrote(&mut self, id: SandboxId, mark: u32, for_certain: bool) {
         let written = &mut self.entry(id).written;
         written.marks.push(mark);
-        written.kept = written.marks.len();
+        if for_certain {
+            written.kept = written.marks.len();
+        }
     }
 
     /// Somebody removed the sandbox's container: what was not stored may be lost.
