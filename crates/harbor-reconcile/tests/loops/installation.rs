@@ -35,6 +35,10 @@ const TICK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_mi
 /// How long a test looks away from a clock that moves by itself.
 const REAL_TICK: Duration = Duration::from_millis(10);
 
+/// How long it is waited for what nobody waits for, and how long it is looked at then.
+const LONG: Duration = Duration::from_secs(100);
+const SETTLED: Duration = Duration::from_secs(3);
+
 /// How far it moves where little happens.
 const IDLE_TICK: Duration = Duration::from_secs(5);
 
@@ -335,6 +339,25 @@ impl<E: Subject> Installation<E> {
                 self.tick(began).await;
             }
             began.elapsed()
+        }
+    }
+
+    /// Waits until there are so many of what is counted, and looks whether it stays so.
+    #[track_caller]
+    pub(crate) fn stays_at(&self, count: usize, counted: impl AsyncFn() -> usize) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let began = Instant::now();
+            loop {
+                let now = counted().await;
+                if now == count {
+                    break;
+                }
+                assert!(began.elapsed() < LONG, "{caller}: {now} after {LONG:?}, not {count}");
+                self.pass(TICK.1).await;
+            }
+            self.pass(SETTLED).await;
+            assert_eq!(counted().await, count, "{caller}: it does not stay so");
         }
     }
 

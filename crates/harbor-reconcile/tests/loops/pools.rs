@@ -21,8 +21,7 @@ const INTERVAL: Duration = Duration::from_secs(100);
 async fn with_pool(size: u32) -> (Installation, WarmPoolId) {
     let harbor = Installation::new().await;
     let id = add(&harbor, OrganizationId::NOBODY, size).await;
-    harbor.pass(SOON).await;
-    assert_eq!(ready(&harbor).await.len(), size as usize);
+    harbor.stays_at(size as usize, async || ready(&harbor).await.len()).await;
     (harbor, id)
 }
 
@@ -108,13 +107,13 @@ async fn a_burst_raises_what_is_kept_ready_for_an_hour() {
     for _ in 0..3 {
         harbor.started().await;
     }
-    harbor.pass(SOON).await;
-    assert_eq!(ready(&harbor).await.len(), 3, "as many as were asked for within a minute");
+    // as many as were asked for within a minute
+    harbor.stays_at(3, async || ready(&harbor).await.len()).await;
     for _ in 0..6 {
         harbor.started().await;
     }
-    harbor.pass(SOON).await;
-    assert_eq!(ready(&harbor).await.len(), 4, "no more than the bound");
+    // no more than the bound
+    harbor.stays_at(4, async || ready(&harbor).await.len()).await;
     harbor.idle(Duration::from_mins(62)).await;
     assert_eq!(ready(&harbor).await.len(), 1, "demand is gone");
 }

@@ -38,11 +38,11 @@ async fn a_burst_fills_it_for_an_hour() {
     let harbor = Installation::with_stock(1).await;
     harbor.pass(SOON).await;
     join_all((0..3).map(|_| harbor.started())).await;
-    harbor.pass(Duration::from_secs(3)).await;
-    assert_eq!(ready(&harbor).await.len(), 3, "as many as were asked for at once");
+    // as many as were asked for at once
+    harbor.stays_at(3, async || ready(&harbor).await.len()).await;
     join_all((0..6).map(|_| harbor.started())).await;
-    harbor.pass(Duration::from_secs(3)).await;
-    assert_eq!(ready(&harbor).await.len(), 4, "no more than the bound");
+    // no more than the bound
+    harbor.stays_at(4, async || ready(&harbor).await.len()).await;
     harbor.idle(Duration::from_mins(62)).await;
     assert_eq!(ready(&harbor).await.len(), 1, "demand is gone");
     assert_eq!(Engine::list(&harbor.engine).await.unwrap().held.len(), 10);
