@@ -14,6 +14,21 @@ PATIENCE = 60  # seconds until something that must happen is given up on
 SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\x1b[=>]|\x1b\][^\x07]*\x07")
 
 
+# The synchronous client gives up where its own thread has read nothing after 100 ms, with no words of why. The terminal
+# is there by then.
+GAVE_UP = re.compile("Failed to (create|connect) PTY session: $")
+
+
+def connect_patiently(process, session):
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return process.connect_pty_session(session)
+        except DaytonaError as error:
+            if not GAVE_UP.search(str(error)) or time.monotonic() > deadline:
+                raise
+
+
 class Terminal:
     """One connection to a terminal and all that came through it.
 
@@ -28,10 +43,9 @@ class Terminal:
         try:
             self.handle = getattr(process, method)(*arguments, **named)
         except DaytonaError as error:
-            # The synchronous client gives up where its own thread has read nothing after 100 ms, with no words of why.
-            if asynchronous or not str(error).endswith("Failed to connect PTY session: "):
+            if asynchronous or not GAVE_UP.search(str(error)):
                 raise
-            self.handle = process.connect_pty_session(arguments[0])
+            self.handle = connect_patiently(process, arguments[0])
         self._result = Future()
         threading.Thread(target=self._wait, args=[] if asynchronous else [self._hear], daemon=True).start()
 
