@@ -19,7 +19,7 @@ use harbor_runner::pretend::{Pretend, Verb};
 use proptest::prelude::*;
 
 use crate::installation::Installation;
-use action::{Trouble, any_real_sequence, any_sequence};
+use action::{Action, Trouble, any_real_sequence, any_sequence};
 use course::{Course, Stage};
 
 #[async_trait]
@@ -85,6 +85,16 @@ fn cases(variable: &str, usual: u32) -> ProptestConfig {
     ProptestConfig { cases: asked.unwrap_or(usual), max_shrink_time: 60_000, ..ProptestConfig::default() }
 }
 
+/// Lets a sequence happen in an installation in which so many may sleep, and looks at what it led to.
+async fn end_well<E: Stage>(mut harbor: Installation<E>, asleep: u32, sequence: Vec<Action>) -> E {
+    harbor.let_sleep(asleep).await;
+    let mut course = Course::new(harbor);
+    for action in sequence {
+        course.take(action).await;
+    }
+    course.end().await
+}
+
 fn runtime(paused: bool) -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().start_paused(paused).build().unwrap()
 }
@@ -96,13 +106,7 @@ proptest! {
     fn every_sequence_ends_well(setting in any_setting(), sequence in any_sequence()) {
         runtime(true).block_on(async {
             let (asleep, stock) = setting;
-            let mut harbor = Installation::with_stock(stock).await;
-            harbor.let_sleep(asleep).await;
-            let mut course = Course::new(harbor);
-            for action in sequence.0 {
-                course.take(action).await;
-            }
-            course.end().await;
+            Box::pin(end_well(Installation::with_stock(stock).await, asleep, sequence.0)).await;
         });
     }
 }
@@ -119,13 +123,8 @@ proptest! {
     fn every_sequence_ends_well_on_docker(setting in any_setting(), sequence in any_real_sequence()) {
         runtime(false).block_on(async {
             let (asleep, stock) = setting;
-            let mut harbor = Installation::in_real_time(Fixture::prepared().await, stock).await;
-            harbor.let_sleep(asleep).await;
-            let mut course = Course::new(harbor);
-            for action in sequence.0 {
-                course.take(action).await;
-            }
-            course.end().await.finish().await;
+            let harbor = Installation::in_real_time(Fixture::prepared().await, stock).await;
+            Box::pin(end_well(harbor, asleep, sequence.0)).await.finish().await;
         });
     }
 }
