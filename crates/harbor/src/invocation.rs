@@ -1,5 +1,6 @@
 //! How to call this very harbor again: every command that is printed for people to type names the data directory and the
-//! configuration file where they are not the usual ones, so that it means this installation and no other.
+//! configuration file where they are not the usual ones, so that it means this installation and no other; and one that sets a
+//! key which the environment sets as well says so.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -7,13 +8,26 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::config::directories::default_root;
+use crate::config::keys::KEYS;
+use crate::config::load::Given;
 
-/// What every command needs behind it; empty for the usual installation. Set once, before anything is printed.
-static SUFFIX: OnceLock<String> = OnceLock::new();
+/// Set once, before anything is printed.
+static HERE: OnceLock<Here> = OnceLock::new();
+
+/// What commands for this very installation look like.
+#[derive(Default)]
+struct Here {
+    /// What every command needs behind it; empty for the usual installation.
+    suffix: String,
+    /// The keys that the environment sets, each with its variable.
+    fixed: Vec<(&'static str, String)>,
+}
 
 /// Notes which installation this process is about.
-pub(crate) fn note(data_dir: &Path, config_file: &Path) {
-    _ = SUFFIX.set(suffix(default_root().ok().as_deref(), data_dir, config_file)); // the first one is as good
+pub(crate) fn note(data_dir: &Path, config_file: &Path, given: &Given) {
+    let suffix = suffix(default_root().ok().as_deref(), data_dir, config_file);
+    let fixed = KEYS.iter().filter(|key| given.fixes(key)).map(|key| (key.name, key.env())).collect();
+    _ = HERE.set(Here { suffix, fixed }); // the first one is as good
 }
 
 fn suffix(usual: Option<&Path>, data_dir: &Path, config_file: &Path) -> String {
@@ -30,7 +44,7 @@ fn suffix(usual: Option<&Path>, data_dir: &Path, config_file: &Path) -> String {
 
 /// `harbor ARGUMENTS`, for this installation.
 pub(crate) fn command(arguments: &str) -> String {
-    format!("harbor {arguments}{}", SUFFIX.get().map_or("", String::as_str))
+    format!("harbor {arguments}{}", HERE.get().map_or("", |here| &here.suffix))
 }
 
 /// The same, to be pasted into a shell that may not find `harbor`: then with the path of this program.
@@ -53,12 +67,12 @@ pub(crate) fn on_path(path: &OsStr, name: &str) -> Option<PathBuf> {
 
 /// `text` with every `` `harbor …` `` in it for this installation.
 pub(crate) fn completed(text: &str) -> Cow<'_, str> {
-    complete(text, SUFFIX.get().map_or("", String::as_str))
+    HERE.get().map_or(Cow::Borrowed(text), |here| complete(text, here))
 }
 
-fn complete<'a>(text: &'a str, suffix: &str) -> Cow<'a, str> {
+fn complete<'a>(text: &'a str, Here { suffix, fixed }: &Here) -> Cow<'a, str> {
     let parts: Vec<&str> = text.split('`').collect();
-    if suffix.is_empty() || parts.len().is_multiple_of(2) {
+    if (suffix.is_empty() && fixed.is_empty()) || parts.len().is_multiple_of(2) {
         return Cow::Borrowed(text);
     }
     let mut whole = String::with_capacity(text.len() + suffix.len());
@@ -73,6 +87,10 @@ fn complete<'a>(text: &'a str, suffix: &str) -> Cow<'a, str> {
                 whole.push_str(suffix);
             }
             whole.push('`');
+            let key = part.strip_prefix("harbor config set ").and_then(|rest| rest.split(' ').next());
+            if let Some((_, variable)) = fixed.iter().find(|(name, _)| Some(*name) == key) {
+                whole.extend([" (after unsetting ", variable, ", which wins)"]);
+            }
         }
     }
     Cow::Owned(whole)
@@ -113,7 +131,11 @@ mod tests {
 
     #[test]
     fn commands_in_a_text_are_completed() {
-        let complete = |text: &'static str| complete(text, " --data-dir /x").into_owned();
+        let here = Here {
+            suffix: " --data-dir /x".to_owned(),
+            fixed: vec![("daytona.host_port", "HARBOR_DAYTONA_HOST_PORT".to_owned())],
+        };
+        let complete = |text: &'static str| complete(text, &here).into_owned();
         assert_eq!(
             complete("run `harbor down` and `harbor up`"),
             "run `harbor down --data-dir /x` and `harbor up --data-dir /x`"
@@ -121,5 +143,11 @@ mod tests {
         assert_eq!(complete("see `docker info`, then harbor"), "see `docker info`, then harbor");
         assert_eq!(complete("an odd ` in `harbor up` text"), "an odd ` in `harbor up` text");
         assert_eq!(complete("`harbor up --data-dir /y`"), "`harbor up --data-dir /y`");
+        assert_eq!(
+            complete("choose with `harbor config set daytona.host_port PORT`"),
+            "choose with `harbor config set daytona.host_port PORT --data-dir /x` (after unsetting \
+             HARBOR_DAYTONA_HOST_PORT, which wins)"
+        );
+        assert_eq!(complete("`harbor config set bind localhost`"), "`harbor config set bind localhost --data-dir /x`");
     }
 }

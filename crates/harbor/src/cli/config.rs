@@ -132,6 +132,9 @@ fn set(given: &Given, key: &ConfigKey, value: &str) -> anyhow::Result<()> {
         forget_host_key(&directories.keys().join("ssh_host_key"))?;
     }
     note_without_effect(key);
+    if given.fixes(key) {
+        screen::note(&format!("{} is set and wins over config.toml: unset it", key.env()));
+    }
     if let Some(directories) = directories
         && key.standing == Standing::Used
         && Claim::read(&directories)? != Claim::Nobody

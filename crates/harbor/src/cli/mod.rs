@@ -37,7 +37,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::from_arg_matches(&matches)?;
     let given = given(&arguments, &matches);
     if let (Ok(directories), Ok(file)) = (load::directories_of(&given), load::file_of(&given)) {
-        invocation::note(directories.root(), &file);
+        invocation::note(directories.root(), &file, &given);
     }
     match arguments.command {
         Command::Completions { shell } => completions::print(shell, &arguments::with_flags(Arguments::command())),

@@ -28,6 +28,11 @@ pub(crate) struct Given {
 }
 
 impl Given {
+    /// Whether the environment sets this key, and so wins over `config.toml`.
+    pub(crate) fn fixes(&self, key: &ConfigKey) -> bool {
+        self.environment.get(&key.env()).is_some_and(|text| !text.is_empty())
+    }
+
     /// Its flags without those that configure the installation: which one it is.
     pub(crate) fn data_directory(&self) -> BTreeMap<&'static str, String> {
         self.flags.iter().filter(|(name, _)| **name == "data_dir").map(|(name, value)| (*name, value.clone())).collect()

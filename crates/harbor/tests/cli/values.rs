@@ -59,11 +59,21 @@ fn two_equal_ports_are_refused_before_the_next_start() {
 }
 
 #[test]
+fn a_key_that_the_environment_sets_says_so() {
+    let case = Case::new().with("HARBOR_DAYTONA_HOST_PORT", "35101");
+    let set = case.run(&["config", "set", "daytona.host_port", "35102"]);
+    assert!(set.code == 0 && set.err.contains("HARBOR_DAYTONA_HOST_PORT is set and wins"), "{}", set.err);
+    let other = case.run(&["config", "set", "log.level", "debug"]);
+    assert!(other.code == 0 && !other.err.contains("wins"), "{}", other.err);
+}
+
+#[test]
 fn a_weak_key_is_refused_where_others_can_connect() {
     for (variable, value) in [("HARBOR_DAYTONA_ADMIN_API_KEY", "x"), ("HARBOR_DAYTONA_ADMIN_PASSWORD", "hunter2")] {
         let case = Case::new().with(variable, value);
         for start in STARTS {
-            check_refused(&case, start, &["--bind=0.0.0.0"], &["too weak", "at least", "harbor config set"]);
+            let named = ["too weak", "at least", "harbor config set", variable, "unset"];
+            check_refused(&case, start, &["--bind=0.0.0.0"], &named);
         }
         assert!(!case.data().join("keys").exists());
         let doctor = case.with("HARBOR_BIND", "0.0.0.0").run(&["doctor"]);
