@@ -34,7 +34,7 @@ impl Store {
         self.read(move |connection| by_id(connection, &key, id)).await
     }
 
-    /// The organization's sandbox with this id or name. One that is no longer live is found by its id only.
+    /// The organization's sandbox with this id or name, a live one first. One that is no longer live is found by its id only.
     pub async fn find_sandbox(
         &self,
         organization: OrganizationId,
@@ -47,14 +47,14 @@ impl Store {
         }
         let key = self.key()?;
         self.read(move |connection| {
-            if let Some(found) = id.map(|id| by_id(connection, &key, id)).transpose()?.flatten()
-                && found.organization == organization
-            {
-                return Ok(Some(found));
-            }
             let mut statement = connection
                 .prepare_cached("SELECT * FROM sandbox WHERE organization = ?1 AND name = ?2 AND live = 1")?;
-            row::first(&mut statement, params![organization.to_string(), name], |found| read(found, &key))
+            let named = row::first(&mut statement, params![organization.to_string(), name], |found| read(found, &key))?;
+            if named.is_some() {
+                return Ok(named);
+            }
+            let gone = id.map(|id| by_id(connection, &key, id)).transpose()?.flatten();
+            Ok(gone.filter(|gone| gone.organization == organization))
         })
         .await
     }

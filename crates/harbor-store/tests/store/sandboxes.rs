@@ -67,6 +67,24 @@ async fn a_name_in_the_shape_of_an_id_is_found() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_the_id_of_one_that_is_gone_is_found() {
+    let fixture = fixture().await;
+    let gone = insert(&fixture.store, sandbox(fixture.organization, "gone")).await.unwrap();
+    let heir = insert(&fixture.store, sandbox(fixture.organization, &gone.id.to_string())).await.unwrap();
+    let reference = harbor_model::names::SandboxRef::from(gone.id);
+    let found = async || {
+        let found = fixture.store.find_sandbox(fixture.organization, &reference).await;
+        found.unwrap().map(|found| found.id)
+    };
+    assert_eq!(found().await, Some(gone.id), "an id comes before a name");
+    let remove = |row: &mut Sandbox| row.seen = Seen::Removed;
+    fixture.store.by(Actor::Harbor).change_sandbox(gone.id, now(), remove).await.unwrap();
+    assert_eq!(found().await, Some(heir.id));
+    fixture.store.by(Actor::Harbor).change_sandbox(heir.id, now(), remove).await.unwrap();
+    assert_eq!(found().await, Some(gone.id));
+}
+
+#[tokio::test]
 async fn a_name_is_free_as_soon_as_its_sandbox_is_wanted_gone() {
     let fixture = fixture().await;
     let store = &fixture.store;
