@@ -102,7 +102,7 @@ impl Control {
             auto_stop_minutes,
             auto_pause_minutes,
             auto_archive_minutes: auto_archive(minutes("autoArchiveInterval", new.auto_archive)?),
-            auto_delete_minutes: auto_delete(new.auto_delete),
+            auto_delete_minutes: auto_delete(new.auto_delete)?,
             network: unrestricted(new.network)?,
         };
         let target = new.target.filter(|target| !target.trim().is_empty());
@@ -128,7 +128,7 @@ impl Control {
     async fn link_target(&self, caller: &Caller, new: &NewSandbox) -> Result<Option<SandboxId>, Error> {
         let Some(target) = &new.linked else { return Ok(None) };
         let target = self.sandbox(caller, target).await?;
-        if auto_delete(new.auto_delete) != Some(0) {
+        if auto_delete(new.auto_delete)? != Some(0) {
             let message = "A linked sandbox must be ephemeral: set autoDeleteInterval to 0";
             return Err(Error::invalid(message));
         }
@@ -252,8 +252,10 @@ fn known_user(given: Option<String>) -> Result<String, Error> {
 pub(super) fn minutes(field: &str, given: Option<i64>) -> Result<Option<u32>, Error> {
     given
         .map(|minutes| {
-            u32::try_from(minutes)
-                .map_err(|_| Error::invalid(format!("{field} must be a number of minutes, 0 or more, not {minutes}")))
+            u32::try_from(minutes).map_err(|_| {
+                let most = u32::MAX;
+                Error::invalid(format!("{field} must be a number of minutes from 0 to {most}, not {minutes}"))
+            })
         })
         .transpose()
 }
@@ -266,7 +268,7 @@ fn idle_minutes(new: &NewSandbox) -> Result<(u32, u32), Error> {
     if pause > 0 && stop > 0 {
         return Err(Error::invalid("autoStopInterval and autoPauseInterval cannot both be set: one of them must be 0"));
     }
-    if pause > 0 && auto_delete(new.auto_delete) == Some(0) {
+    if pause > 0 && auto_delete(new.auto_delete)? == Some(0) {
         return Err(never_paused());
     }
     Ok((stop, pause))
@@ -277,8 +279,8 @@ pub(super) fn never_paused() -> Error {
 }
 
 /// Below 0 means never (contract, control-plane §5.1).
-pub(super) fn auto_delete(given: Option<i64>) -> Option<u32> {
-    given.and_then(|minutes| u32::try_from(minutes).ok())
+pub(super) fn auto_delete(given: Option<i64>) -> Result<Option<u32>, Error> {
+    minutes("autoDeleteInterval", given.filter(|minutes| *minutes >= 0))
 }
 
 /// When `ttl` minutes from `start` are over; 0 means never (contract, control-plane §5.13).
@@ -324,6 +326,9 @@ mod tests {
         assert_eq!(auto_archive(Some(7)), 7);
         assert_eq!(minutes("autoStopInterval", Some(0)).unwrap(), Some(0));
         assert!(minutes("autoStopInterval", Some(-1)).unwrap_err().to_string().contains("autoStopInterval"));
+        assert_eq!((auto_delete(None).unwrap(), auto_delete(Some(-7)).unwrap()), (None, None));
+        assert_eq!(auto_delete(Some(0)).unwrap(), Some(0));
+        assert!(auto_delete(Some(1_000_000_000_000)).unwrap_err().to_string().contains("autoDeleteInterval"));
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Control {
         sandbox: &SandboxRef,
         interval: i64,
     ) -> Result<Sandbox, Error> {
-        let interval = auto_delete(Some(interval));
+        let interval = auto_delete(Some(interval))?;
         let id = self.sandbox(caller, sandbox).await?.id;
         self.change(caller, id, sandbox, Operation::Change, move |row| row.settings.auto_delete_minutes = interval)
             .await

@@ -131,13 +131,11 @@ impl CreateSandbox {
             None
         });
         let mut size = |field: &str, given: Option<i64>| {
-            given.and_then(|given| {
-                let size = u32::try_from(given).ok();
-                if size.is_none() {
-                    ok(Err(format!("{field} must not be less than 0 or more than {}", u32::MAX)));
-                }
-                size
-            })
+            if given.is_some_and(|given| given < 0) {
+                ok(Err(format!("{field} must not be less than 0")));
+            }
+            // what is too much for this type is too much for this host, which control says in its words
+            given.map(|given| u32::try_from(given.max(0)).unwrap_or(u32::MAX))
         };
         let asked = Asked {
             cpu: size("cpu", self.cpu),
@@ -214,9 +212,10 @@ impl CreateSandbox {
         if self.spot == Some(true) {
             return Err("spot must be false: it needs a GPU, and this host gives none".to_owned());
         }
-        let negative = |minutes: Option<i64>| minutes.is_some_and(|minutes| minutes < 0);
-        if negative(self.ttl_minutes) || negative(self.auto_pause_interval) {
-            return Err("ttlMinutes and autoPauseInterval must not be less than 0".to_owned());
+        for (field, minutes) in [("ttlMinutes", self.ttl_minutes), ("autoPauseInterval", self.auto_pause_interval)] {
+            if minutes.is_some_and(|minutes| minutes < 0) {
+                return Err(format!("{field} must not be less than 0"));
+            }
         }
         if self.queue_timeout.is_some_and(|minutes| minutes < 1) {
             return Err("queueTimeout must not be less than 1".to_owned());
