@@ -7,8 +7,9 @@ use std::path::Path;
 use rustix::fs::{AtFlags, ioctl_ficlone, linkat};
 use rustix::io::Errno;
 
+use super::extents::Extents;
 use super::place::{Place, Tree};
-use super::{Cut, WriteBack, extents};
+use super::{Cut, WriteBack};
 
 /// Bytes of a file that are copied until somebody looks whether the copy is to end.
 const COPIED_AT_ONCE: u64 = 64 * 1024 * 1024;
@@ -66,7 +67,8 @@ impl<'a> Elsewhere<'a> {
         }
         let size = from.metadata()?.len();
         let mut write_back = WriteBack::default();
-        for (offset, length) in extents::of(from, size)? {
+        for extent in Extents::new(from, size) {
+            let (offset, length) = extent?;
             from.seek(SeekFrom::Start(offset))?;
             to.seek(SeekFrom::Start(offset))?;
             let mut left = length;

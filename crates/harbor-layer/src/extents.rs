@@ -10,8 +10,8 @@ use rustix::io::Errno;
 
 use super::Cut;
 
-/// Most pieces that one file is taken apart into. Of a file with more, the smallest holes are read as zeros.
-const MOST: usize = 4096;
+/// Most pieces that one file is taken apart into in an archive. Of a file with more, the smallest holes are read as zeros.
+const MOST: usize = 65_536;
 
 /// Holes below this size are read as zeros.
 const SMALLEST_HOLE: u64 = 64 * 1024;
@@ -19,7 +19,7 @@ const SMALLEST_HOLE: u64 = 64 * 1024;
 /// A piece of a file: where it begins, and its length in bytes.
 pub(super) type Extent = (u64, u64);
 
-/// The pieces of the first `length` bytes of a file that hold data, in order.
+/// The pieces of the first `length` bytes of a file that hold data, in order: few enough for an archive.
 pub(super) fn of(file: &File, length: u64) -> io::Result<Vec<Extent>> {
     let mut smallest = SMALLEST_HOLE;
     loop {
@@ -33,14 +33,39 @@ pub(super) fn of(file: &File, length: u64) -> io::Result<Vec<Extent>> {
 
 fn find(file: &File, length: u64, smallest: u64) -> io::Result<Vec<Extent>> {
     let mut found: Vec<Extent> = Vec::new();
-    let mut at = 0;
-    while at < length {
+    for extent in Extents::new(file, length) {
+        let (begin, size) = extent?;
+        match found.last_mut() {
+            Some((last, before)) if begin - (*last + *before) < smallest => *before = begin + size - *last,
+            _ => found.push((begin, size)),
+        }
+        if found.len() > MOST {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// The pieces of the first `length` bytes of a file that hold data, in order, as the file system has them.
+pub(super) struct Extents<'a> {
+    file: &'a File,
+    at: u64,
+    length: u64,
+}
+
+impl<'a> Extents<'a> {
+    pub(super) const fn new(file: &'a File, length: u64) -> Self {
+        Self { file, at: 0, length }
+    }
+
+    fn piece(&self) -> io::Result<Option<Extent>> {
+        let Self { file, at, length } = *self;
         let begin = match seek(file, SeekFrom::Data(at)) {
             Ok(begin) => begin.min(length),
             // nothing but a hole follows
-            Err(Errno::NXIO) => break,
+            Err(Errno::NXIO) => return Ok(None),
             // a file system that knows no holes
-            Err(Errno::INVAL) => return Ok(vec![(0, length)]),
+            Err(Errno::INVAL) => return Ok(Some((at, length - at))),
             Err(error) => return Err(error.into()),
         };
         let end = match seek(file, SeekFrom::Hole(begin)) {
@@ -49,17 +74,21 @@ fn find(file: &File, length: u64, smallest: u64) -> io::Result<Vec<Extent>> {
             Err(Errno::NXIO) => length,
             Err(error) => return Err(error.into()),
         };
-        match found.last_mut() {
-            Some((last, size)) if begin - (*last + *size) < smallest => *size = end - *last,
-            _ if end > begin => found.push((begin, end - begin)),
-            _ => {}
-        }
-        if found.len() > MOST {
-            return Ok(found);
-        }
-        at = end;
+        Ok((end > begin).then_some((begin, end - begin)))
     }
-    Ok(found)
+}
+
+impl Iterator for Extents<'_> {
+    type Item = io::Result<Extent>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let found = if self.at < self.length { self.piece().transpose() } else { None };
+        self.at = match found {
+            Some(Ok((begin, size))) => begin + size,
+            _ => self.length,
+        };
+        found
+    }
 }
 
 /// The data of these pieces, filled up with zeros should the file have shrunk: a header has promised so many bytes.

@@ -107,6 +107,80 @@ mod tests {
     }
 
     #[test]
+    fn many_small_pieces_take_no_more_room_than_before() {
+        for copy in WAYS {
+            let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let file = fs::File::create(from.path().join("file")).unwrap();
+            for piece in 0..5000_u64 {
+                file.write_all_at(b"x", piece << 18).unwrap();
+            }
+            // holes smaller than what is read at a time
+            let dense = fs::File::create(from.path().join("dense")).unwrap();
+            for piece in 0..100_u64 {
+                dense.write_all_at(b"x", piece * 3 * 4096).unwrap();
+            }
+
+            copy(from.path(), to.path());
+
+            for name in ["file", "dense"] {
+                let [before, after] = [&from, &to].map(|tree| fs::metadata(tree.path().join(name)).unwrap());
+                assert_eq!(after.len(), before.len());
+                assert!(after.blocks() <= before.blocks() * 4, "{name}: {} of {}", after.blocks(), before.blocks());
+            }
+            assert_eq!(fs::read(from.path().join("dense")).unwrap(), fs::read(to.path().join("dense")).unwrap());
+            let copied = fs::File::open(to.path().join("file")).unwrap();
+            for piece in 0..5000_u64 {
+                let mut found = [0];
+                copied.read_exact_at(&mut found, piece << 18).unwrap();
+                assert_eq!(&found, b"x", "piece {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tree_deeper_than_the_longest_path_is_kept() {
+        for copy in WAYS {
+            deep_files_are_kept(copy);
+        }
+    }
+
+    fn deep_files_are_kept(copy: fn(&Path, &Path)) {
+        use rustix::fs::{OFlags, mkdirat, openat};
+
+        const DEPTH: usize = 60;
+        let name = "d".repeat(200);
+        let open = |from: &std::os::fd::OwnedFd, name: &str, flags| openat(from, name, flags, Mode::RWXU).unwrap();
+        let directory = OFlags::RDONLY | OFlags::DIRECTORY;
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut at = openat(CWD, from.path(), directory, Mode::empty()).unwrap();
+        for _ in 0..DEPTH {
+            mkdirat(&at, &name, Mode::RWXU).unwrap();
+            at = open(&at, &name, directory);
+        }
+        let file = fs::File::from(open(&at, "file", OFlags::WRONLY | OFlags::CREATE));
+        file.write_all_at(b"deep", 0).unwrap();
+        rustix::fs::fsetxattr(&file, "user.note", b"kept", XattrFlags::empty()).unwrap();
+        rustix::fs::linkat(&at, "file", &at, "twin", rustix::fs::AtFlags::empty()).unwrap();
+        rustix::fs::symlinkat("file", &at, "link").unwrap();
+
+        copy(from.path(), to.path());
+
+        let mut at = openat(CWD, to.path(), directory, Mode::empty()).unwrap();
+        for _ in 0..DEPTH {
+            at = open(&at, &name, directory);
+        }
+        for name in ["file", "twin", "link"] {
+            let file = fs::File::from(open(&at, name, OFlags::RDONLY));
+            let mut found = [0; 4];
+            file.read_exact_at(&mut found, 0).unwrap();
+            assert_eq!(&found, b"deep", "{name}");
+            assert_eq!(file.metadata().unwrap().nlink(), 2);
+            let length = rustix::fs::fgetxattr(&file, "user.note", &mut found).unwrap();
+            assert_eq!(&found[..length], b"kept");
+        }
+    }
+
+    #[test]
     fn attributes_and_links_are_kept_byte_for_byte() {
         for copy in WAYS {
             attributes_are_kept(copy);

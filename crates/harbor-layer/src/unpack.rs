@@ -21,8 +21,11 @@ use super::{DATA_MAP, WHOLE_SIZE, WriteBack, attributes};
 /// The attribute with the rights that what is made in a directory gets.
 const INHERITED: &str = "system.posix_acl_default";
 
-/// Runs of zeros of this size become holes.
+/// Bytes that are read at a time; runs of zeros of this size become holes.
 const BLOCK: usize = 64 * 1024;
+
+/// In a file that has holes, runs of zeros of this size do: that of a page.
+const PAGE: usize = 4096;
 
 /// Writes every entry of the archive below `root`, in place of what is there under the same name. Returns when all of
 /// it is on the disk: the caller may then remove what it is a copy of.
@@ -137,17 +140,19 @@ fn make_file(place: &Place, entry: &mut Entry<'_, impl Read>, attributes: &Attri
     let whole = (entry.size(), vec![(0, entry.size())]);
     let (size, extents) = attributes.sparse.as_ref().unwrap_or(&whole);
     let mut write_back = WriteBack::default();
+    let hole = if attributes.sparse.is_some() { PAGE } else { BLOCK };
     for (offset, length) in extents {
-        write_extent(&file, entry, (*offset, *length), &mut write_back)?;
+        write_extent(&file, entry, (*offset, *length), hole, &mut write_back)?;
     }
     file.set_len(*size)
 }
 
-/// Writes so many bytes at `offset`, but for blocks of zeros.
+/// Writes so many bytes at `offset`, but for runs of zeros as long as a `hole`.
 fn write_extent(
     file: &File,
     from: &mut impl Read,
     (offset, length): Extent,
+    hole: usize,
     write_back: &mut WriteBack,
 ) -> io::Result<()> {
     let mut block = vec![0; BLOCK];
@@ -156,13 +161,22 @@ fn write_extent(
     while at < end {
         let part = usize::try_from(end - at).unwrap_or(BLOCK).min(BLOCK);
         from.read_exact(&mut block[..part])?;
-        if block[..part].iter().any(|&byte| byte != 0) {
-            file.write_all_at(&block[..part], at)?;
+        let mut written = 0;
+        for run in block[..part].chunks(hole).collect::<Vec<_>>().chunk_by(|one, next| is_zero(one) == is_zero(next)) {
+            let run_length: usize = run.iter().map(|chunk| chunk.len()).sum();
+            if !is_zero(run[0]) {
+                file.write_all_at(&block[written..written + run_length], at + written as u64)?;
+            }
+            written += run_length;
         }
         at += part as u64;
         write_back.written(file, at);
     }
     Ok(())
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| byte == 0)
 }
 
 /// Reads where the data of a file with holes lies.
