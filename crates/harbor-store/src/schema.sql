@@ -25,6 +25,11 @@ CREATE TABLE infra_stock (
     made_at INTEGER NOT NULL
 ) STRICT;
 
+CREATE TABLE installation (
+    id       INTEGER PRIMARY KEY CHECK (id = 1),
+    instance TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE member (
     organization TEXT NOT NULL REFERENCES organization (id) ON DELETE CASCADE,
     user         TEXT NOT NULL REFERENCES user (id) ON DELETE CASCADE,

@@ -22,6 +22,7 @@ const STEPS: &[(&str, &str)] = &[
     ("resize", include_str!("0010_resize.sql")),
     ("stored files", include_str!("0011_stored_files.sql")),
     ("linked sandboxes", include_str!("0012_linked.sql")),
+    ("installation", include_str!("0013_installation.sql")),
 ];
 
 /// The step after which secrets are encrypted, by code.

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use harbor_model::actors::Actor;
-use harbor_model::ids::SandboxId;
+use harbor_model::ids::{InstanceId, SandboxId};
 use harbor_model::sandboxes::{Desired, Sandbox, Seen};
 use harbor_model::secrets::Secret;
 use harbor_store::{EncryptionKey, FromStock, Store, StoreError};
@@ -19,6 +19,18 @@ async fn what_returned_survives_a_reopening() {
     drop(store);
     let store = Store::open(&directory.path().join("harbor.db"), &encryption_key()).unwrap();
     assert_eq!(store.sandbox(row.id).await.unwrap(), Some(row));
+}
+
+#[tokio::test]
+async fn a_database_belongs_to_the_first_installation_that_claims_it() {
+    let Fixture { directory, store, .. } = fixture().await;
+    let (first, second) = (InstanceId::random(), InstanceId::random());
+    let claimed = async |store: &Store, instance| store.by(Actor::Harbor).claim(instance).await.unwrap();
+    assert_eq!(claimed(&store, first).await, first);
+    drop(store);
+    let store = Store::open(&directory.path().join("harbor.db"), &encryption_key()).unwrap();
+    assert_eq!(claimed(&store, second).await, first);
+    assert_eq!(claimed(&store, first).await, first);
 }
 
 #[test]

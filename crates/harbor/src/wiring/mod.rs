@@ -14,7 +14,8 @@ use anyhow::bail;
 use axum::Router;
 use harbor_control::Control;
 use harbor_gateway::Gateway;
-use harbor_model::ids::{RegionId, UserId};
+use harbor_model::actors::Actor;
+use harbor_model::ids::{InstanceId, RegionId, UserId};
 use harbor_reconcile::Reconciler;
 use harbor_runner::{About, DockerEngine, Engine};
 use harbor_serve::Budget;
@@ -27,6 +28,7 @@ use crate::components::Service;
 use crate::config::Config;
 use crate::default_image;
 use crate::doctor;
+use crate::invocation::quoted;
 use crate::process::state::Listening;
 use crate::process::supervisor::Supervisor;
 use crate::process::{Progress, Ready, listen};
@@ -74,6 +76,7 @@ pub(crate) async fn serve(
         &config.directories().database(),
         &EncryptionKey::derive(&secrets.encryption_key, &secrets.encryption_salt),
     )?;
+    check_owner(&store, config, secrets.instance).await?;
     progress.say("asking the engine");
     let runner = DockerEngine::connect(runner_config(config, secrets)).await?;
     let (about, prepared) = tokio::join!(runner.about(), runner.prepare());
@@ -124,6 +127,21 @@ pub(crate) async fn serve(
         Ok(())
     });
     crew.run(stop, config.grace()).await
+}
+
+/// Refuses the database of another installation: its containers would all seem to be gone.
+async fn check_owner(store: &Store, config: &Config, instance: InstanceId) -> anyhow::Result<()> {
+    let owner = store.by(Actor::Harbor).claim(instance).await?;
+    if owner != instance {
+        let file = config.directories().instance();
+        let path = quoted(&file.to_string_lossy());
+        bail!(
+            "{} holds {instance}, and the database belongs to the installation {owner}: put the right id back with \
+             `echo {owner} > {path}`",
+            file.display()
+        );
+    }
+    Ok(())
 }
 
 /// Serves `router` on each of `listeners`.
