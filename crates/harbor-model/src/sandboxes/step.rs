@@ -177,7 +177,14 @@ impl Sandbox {
                 self.last_activity_at = at;
             }
             Outcome::Resized => self.resources = self.resize_to.take().unwrap_or(self.resources),
-            Outcome::Found(found) => self.seen = observe(self.desired, &self.seen, &found),
+            Outcome::Found(found) => {
+                let seen = observe(self.desired, &self.seen, &found);
+                let before = std::mem::replace(&mut self.seen, seen);
+                if before == Seen::Lost && self.seen != Seen::Lost {
+                    // nothing but that it was lost
+                    self.failure = None;
+                }
+            }
             Outcome::Copied(layer) => self.note_copy(Ok(layer)),
             Outcome::Evicted => self.seen = Seen::Archived { evicted: true },
             Outcome::Removed => self.seen = Seen::Removed,

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use harbor_model::ids::LayerId;
 use harbor_model::sandboxes::{
-    Beginning, CopyPurpose, Desired, Effect, FailedAttempt, Files, Operation, Retry, SandboxEvent, SandboxState, Seen,
-    Step, allowed,
+    Beginning, CopyPurpose, Desired, Effect, FailedAttempt, Files, Found, Operation, Outcome, Retry, SandboxEvent,
+    SandboxState, Seen, Step, allowed,
 };
 use proptest::prelude::*;
 
@@ -241,6 +241,32 @@ fn a_stop_that_does_not_end_is_superseded_by_a_delete() {
     assert!(after(60).unwrap_err().to_string().contains("try again"));
     assert_eq!(after(61), Ok(Effect::Change));
     assert!(allowed(Operation::Start, &life.sandbox, now() + Duration::from_hours(1)).is_err());
+}
+
+#[test]
+fn a_start_that_does_not_end_is_superseded_by_a_delete() {
+    let mut life = Life::new(false);
+    while life.step() {}
+    life.act(Action::Stop { force: false });
+    while life.step() {}
+    life.act(Action::Start);
+    assert_eq!(life.sandbox.state(), SandboxState::Starting);
+    let after = |operation, seconds| allowed(operation, &life.sandbox, now() + Duration::from_secs(seconds));
+    assert!(after(Operation::Delete, 60).unwrap_err().to_string().contains("try again"));
+    assert_eq!(after(Operation::Delete, 61), Ok(Effect::Change));
+    assert!(after(Operation::Stop, 3600).is_err());
+}
+
+#[test]
+fn one_that_is_there_again_was_not_lost() {
+    let mut life = Life::new(false);
+    while life.step() {}
+    life.change(|row| row.record(Outcome::Found(Found { sandbox: None })));
+    assert_eq!(life.sandbox.state(), SandboxState::Error);
+    assert_eq!(life.sandbox.next_step(), Step::Settled);
+    life.look();
+    while life.step() {}
+    assert_eq!((life.sandbox.failure.clone(), life.sandbox.state()), (None, SandboxState::Started));
 }
 
 #[test]
