@@ -6,11 +6,14 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use harbor_model::ids::{ContainerId, SandboxId};
 use harbor_model::sandboxes::{Boot, Found, FoundSandbox};
+use harbor_protocol::infra::SOCKET;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::config::Transport;
 use crate::docker::create::{bound_infra, worthless};
 use crate::docker::handle::DockerEngine;
+use crate::docker::infra::READY;
 use crate::docker::naming::{self, Role};
 use crate::docker::objects::containers::{Container, ListedContainer, State, Status};
 use crate::docker::outline::Outline;
@@ -65,7 +68,14 @@ impl DockerEngine {
     }
 
     async fn held(&self, id: &SandboxId) -> Result<Held, EngineError> {
-        let (sandbox, infra) = tokio::try_join!(self.find_own_sandbox(id), self.find_own_infra(id))?;
+        let (sandbox, mut infra) = tokio::try_join!(self.find_own_sandbox(id), self.find_own_infra(id))?;
+        if let Some(state) = infra.as_mut().and_then(|infra| infra.state.as_mut())
+            && self.lost_its_socket(id, state)
+        {
+            tracing::warn!(sandbox = %id, "somebody removed the socket of its infra container, which is stopped");
+            self.stop_infra(id).await?;
+            state.running = false;
+        }
         let found = Found { sandbox: sandbox.and_then(|sandbox| judge(&sandbox, infra.as_ref())) };
         let infra = infra.and_then(|infra| {
             let running = serves(infra.state.as_ref());
@@ -80,8 +90,20 @@ impl DockerEngine {
         Ok(Held { sandbox: *id, found, infra })
     }
 
+    /// Whether nobody can reach an infra container: its socket, which it makes as soon as it runs, was removed.
+    fn lost_its_socket(&self, id: &SandboxId, state: &State) -> bool {
+        let started = state.started_at.as_deref().and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+        let old = started.is_some_and(|started| (OffsetDateTime::now_utc() - started).abs() > READY);
+        let passing = self.decided_transport() == Some(Transport::Passing);
+        passing && old && serves(Some(state)) && !self.socket_directory(id).join(SOCKET).exists()
+    }
+
     async fn find_own_infra(&self, id: &SandboxId) -> Result<Option<Container>, EngineError> {
-        self.find_own(&naming::infra(id), id, Role::Infra).await
+        let name = naming::infra(id);
+        match self.find_own(&name, id, Role::Infra).await? {
+            Some(found) => Ok(Some(found)),
+            None => self.find_renamed(&name, id, Role::Infra).await,
+        }
     }
 
     async fn find_own_sandbox(&self, id: &SandboxId) -> Result<Option<Container>, EngineError> {
@@ -89,9 +111,30 @@ impl DockerEngine {
             return Ok(Some(found));
         }
         // harbor may have died while it exchanged containers: see `remake`
-        let Some(_) = self.find_own(&naming::predecessor(id), id, Role::Sandbox).await? else { return Ok(None) };
+        if self.find_own(&naming::predecessor(id), id, Role::Sandbox).await?.is_none() {
+            return self.find_renamed(&naming::sandbox(id), id, Role::Sandbox).await;
+        }
         self.finish_exchange(id).await?;
         self.find_own(&naming::sandbox(id), id, Role::Sandbox).await
+    }
+
+    /// Finds one that somebody has renamed, and gives it its `name` back.
+    async fn find_renamed(&self, name: &str, id: &SandboxId, role: Role) -> Result<Option<Container>, EngineError> {
+        let labels = naming::sandbox_labels(self.instance(), id, role);
+        let labels: Vec<_> = labels.iter().map(|(label, value)| (label.as_str(), value.clone())).collect();
+        let listed = self.containers(&labels).await?;
+        let renamed = listed.iter().filter(|found| !found.names.iter().any(|name| naming::is_given(name, id)));
+        let Some(found) = renamed.filter(|found| found.state != Some(Status::Removing)).find_map(|one| one.id.as_ref())
+        else {
+            return Ok(None);
+        };
+        tracing::warn!(sandbox = %id, container = found, "somebody renamed a container: it gets its name back");
+        match self.rename(found, name).await {
+            Ok(()) => self.find_own(name, id, role).await,
+            // gone meanwhile, or somebody else's has the name
+            Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Inspects by name; `None` when there is none of ours.

@@ -22,7 +22,7 @@ use crate::docker::spec;
 use crate::error::EngineError;
 
 /// How long infra may take from its start to its first answer.
-const READY: Duration = Duration::from_secs(10);
+pub(crate) const READY: Duration = Duration::from_secs(10);
 
 /// Between two attempts to reach an infra that was just started.
 const PAUSE: Duration = Duration::from_millis(2);

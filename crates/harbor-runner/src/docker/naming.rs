@@ -72,6 +72,12 @@ pub(crate) fn predecessor(id: &SandboxId) -> String {
     format!("harbor-{id}-old")
 }
 
+/// Whether a container of a sandbox has one of the names that harbor gives it.
+pub(crate) fn is_given(name: &str, id: &SandboxId) -> bool {
+    let given = [sandbox(id), infra(id), successor(id), predecessor(id)];
+    given.iter().any(|given| given == name.trim_start_matches('/'))
+}
+
 /// Repository of images that keep a remade sandbox's files where its layer cannot be written directly.
 pub(crate) fn kept_image(id: &SandboxId) -> String {
     format!("harbor/kept:{id}")

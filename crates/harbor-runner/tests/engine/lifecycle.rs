@@ -40,6 +40,41 @@ async fn an_infra_that_somebody_started_again_is_another_network() {
     fixture.finish().await;
 }
 
+#[tokio::test]
+async fn containers_that_somebody_renamed_get_their_names_back() {
+    let fixture = Fixture::prepared().await;
+    let started = fixture.started().await;
+    let id = started.id;
+    let [sandbox, infra] = [format!("harbor-{id}"), format!("harbor-infra-{id}")];
+    docker(&["rename", &sandbox, &format!("mine-{id}")]);
+    docker(&["rename", &infra, &format!("mine-infra-{id}")]);
+    assert!(connected(&fixture.again().await, &id).await);
+    assert_eq!(docker(&["inspect", "--format", "{{.Id}}", &sandbox]), started.container.as_str());
+    assert_eq!(docker(&["ps", "-aq", "--filter", "name=mine-"]), "");
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn an_infra_whose_socket_was_removed_is_started_anew() {
+    let fixture = Fixture::prepared().await;
+    let started = fixture.started().await;
+    let id = started.id;
+    std::fs::remove_dir_all(fixture.run_directory()).unwrap();
+    let patience = Instant::now();
+    let runner = fixture.again().await;
+    runner.prepare().await.unwrap();
+    // one that has just been started may not have made it yet
+    while connected(&runner, &id).await {
+        assert!(patience.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    runner.stop(&id, &started.container, Duration::from_secs(1)).await.unwrap();
+    runner.start(&id, &started.container).await.unwrap();
+    runner.configure(&id, &started.container, &configuration("second")).await.unwrap();
+    assert_eq!(Fixture::serves(&runner, &id, 3000).await, "hello\n");
+    fixture.finish().await;
+}
+
 async fn connected(runner: &DockerEngine, id: &harbor_model::ids::SandboxId) -> bool {
     match runner.find(id).await.unwrap().sandbox {
         Some(FoundSandbox::Running { connected, .. }) => connected,
