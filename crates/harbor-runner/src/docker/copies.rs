@@ -17,7 +17,7 @@ use crate::docker::create::bound_infra;
 use crate::docker::handle::DockerEngine;
 use crate::docker::layer::{self, Place};
 use crate::docker::naming::{self, Role};
-use crate::docker::objects::containers::State;
+use crate::docker::objects::containers::{Container, State, Status};
 use crate::docker::spec;
 use crate::error::{EngineError, EngineSaid};
 use crate::sandbox::{SandboxSpec, Storing};
@@ -120,8 +120,13 @@ impl DockerEngine {
         let id = &spec.id;
         let (name, successor) = (naming::sandbox(id), naming::successor(id));
         let infra = self.infra_made(id).await?;
-        // an attempt that came to its end
-        if let Some(found) = self.find_own(&name, id, Role::Sandbox).await? {
+        let found = self.find_own(&name, id, Role::Sandbox).await?;
+        let going = |found: &Container| found.state.as_ref().and_then(|state| state.status) == Some(Status::Removing);
+        if found.as_ref().is_some_and(going) {
+            // an archive before harbor died
+            self.gone(&name).await?;
+        } else if let Some(found) = found {
+            // an attempt that came to its end
             if bound_infra(&found) == Some(&infra) {
                 return Ok(ContainerId::new(found.id.unwrap_or_default()));
             }

@@ -8,7 +8,7 @@ use std::io;
 
 use harbor_model::ids::{ContainerId, SandboxId};
 
-use crate::docker::copies::LONGEST_COPY;
+use crate::docker::copies::{LONGEST_COPY, failed};
 use crate::docker::handle::DockerEngine;
 use crate::docker::layer::{self, Place};
 use crate::docker::naming::{self, Role};
@@ -69,10 +69,13 @@ impl DockerEngine {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Err(EngineError::TooSlow { doing: format!("copy the files of container {from}"), limit: LONGEST_COPY })
             }
-            Err(error) => {
+            // not ours to write after all
+            Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => {
                 tracing::info!(%error, container = %from, "layer not copied directly; the engine commits it instead");
                 Ok(false)
             }
+            // the engine would leave out what cannot be read, and the original is removed afterwards
+            Err(error) => Err(failed(format!("copy the files of container {from}"), error)),
         }
     }
 

@@ -1,8 +1,8 @@
 //! A layer as a compressed file of its own, with a digest: what is read back is what was written, or an error.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use bytes::{Buf, Bytes};
@@ -42,6 +42,7 @@ fn write_partial(
     partial: &Path,
     cut: &Cut,
 ) -> io::Result<Written> {
+    partial.parent().map_or(Ok(()), |directory| DirBuilder::new().recursive(true).mode(0o700).create(directory))?;
     let output = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(partial)?;
     let mut compressing = zstd::Encoder::new(StoredWriter::begin(output)?, LEVEL)?;
     compressing.multithread(THREADS)?;
@@ -57,11 +58,13 @@ pub(super) fn read(
     to: impl FnOnce(&mut dyn Read) -> io::Result<()>,
     cut: &Cut,
 ) -> io::Result<()> {
-    let stored = StoredReader { file: File::open(file)?, part: Bytes::new(), digest: DigestThread::begin()?, cut };
+    let opened =
+        File::open(file).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))?;
+    let stored = StoredReader { file: opened, part: Bytes::new(), digest: DigestThread::begin()?, cut };
     let mut expanding = zstd::Decoder::with_buffer(stored)?;
     to(&mut expanding)?;
-    // what follows the archive's end counts too
-    io::copy(&mut expanding, &mut io::sink())?;
+    // what follows the archive's end counts too: more than one is not what was written
+    io::copy(&mut expanding, &mut io::sink()).map_err(|_| damaged(file))?;
     let mut stored = expanding.finish();
     io::copy(&mut stored, &mut io::sink())?;
     if stored.digest.end()? == digest {

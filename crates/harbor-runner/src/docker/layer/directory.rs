@@ -28,7 +28,7 @@ pub(super) fn write(from: &Path, directory: &Path, cut: &Cut) -> io::Result<Writ
 }
 
 fn write_partial(from: &Path, partial: &Path, cut: &Cut) -> io::Result<Written> {
-    fs::DirBuilder::new().mode(0o700).create(partial)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(partial)?;
     copy(from, partial, Contents::Copied, io::sink(), cut)?;
     let mut description = Hashed::default();
     let bytes = describe(partial, &mut description, cut)?;
