@@ -27,6 +27,9 @@ const SOON: Duration = Duration::from_secs(10);
 /// Where sequences happen.
 #[async_trait]
 pub(crate) trait Stage: Subject + Sized {
+    /// Within what time it begins to do what is to be done.
+    const MOMENT: Duration;
+
     /// Lets so much time pass.
     async fn later(harbor: &mut Installation<Self>, time: Duration);
 
@@ -214,7 +217,7 @@ impl<E: Stage> Course<E> {
     async fn rest(&mut self) {
         let began = Instant::now();
         loop {
-            self.harbor.pass(Duration::from_secs(2)).await;
+            self.harbor.pass(E::MOMENT).await;
             self.observe();
             let rows = self.rows();
             let restless = rows.iter().find(|row| {

@@ -24,6 +24,8 @@ use course::{Course, Stage};
 
 #[async_trait]
 impl Stage for Pretend {
+    const MOMENT: Duration = Duration::from_secs(2);
+
     async fn later(harbor: &mut Installation<Self>, time: Duration) {
         harbor.idle(time).await;
     }
@@ -47,6 +49,8 @@ impl Stage for Pretend {
 
 #[async_trait]
 impl Stage for Fixture {
+    const MOMENT: Duration = Duration::from_millis(500);
+
     async fn later(harbor: &mut Installation<Self>, time: Duration) {
         harbor.clock.pass(time);
         harbor.restart().await;
