@@ -223,9 +223,9 @@ impl Inner {
         self.record(id, outcome).await
     }
 
-    /// Starts and configures one that sleeps in one step, if the engine can.
+    /// Lets one that sleeps or is paused go on, and configures it, in one step, if the engine can.
     async fn wake(&self, sandbox: &Sandbox, container: &ContainerId) -> Result<Option<Sandbox>, Trouble> {
-        let Seen::Asleep { boot, .. } = &sandbox.seen else { return Ok(None) };
+        let (Seen::Asleep { boot, .. } | Seen::Frozen { boot, .. }) = &sandbox.seen else { return Ok(None) };
         let woken = self.engine.wake(&sandbox.id, container, &configuration(sandbox)).await;
         let Some(Woken { configured, engine_answered }) = woken.map_err(|error| Trouble::Engine("wake", error))? else {
             return Ok(None);

@@ -64,9 +64,10 @@ pub trait Engine: fmt::Debug + Send + Sync {
         configuration: &Configuration,
     ) -> Result<Configured, EngineError>;
 
-    /// Lets one that sleeps go on in this run of it and tells its toolbox who it is, at once. It answers when the toolbox
-    /// has, which may be before the engine says that it goes on: before [`Woken::engine_answered`] is over nothing but
-    /// [`Engine::dial`] is asked about it, and a listing may still find it frozen. `None` where that cannot be: [`Engine::start`] it, then configure it.
+    /// Lets one that sleeps or is frozen go on in this run of it and tells its toolbox who it is, at once. It answers when
+    /// the toolbox has, which may be before the engine says that it goes on: before [`Woken::engine_answered`] is over
+    /// nothing but [`Engine::dial`] is asked about it, and a listing may still find it frozen. `None` where that cannot
+    /// be: [`Engine::start`] it, then configure it.
     async fn wake(
         &self,
         id: &SandboxId,

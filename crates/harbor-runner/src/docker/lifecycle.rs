@@ -48,7 +48,7 @@ impl DockerEngine {
         self.boot(id, container).await
     }
 
-    /// Lets a sandbox that sleeps go on, and configures its toolbox at the same time: what a frozen one is told waits for
+    /// Lets a sandbox that sleeps or is frozen go on, and configures its toolbox at the same time: what a frozen one is told waits for
     /// it, so that the engine's answer is not waited for first. `None` where it is not known to be frozen.
     pub async fn wake(
         &self,

@@ -14,7 +14,7 @@ impl Pretend {
         container: &ContainerId,
         configuration: &Configuration,
     ) -> Result<Option<Woken>, EngineError> {
-        if !self.lock().world.sleeps(id, container) {
+        if !self.lock().world.is_frozen(id, container) {
             return Ok(None);
         }
         let under_way = UnderWay { engine: self.clone(), verb: Verb::Wake };

@@ -162,13 +162,13 @@ impl World {
         Ok(())
     }
 
-    /// Whether it was put to sleep, and has its network.
-    pub(super) fn sleeps(&self, id: &SandboxId, container: &ContainerId) -> bool {
+    /// Whether it is frozen, asleep or not, and has its network.
+    pub(super) fn is_frozen(&self, id: &SandboxId, container: &ContainerId) -> bool {
         let Some(Containers { infra: Some(infra), container: Some(found) }) = self.sandboxes.get(id) else {
             return false;
         };
         let frozen = matches!(found.phase, Phase::Paused { connected: true, .. });
-        frozen && found.token.is_none() && infra.running && name(found.number) == *container
+        frozen && infra.running && name(found.number) == *container
     }
 
     pub(super) fn wake(

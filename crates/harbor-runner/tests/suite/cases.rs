@@ -171,9 +171,17 @@ pub(super) async fn a_sandbox_that_sleeps_wakes_as_after_a_start(subject: &impl 
         engine.configure(&id, &container, &configuration("a third token")).await.unwrap();
     }
     let running = FoundSandbox::Running { container: container.clone(), boot, connected: true };
-    assert_eq!(subject.found(&id).await, Some(running));
+    assert_eq!(subject.found(&id).await.as_ref(), Some(&running));
     let woken = engine.wake(&id, &container, &configuration("none")).await.unwrap();
     assert!(woken.is_none(), "it does not sleep");
+    subject.pause(&id).await;
+    subject.found(&id).await;
+    if let Some(woken) = engine.wake(&id, &container, &configuration("a third token")).await.unwrap() {
+        woken.engine_answered.await;
+    } else {
+        engine.start(&id, &container).await.unwrap();
+    }
+    assert_eq!(subject.found(&id).await, Some(running));
 
     engine.stop(&id, &container, GRACE).await.unwrap();
     assert!(engine.sleep(&id, &container, GRACE).await.is_err(), "what does not run cannot sleep");

@@ -17,6 +17,7 @@ use harbor_runner::Held;
 use harbor_runner::fixture::{Fixture, Subject, behind_our_back, docker};
 use harbor_runner::pretend::{Pretend, Verb};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use crate::installation::Installation;
 use action::{Action, Trouble, any_real_sequence, any_sequence};
@@ -83,12 +84,6 @@ fn any_setting() -> impl Strategy<Value = (u32, usize)> {
     (prop_oneof![Just(0), Just(1), Just(100)], prop_oneof![Just(0), Just(2)])
 }
 
-/// So many, unless the variable says how many.
-fn cases(variable: &str, usual: u32) -> ProptestConfig {
-    let asked = std::env::var(variable).ok().and_then(|text| text.parse().ok());
-    ProptestConfig { cases: asked.unwrap_or(usual), max_shrink_time: 60_000, ..ProptestConfig::default() }
-}
-
 /// Lets a sequence happen in an installation in which so many may sleep, and looks at what it led to.
 async fn end_well<E: Stage>(mut harbor: Installation<E>, asleep: u32, sequence: Vec<Action>) -> E {
     harbor.let_sleep(asleep).await;
@@ -104,7 +99,7 @@ fn runtime(paused: bool) -> tokio::runtime::Runtime {
 }
 
 proptest! {
-    #![proptest_config(cases("PROPTEST_CASES", 64))]
+    #![proptest_config(ProptestConfig { cases: 64, max_shrink_time: 60_000, ..ProptestConfig::default() })]
 
     #[test]
     fn every_sequence_ends_well(setting in any_setting(), sequence in any_sequence()) {
@@ -115,20 +110,23 @@ proptest! {
     }
 }
 
-proptest! {
+#[test]
+fn every_sequence_ends_well_on_docker() {
+    let asked = std::env::var("HARBOR_DOCKER_SEQUENCES").ok().and_then(|text| text.parse().ok());
     // real time never repeats itself: a failure is neither shrunk nor kept
-    #![proptest_config(ProptestConfig {
+    let config = ProptestConfig {
+        cases: asked.unwrap_or(2),
         max_shrink_iters: 0,
         failure_persistence: None,
-        ..cases("HARBOR_DOCKER_SEQUENCES", 2)
-    })]
-
-    #[test]
-    fn every_sequence_ends_well_on_docker(setting in any_setting(), sequence in any_real_sequence()) {
+        ..ProptestConfig::default()
+    };
+    let tried = TestRunner::new(config).run(&(any_setting(), any_real_sequence()), |(setting, sequence)| {
         runtime(false).block_on(async {
             let (asleep, stock) = setting;
             let harbor = Installation::in_real_time(Fixture::prepared().await, stock).await;
             Box::pin(end_well(harbor, asleep, sequence.0)).await.finish().await;
         });
-    }
+        Ok(())
+    });
+    tried.unwrap_or_else(|failed| panic!("{failed}"));
 }
