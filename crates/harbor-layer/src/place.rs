@@ -87,12 +87,12 @@ impl Tree {
 /// The names that a path is made of, none of which leads out of the tree.
 fn names(path: &Path) -> io::Result<Vec<&OsStr>> {
     let parts = path.components().filter(|part| *part != Component::CurDir);
-    let name = |part| match part {
-        Component::Normal(name) => Ok(name),
-        _ => {
+    let name = |part| {
+        let Component::Normal(name) = part else {
             let reason = format!("{} is not a path within a layer", path.display());
-            Err(io::Error::new(io::ErrorKind::InvalidData, reason))
-        }
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        };
+        Ok(name)
     };
     parts.map(name).collect()
 }
