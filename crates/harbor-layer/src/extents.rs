@@ -58,10 +58,12 @@ impl<'a> Extents<'a> {
         Self { file, at: 0, length }
     }
 
+    /// The first piece from where it stands on.
     fn piece(&self) -> io::Result<Option<Extent>> {
         let Self { file, at, length } = *self;
         let begin = match seek(file, SeekFrom::Data(at)) {
-            Ok(begin) => begin.min(length),
+            Ok(begin) if begin >= length => return Ok(None),
+            Ok(begin) => begin,
             // nothing but a hole follows
             Err(Errno::NXIO) => return Ok(None),
             // a file system that knows no holes
@@ -74,7 +76,8 @@ impl<'a> Extents<'a> {
             Err(Errno::NXIO) => length,
             Err(error) => return Err(error.into()),
         };
-        Ok((end > begin).then_some((begin, end - begin)))
+        // what was data a moment ago may be a hole by now, and data may follow: it is read as data
+        Ok(Some((begin, end.max(begin + 1) - begin)))
     }
 }
 

@@ -24,6 +24,9 @@ const READ_AT_ONCE: usize = 256 * 1024;
 /// Characters of a path that a reason for people shows, the last ones.
 const SHOWN: usize = 200;
 
+/// Bytes of the longest path that is copied: deeper trees take time and room with the square of their depth.
+const LONGEST_PATH: usize = 32 * 1024;
+
 /// Writes everything below `root`, and `root`'s own attributes, to `output`. Parents come before children.
 pub fn pack(root: &Path, output: impl Write, cut: &Cut) -> io::Result<()> {
     entries(root, output, true, cut).map(|_| ())
@@ -36,6 +39,10 @@ pub(super) fn entries(root: &Path, output: impl Write, contents: bool, cut: &Cut
     let mut packer = Packer { archive, links: HashMap::new(), contents, bytes: 0, cut };
     let mut waiting = vec![PathBuf::new()];
     while let Some(path) = waiting.pop() {
+        if path.as_os_str().len() > LONGEST_PATH {
+            let reason = format!("it lies deeper than the {LONGEST_PATH} bytes of a path that can be copied");
+            return about(&path, Err(io::Error::new(io::ErrorKind::InvalidFilename, reason)));
+        }
         let directory = about(&path, tree.directory(&path))?;
         packer.entry(&directory, &path, &about(&path, directory.stat())?)?;
         for name in about(&path, names(&directory))? {
@@ -134,7 +141,8 @@ impl<W: Write> Packer<'_, W> {
         let extents = about(name, extents::of(&file, length))?;
         let data = extents.iter().map(|(_, length)| length).sum();
         let mut records = Vec::new();
-        if data < length {
+        // also where its holes are so small that they are read: whoever writes it knows that there are some
+        if data < length || u64::try_from(found.st_blocks).unwrap_or(u64::MAX).saturating_mul(512) < length {
             let map: Vec<_> = extents.iter().map(|(offset, length)| format!("{offset},{length}")).collect();
             records.push(whole_size());
             records.push((DATA_MAP.to_owned(), map.join(",").into_bytes()));

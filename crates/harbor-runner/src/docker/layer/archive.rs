@@ -64,7 +64,10 @@ pub(super) fn read(
     let mut expanding = zstd::Decoder::with_buffer(stored)?;
     to(&mut expanding)?;
     // what follows the archive's end counts too: more than one is not what was written
-    io::copy(&mut expanding, &mut io::sink()).map_err(|_| damaged(file))?;
+    io::copy(&mut expanding, &mut io::sink()).map_err(|error| {
+        let readable = error.raw_os_error().is_none() && cut.check().is_ok();
+        if readable { damaged(file) } else { error }
+    })?;
     let mut stored = expanding.finish();
     io::copy(&mut stored, &mut io::sink())?;
     if stored.digest.end()? == digest {

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use harbor_layer::{Contents, Cut, copy, describe};
+use harbor_layer::{Contents, Cut, copy, describe, remove};
 use sha2::{Digest, Sha256};
 
 use super::{Written, damaged, put_in_place};
@@ -15,12 +15,12 @@ use crate::docker::embedded::hex;
 /// Copies the layer `from` to `directory`, which is there afterwards, whole and on the disk, or as it was before.
 pub(super) fn write(from: &Path, directory: &Path, cut: &Cut) -> io::Result<Written> {
     cut.check()?;
-    remove(directory)?;
+    remove(directory, cut)?;
     let partial = directory.with_extension("partial");
-    remove(&partial)?;
+    remove(&partial, cut)?;
     let written = write_partial(from, &partial, cut);
     if written.is_err() {
-        let _the_garbage_loop_tries_again = remove(&partial);
+        let _the_garbage_loop_tries_again = remove(&partial, &Cut::default());
     }
     let written = written?;
     put_in_place(&partial, directory, cut)?;
@@ -41,14 +41,6 @@ pub(super) fn read(directory: &Path, digest: &str, to: &Path, cut: &Cut) -> io::
     let mut description = Hashed::default();
     copy(directory, to, Contents::Shared, &mut description, cut)?;
     if hex(&description.0.finalize()) == digest { Ok(()) } else { Err(damaged(directory)) }
-}
-
-/// Removes a directory with all that is in it. One that is gone is fine.
-pub(super) fn remove(directory: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// What passes through, hashed.

@@ -81,7 +81,7 @@ pub(crate) async fn fetch(
 /// Removes a directory with all that is in it, within `limit`. One that is gone is fine.
 pub(crate) async fn remove(directory: &Path, limit: Duration) -> io::Result<()> {
     let directory = directory.to_owned();
-    on_a_thread(limit, move |_| directory::remove(&directory)).await
+    on_a_thread(limit, move |cut| harbor_layer::remove(&directory, cut)).await
 }
 
 /// Runs `work` where it may block. Dropped or late, it is cut short.
