@@ -26,6 +26,9 @@ const AT_A_TIME: usize = 16;
 /// How long one sandbox may take in a listing: milliseconds, unless the engine hangs over one of its containers.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// How long an infra container that has begun to run may be without its socket, many times over.
+const STARTING: Duration = Duration::from_millis(500);
+
 impl DockerEngine {
     /// What the engine holds of this sandbox.
     pub async fn find(&self, id: &SandboxId) -> Result<Found, EngineError> {
@@ -42,7 +45,10 @@ impl DockerEngine {
             outlines.entry(id).or_default().add(found);
         }
         let looks = stream::iter(outlines).map(|(id, outline)| async move {
-            if let Some(held) = self.known().listed(&id, &outline) {
+            let known = self.known().listed(&id, &outline);
+            let reached =
+                |held: &Held| held.infra.as_ref().is_none_or(|infra| !infra.running || !self.socket_gone(&id));
+            if let Some(held) = known.filter(reached) {
                 return (id, Ok(held));
             }
             let heard = self.known().heard(&id);
@@ -69,12 +75,11 @@ impl DockerEngine {
 
     async fn held(&self, id: &SandboxId) -> Result<Held, EngineError> {
         let (sandbox, mut infra) = tokio::try_join!(self.find_own_sandbox(id), self.find_own_infra(id))?;
-        if let Some(state) = infra.as_mut().and_then(|infra| infra.state.as_mut())
-            && self.lost_its_socket(id, state)
+        if let Some(found) = &mut infra
+            && self.lost_its_socket(id, found).await?
         {
             tracing::warn!(sandbox = %id, "somebody removed the socket of its infra container, which is stopped");
-            self.stop_infra(id).await?;
-            state.running = false;
+            self.stop_unreachable(id, found).await?;
         }
         let found = Found { sandbox: sandbox.and_then(|sandbox| judge(&sandbox, infra.as_ref())) };
         let infra = infra.and_then(|infra| {
@@ -90,12 +95,41 @@ impl DockerEngine {
         Ok(Held { sandbox: *id, found, infra })
     }
 
-    /// Whether nobody can reach an infra container: its socket, which it makes as soon as it runs, was removed.
-    fn lost_its_socket(&self, id: &SandboxId, state: &State) -> bool {
-        let started = state.started_at.as_deref().and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
-        let old = started.is_some_and(|started| (OffsetDateTime::now_utc() - started).abs() > READY);
+    /// Whether the directory of infra's socket holds none, on this machine.
+    fn socket_gone(&self, id: &SandboxId) -> bool {
         let passing = self.decided_transport() == Some(Transport::Passing);
-        passing && old && serves(Some(state)) && !self.socket_directory(id).join(SOCKET).exists()
+        passing && matches!(self.socket_directory(id).join(SOCKET).try_exists(), Ok(false))
+    }
+
+    /// Whether nobody can reach an infra container: it has run for a while, and its socket, which it makes as soon as it
+    /// runs, was removed.
+    async fn lost_its_socket(&self, id: &SandboxId, infra: &Container) -> Result<bool, EngineError> {
+        let started = infra.state.as_ref().and_then(|state| state.started_at.as_deref());
+        let started = started.and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+        let old = started.is_some_and(|started| (OffsetDateTime::now_utc() - started).abs() > READY);
+        if !(old && serves(infra.state.as_ref()) && self.socket_gone(id)) {
+            return Ok(false);
+        }
+        // somebody may be starting it anew just now
+        tokio::time::sleep(STARTING).await;
+        let name = infra.id.as_deref().unwrap_or_default();
+        let again = self.client().find_container(name, &format!("inspect container {name}")).await?;
+        Ok(again.is_some_and(|again| again.state == infra.state) && self.socket_gone(id))
+    }
+
+    /// Ends an infra container that nobody can reach: it is started anew with its sandbox.
+    async fn stop_unreachable(&self, id: &SandboxId, infra: &mut Container) -> Result<(), EngineError> {
+        self.doubt_infra(id);
+        let container = infra.id.as_deref().unwrap_or_default();
+        match self.client().kill_container(container, &format!("stop container {container}")).await {
+            // it ended by itself
+            Ok(()) | Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        if let Some(state) = &mut infra.state {
+            state.running = false;
+        }
+        Ok(())
     }
 
     async fn find_own_infra(&self, id: &SandboxId) -> Result<Option<Container>, EngineError> {
@@ -118,21 +152,36 @@ impl DockerEngine {
         self.find_own(&naming::sandbox(id), id, Role::Sandbox).await
     }
 
-    /// Finds one that somebody has renamed, and gives it its `name` back.
+    /// Finds one that somebody has renamed, and gives it its `name` back. One that somebody made of an image with these
+    /// labels is none of ours: it is not bound to an infra container, nor infra in our network.
     async fn find_renamed(&self, name: &str, id: &SandboxId, role: Role) -> Result<Option<Container>, EngineError> {
         let labels = naming::sandbox_labels(self.instance(), id, role);
         let labels: Vec<_> = labels.iter().map(|(label, value)| (label.as_str(), value.clone())).collect();
         let listed = self.containers(&labels).await?;
-        let renamed = listed.iter().filter(|found| !found.names.iter().any(|name| naming::is_given(name, id)));
-        let Some(found) = renamed.filter(|found| found.state != Some(Status::Removing)).find_map(|one| one.id.as_ref())
-        else {
-            return Ok(None);
+        let renamed = |found: &&ListedContainer| {
+            let named = !found.names.is_empty() && !found.names.iter().any(|name| naming::is_given(name, id));
+            named && found.state != Some(Status::Removing)
         };
-        tracing::warn!(sandbox = %id, container = found, "somebody renamed a container: it gets its name back");
-        match self.rename(found, name).await {
-            Ok(()) => self.find_own(name, id, role).await,
+        let mut renamed = listed.iter().filter(renamed).filter_map(|found| found.id.as_deref());
+        let (Some(container), None) = (renamed.next(), renamed.next()) else { return Ok(None) };
+        let Some(found) = self.find_own(container, id, role).await? else { return Ok(None) };
+        let ours = match role {
+            Role::Infra => found.network.as_deref() == Some(self.network()),
+            _ => bound_infra(&found).is_some(),
+        };
+        if !ours {
+            return Ok(None);
+        }
+        match self.rename(container, name).await {
+            Ok(()) => {
+                tracing::warn!(sandbox = %id, container, "somebody renamed a container: it has its name back");
+                self.find_own(name, id, role).await
+            }
             // gone meanwhile, or somebody else's has the name
-            Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => Ok(None),
+            Err(error @ (EngineError::NotFound { .. } | EngineError::Conflict { .. })) => {
+                tracing::warn!(sandbox = %id, container, %error, "somebody renamed a container");
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

@@ -181,7 +181,7 @@ impl DockerEngine {
     }
 
     /// Ends infra, which has nothing to lose.
-    pub(crate) async fn stop_infra(&self, id: &SandboxId) -> Result<(), EngineError> {
+    async fn stop_infra(&self, id: &SandboxId) -> Result<(), EngineError> {
         self.known().note(id, |entry| (entry.infra_runs, entry.dialer) = (false, None));
         let infra = match self.inspect_own(&naming::infra(id), id, Role::Infra).await {
             Ok(infra) => infra.id.unwrap_or_default(),

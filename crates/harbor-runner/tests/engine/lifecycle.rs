@@ -50,7 +50,17 @@ async fn containers_that_somebody_renamed_get_their_names_back() {
     docker(&["rename", &infra, &format!("mine-infra-{id}")]);
     assert!(connected(&fixture.again().await, &id).await);
     assert_eq!(docker(&["inspect", "--format", "{{.Id}}", &sandbox]), started.container.as_str());
-    assert_eq!(docker(&["ps", "-aq", "--filter", "name=mine-"]), "");
+    assert_eq!(docker(&["ps", "-aq", "--filter", &format!("name={id}")]).lines().count(), 2);
+
+    // one of an image that somebody made of it
+    docker(&["commit", &sandbox, &format!("{}-mine", fixture.image)]);
+    docker(&["rm", "--force", &sandbox]);
+    let foreign = docker(&["create", "--name", &format!("mine-{id}"), &format!("{}-mine", fixture.image)]);
+    let runner = fixture.again().await;
+    assert_eq!(runner.find(&id).await.unwrap().sandbox, None);
+    assert_eq!(docker(&["inspect", "--format", "{{.Name}}", &foreign]), format!("/mine-{id}"));
+    docker(&["rm", &foreign]);
+    docker(&["rmi", &format!("{}-mine", fixture.image)]);
     fixture.finish().await;
 }
 
