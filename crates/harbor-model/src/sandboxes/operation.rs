@@ -243,12 +243,6 @@ const fn verdict_of_copies(operation: Operation, state: SandboxState) -> Verdict
     }
 }
 
-/// Whether what it is on its way to takes a moment, if it works; copies may take long.
-const fn changes(state: SandboxState) -> bool {
-    use SandboxState as S;
-    matches!(state, S::Creating | S::Starting | S::Stopping | S::Pausing | S::Resuming | S::Resizing | S::Restoring)
-}
-
 /// Whether an operation makes a copy of the sandbox's files.
 const fn copies(operation: Operation) -> bool {
     matches!(operation, Operation::Archive | Operation::Backup | Operation::Fork | Operation::Snapshot)
@@ -266,12 +260,12 @@ pub enum Effect {
 /// Whether `operation` may be asked of `sandbox` now.
 ///
 /// Beyond the table, nobody enters one that does not run, and of the copies of its files that somebody asked for one is made
-/// at a time. A delete supersedes a start, stop or pause that was asked for longer than a minute ago, and the copying of files
-/// that may hold up a start for many minutes.
+/// at a time. A delete supersedes a start, stop, pause or resize that was asked for longer than a minute ago, and the copying
+/// of files that may hold up a start for many minutes.
 pub fn allowed(operation: Operation, sandbox: &Sandbox, now: Timestamp) -> Result<Effect, Refusal> {
     let state = sandbox.state();
     // what was asked for was the last use of it: its row may have changed since, and nothing else counts as use
-    let overdue = changes(state) && now - sandbox.last_activity_at > CHANGE_DEADLINE;
+    let overdue = state.is_quick() && now - sandbox.last_activity_at > CHANGE_DEADLINE;
     let copies_files = match sandbox.next_step() {
         Step::Remake(_) => true,
         Step::Create => sandbox.filling().is_some(),

@@ -42,6 +42,20 @@ pub enum SandboxState {
 }
 
 impl SandboxState {
+    /// Whether what it is on its way to takes a moment, if it works; copies may take long.
+    pub const fn is_quick(self) -> bool {
+        matches!(
+            self,
+            Self::Creating
+                | Self::Starting
+                | Self::Stopping
+                | Self::Pausing
+                | Self::Resuming
+                | Self::Resizing
+                | Self::Restoring
+        )
+    }
+
     /// Every state.
     pub const ALL: &[Self] = &[
         Self::Creating,

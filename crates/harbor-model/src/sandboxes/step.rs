@@ -6,6 +6,9 @@ use crate::Timestamp;
 use crate::ids::ContainerId;
 use crate::layers::Layer;
 
+/// How the reason of a failure begins that ends with the container being there again.
+const LOST: &str = "its container was removed by somebody else";
+
 /// The one thing to do next for a sandbox. Each is idempotent: doing it again after a crash does no harm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -181,8 +184,7 @@ impl Sandbox {
                 let seen = observe(self.desired, &self.seen, &found);
                 let before = std::mem::replace(&mut self.seen, seen);
                 if before == Seen::Lost && self.seen != Seen::Lost {
-                    // nothing but that it was lost
-                    self.failure = None;
+                    self.failure.take_if(|failure| failure.reason.starts_with(LOST));
                 }
             }
             Outcome::Copied(layer) => self.note_copy(Ok(layer)),
@@ -251,13 +253,10 @@ impl Sandbox {
             }
             Ending::Failed(code) => self.fail(format!("exited with code {code}")),
             Ending::Lost => self.fail(match &self.files.backup {
-                None => {
-                    "its container was removed by somebody else, and its files with it; delete the sandbox".to_owned()
+                None => format!("{LOST}, and its files with it; delete the sandbox"),
+                Some(backup) => {
+                    format!("{LOST}; recover the sandbox to have its files as of {}", backup.at.date())
                 }
-                Some(backup) => format!(
-                    "its container was removed by somebody else; recover the sandbox to have its files as of {}",
-                    backup.at.date()
-                ),
             }),
         }
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use harbor_model::ids::LayerId;
 use harbor_model::sandboxes::{
-    Beginning, CopyPurpose, Desired, Effect, FailedAttempt, Files, Found, Operation, Outcome, Retry, SandboxEvent,
-    SandboxState, Seen, Step, allowed,
+    Beginning, CopyPurpose, Desired, Effect, FailedAttempt, Failure, Files, Found, Operation, Outcome, Retry,
+    SandboxEvent, SandboxState, Seen, Step, allowed,
 };
 use proptest::prelude::*;
 
@@ -267,6 +267,13 @@ fn one_that_is_there_again_was_not_lost() {
     life.look();
     while life.step() {}
     assert_eq!((life.sandbox.failure.clone(), life.sandbox.state()), (None, SandboxState::Started));
+    // what it failed at before is another matter
+    life.change(|row| {
+        row.failure = Some(Failure { reason: "no image".to_owned(), recoverable: true });
+        row.record(Outcome::Found(Found { sandbox: None }));
+    });
+    life.look();
+    assert_eq!(life.sandbox.failure.as_ref().map(|failure| failure.reason.as_str()), Some("no image"));
 }
 
 #[test]

@@ -339,7 +339,7 @@ async fn what_goes_on_during_a_stop_is_no_use() {
     let writer = fixture.store.by(Actor::Harbor);
     let stops = move |row: &mut Sandbox| {
         row.record(Outcome::Started(ContainerId::new("c"), Boot("1".to_owned())));
-        row.settings.auto_delete_minutes = None;
+        (row.settings.auto_delete_minutes, row.failure) = (None, None);
         row.want_stopped(false, asked);
     };
     writer.change_sandbox(row.id, asked, stops).await.unwrap();
