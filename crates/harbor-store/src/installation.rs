@@ -4,7 +4,18 @@
 use harbor_model::ids::InstanceId;
 use rusqlite::params;
 
-use crate::{StoreError, Writer, row};
+use crate::{Store, StoreError, Writer, row};
+
+impl Store {
+    /// The installation that the database belongs to, if one has claimed it.
+    pub async fn owner(&self) -> Result<Option<InstanceId>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT instance FROM installation")?;
+            row::first(&mut statement, [], |found| row::parsed(found, "instance"))
+        })
+        .await
+    }
+}
 
 impl Writer {
     /// The installation that the database belongs to: `instance`, if it belonged to none.

@@ -1,6 +1,7 @@
 //! Containers of this installation that its database does not know: listed by `harbor doctor`, removed by
 //! `harbor prune --orphans` (design §3a). They may hold files of a user, so nothing else removes them.
 
+use anyhow::bail;
 use harbor_reconcile::Orphan;
 use harbor_runner::{Config as EngineConfig, DockerEngine, Engine};
 use harbor_store::Store;
@@ -25,8 +26,13 @@ impl Orphans {
             docker_host: config.docker_host.clone(),
             ..EngineConfig::new(instance, directories.run().join("infra"))
         };
-        let engine = DockerEngine::connect(engine).await?;
-        Ok(Some(Self { store: Store::open_read_only(&directories.database())?, engine }))
+        let store = Store::open_read_only(&directories.database())?;
+        if let Some(owner) = store.owner().await?.filter(|owner| *owner != instance) {
+            bail!(
+                "the database belongs to the installation {owner}, and this is {instance}: `harbor up` says what to do"
+            );
+        }
+        Ok(Some(Self { store, engine: DockerEngine::connect(engine).await? }))
     }
 
     /// What the engine holds and the database does not know, those with files.

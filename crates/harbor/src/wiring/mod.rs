@@ -136,8 +136,8 @@ async fn check_owner(store: &Store, config: &Config, instance: InstanceId) -> an
         let file = config.directories().instance();
         let path = quoted(&file.to_string_lossy());
         bail!(
-            "{} holds {instance}, and the database belongs to the installation {owner}: put the right id back with \
-             `echo {owner} > {path}`",
+            "{} holds {instance}, and the database belongs to the installation {owner}: put the right database back, or \
+             the right id with `echo {owner} > {path}`",
             file.display()
         );
     }

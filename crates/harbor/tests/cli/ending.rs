@@ -111,6 +111,22 @@ fn an_engine_that_is_not_there_is_told_without_the_layers_of_a_client() {
 }
 
 #[test]
+fn another_installations_database_is_refused() {
+    let case = Case::new().with("HARBOR_DOCKER_HOST", "tcp://127.0.0.1:9");
+    let up = || case.run(&["up", "--host-port=0", "--proxy-host-port=0"]).err;
+    up();
+    let file = case.data().join("instance");
+    let owner = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, "6f6e7c04-0f3c-4c3a-9d6f-3a1f4a0c5b11\n").unwrap();
+    let (refused, prune) = (up(), case.run(&["prune", "--orphans"]).err);
+    let remedy = format!("echo {} > ", owner.trim());
+    assert!(refused.contains(&remedy) && refused.contains("6f6e7c04-"), "{refused}");
+    assert!(prune.contains(&format!("belongs to the installation {}", owner.trim())), "{prune}");
+    std::fs::write(&file, owner).unwrap();
+    assert!(up().contains("Connection refused"));
+}
+
+#[test]
 fn a_low_limit_of_open_files_is_told() {
     let case = Case::new().with("HARBOR_DOCKER_HOST", "tcp://127.0.0.1:9");
     let doctor = case.command(&["doctor"]);
