@@ -79,7 +79,8 @@ async fn a_sleeping_sandbox_outlives_harbor_and_somebody_who_wakes_it() {
         },
     )
     .await;
-    assert_eq!(sandbox.get().await.body["state"], "stopped");
+    // its row says so a moment after the engine
+    state_within(SOON, &sandbox, &["stopped"]).await;
     sandbox.start().await;
     assert_eq!(sandbox.output("cat ~/kept").await, "kept");
 }

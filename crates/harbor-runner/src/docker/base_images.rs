@@ -5,11 +5,18 @@
 //! and nothing of the image's. The engine starts it again with itself.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
 use crate::docker::spec;
 use crate::error::EngineError;
+
+/// How long the engine may take to give up making a container for somebody who went away.
+const GIVING_UP: Duration = Duration::from_secs(10);
+
+/// Between two attempts to make one of that name.
+const PAUSE: Duration = Duration::from_millis(20);
 
 impl DockerEngine {
     /// Keeps the images of these ids, and with `only` no others. Idempotent. One that is gone is an error, after all others
@@ -44,15 +51,25 @@ impl DockerEngine {
 
     async fn keep_another(&self, image: &str, known: &mut BTreeSet<String>) -> Result<(), EngineError> {
         let name = naming::base(self.instance(), image);
-        let made = match self.client().create_container(&name, spec::base(self.config(), image)).await {
-            // left by a harbor that died
-            Err(EngineError::Conflict { .. }) => name.clone(),
-            Err(EngineError::NotFound { .. }) if self.image(image).await?.is_none() => {
-                return Err(EngineError::ImageMissing { image: image.to_owned() });
+        let begun = Instant::now();
+        loop {
+            let made = match self.client().create_container(&name, spec::base(self.config(), image)).await {
+                // left by a harbor that died, or by a copy that was cut short
+                Err(EngineError::Conflict { .. }) => None,
+                Err(EngineError::NotFound { .. }) if self.image(image).await?.is_none() => {
+                    return Err(EngineError::ImageMissing { image: image.to_owned() });
+                }
+                made => Some(made?),
+            };
+            let container = made.as_deref().unwrap_or(&name);
+            match self.client().start_container(container, &format!("start container {name}")).await {
+                // the engine gives up making one for somebody who went away
+                Err(EngineError::NotFound { .. }) if made.is_none() && begun.elapsed() < GIVING_UP => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                started => break started?,
             }
-            made => made?,
-        };
-        self.client().start_container(&made, &format!("start container {name}")).await?;
+        }
         known.insert(image.to_owned());
         Ok(())
     }
