@@ -131,7 +131,10 @@ pub(crate) async fn serve(
 
 /// Refuses the database of another installation: its containers would all seem to be gone.
 async fn check_owner(store: &Store, config: &Config, instance: InstanceId) -> anyhow::Result<()> {
-    let owner = store.by(Actor::Harbor).claim(instance).await?;
+    let owner = match store.owner().await? {
+        Some(owner) => owner,
+        None => store.by(Actor::Harbor).claim(instance).await?,
+    };
     if owner != instance {
         let file = config.directories().instance();
         let path = quoted(&file.to_string_lossy());
