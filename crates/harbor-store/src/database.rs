@@ -238,6 +238,11 @@ impl Writer {
         self.store.key()
     }
 
+    /// Every row that has not been removed, as was last committed.
+    pub(crate) fn live(&self) -> Result<&Live, StoreError> {
+        self.store.live()
+    }
+
     /// Runs `work` in one write transaction, commits it, and then announces the changes it noted.
     ///
     /// Not cancelled with the caller: what was queued is done.

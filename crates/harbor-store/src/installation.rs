@@ -2,18 +2,14 @@
 //! them.
 
 use harbor_model::ids::InstanceId;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use crate::{Store, StoreError, Writer, row};
 
 impl Store {
     /// The installation that the database belongs to, if one has claimed it.
     pub async fn owner(&self) -> Result<Option<InstanceId>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached("SELECT instance FROM installation")?;
-            row::first(&mut statement, [], |found| row::parsed(found, "instance"))
-        })
-        .await
+        self.read(owner).await
     }
 }
 
@@ -24,10 +20,13 @@ impl Writer {
             transaction
                 .prepare_cached("INSERT INTO installation VALUES (1, ?1) ON CONFLICT DO NOTHING")?
                 .execute(params![instance.to_string()])?;
-            let mut statement = transaction.prepare_cached("SELECT instance FROM installation")?;
-            let owner = row::first(&mut statement, [], |found| row::parsed(found, "instance"))?;
-            owner.ok_or(StoreError::Unreadable("installation"))
+            owner(transaction)?.ok_or(StoreError::Unreadable("installation"))
         })
         .await
     }
+}
+
+fn owner(connection: &Connection) -> Result<Option<InstanceId>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT instance FROM installation")?;
+    row::first(&mut statement, [], |found| row::parsed(found, "instance"))
 }

@@ -151,11 +151,11 @@ impl Writer {
     /// Notes that a sandbox was used at `at`; never moves the time back, and announces nothing. What goes on in one that
     /// is being stopped or started is no use of it: the time at which that was asked for stands.
     pub async fn touch_sandbox(&self, id: SandboxId, at: Timestamp) -> Result<(), StoreError> {
+        if self.live()?.get(id).is_none_or(|row| row.state().is_quick()) {
+            return Ok(());
+        }
         let key = self.key()?;
         self.write(move |transaction, noted| {
-            if by_id(transaction, &key, id)?.is_none_or(|row| row.state().is_quick()) {
-                return Ok(());
-            }
             let touched = transaction
                 .prepare_cached("UPDATE sandbox SET last_activity_at = ?2 WHERE id = ?1 AND last_activity_at < ?2")?
                 .execute(params![id.to_string(), row::milliseconds(at)])?;
