@@ -121,8 +121,7 @@ impl DockerEngine {
         let (name, successor) = (naming::sandbox(id), naming::successor(id));
         let infra = self.infra_made(id).await?;
         let found = self.find_own(&name, id, Role::Sandbox).await?;
-        let going = |found: &Container| found.state.as_ref().and_then(|state| state.status) == Some(Status::Removing);
-        if found.as_ref().is_some_and(going) {
+        if found.as_ref().and_then(Container::status) == Some(Status::Removing) {
             // an archive before harbor died
             self.gone(&name).await?;
         } else if let Some(found) = found {

@@ -101,7 +101,7 @@ impl DockerEngine {
             Err(EngineError::NotFound { .. }) => return Err(conflict),
             outcome => outcome?,
         };
-        if found.state.as_ref().and_then(|state| state.status) == Some(Status::Removing) {
+        if found.status() == Some(Status::Removing) {
             self.gone(name).await?;
             return self.create_sandbox(spec, facts, infra, name, remade).await;
         }
@@ -164,6 +164,5 @@ pub(crate) fn bound_infra(found: &Container) -> Option<&str> {
 
 /// Whether a sandbox container has never run and holds no files of an earlier one.
 pub(crate) fn worthless(found: &Container) -> bool {
-    let status = found.state.as_ref().and_then(|state| state.status);
-    !found.labels.contains_key(naming::REMADE) && status == Some(Status::Created)
+    !found.labels.contains_key(naming::REMADE) && found.status() == Some(Status::Created)
 }

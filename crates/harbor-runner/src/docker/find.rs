@@ -104,8 +104,7 @@ impl DockerEngine {
     /// Whether nobody can reach an infra container: it has run for a while, and its socket, which it makes as soon as it
     /// runs, was removed.
     async fn lost_its_socket(&self, id: &SandboxId, infra: &Container) -> Result<bool, EngineError> {
-        let started = infra.state.as_ref().and_then(|state| state.started_at.as_deref());
-        let started = started.and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+        let started = infra.state.as_ref().and_then(|state| moment(state.started_at.as_ref()));
         let old = started.is_some_and(|started| (OffsetDateTime::now_utc() - started).abs() > READY);
         if !(old && serves(infra.state.as_ref()) && self.socket_gone(id)) {
             return Ok(false);
@@ -120,12 +119,7 @@ impl DockerEngine {
     /// Ends an infra container that nobody can reach: it is started anew with its sandbox.
     async fn stop_unreachable(&self, id: &SandboxId, infra: &mut Container) -> Result<(), EngineError> {
         self.doubt_infra(id);
-        let container = infra.id.as_deref().unwrap_or_default();
-        match self.client().kill_container(container, &format!("stop container {container}")).await {
-            // it ended by itself
-            Ok(()) | Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => {}
-            Err(error) => return Err(error),
-        }
+        self.kill_infra(id, infra.id.as_deref().unwrap_or_default()).await?;
         if let Some(state) = &mut infra.state {
             state.running = false;
         }
@@ -241,16 +235,24 @@ fn serves(infra: Option<&State>) -> bool {
     infra.is_some_and(|infra| infra.running && !infra.paused)
 }
 
+/// A time of the engine's.
+fn moment(text: Option<&String>) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text?, &Rfc3339).ok()
+}
+
 /// Whether infra runs and has since before the sandbox: an infra started later has another network namespace.
 ///
 /// The engine's times are those of a clock that may be set back, and infra may be in stock for long before its sandbox
 /// starts. So an infra in its first run is not asked for the time: no sandbox can have joined an earlier one. Later
 /// runs begin right before the sandbox's.
 fn joined(infra: &State, sandbox: &State) -> bool {
-    let moment = |text: &Option<String>| OffsetDateTime::parse(text.as_deref()?, &Rfc3339).ok();
     // of a container that has never ended the engine says year 1
-    let first_run = moment(&infra.finished_at).is_some_and(|finished| finished.year() == 1);
-    let before = || moment(&infra.started_at).zip(moment(&sandbox.started_at)).is_some_and(|(infra, own)| infra <= own);
+    let first_run = moment(infra.finished_at.as_ref()).is_some_and(|finished| finished.year() == 1);
+    let before = || {
+        moment(infra.started_at.as_ref())
+            .zip(moment(sandbox.started_at.as_ref()))
+            .is_some_and(|(infra, own)| infra <= own)
+    };
     serves(Some(infra)) && (first_run || before())
 }
 

@@ -188,7 +188,12 @@ impl DockerEngine {
             Err(EngineError::NotFound { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
-        match self.client().kill_container(&infra, &format!("stop container {}", naming::infra(id))).await {
+        self.kill_infra(id, &infra).await
+    }
+
+    /// Ends this infra container of the sandbox; one that does not run is fine.
+    pub(crate) async fn kill_infra(&self, id: &SandboxId, infra: &str) -> Result<(), EngineError> {
+        match self.client().kill_container(infra, &format!("stop container {}", naming::infra(id))).await {
             // a conflict: it does not run
             Ok(()) | Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error),

@@ -117,6 +117,13 @@ pub(crate) struct Container {
     pub(crate) layer: Option<String>,
 }
 
+impl Container {
+    /// The engine's word for its state.
+    pub(crate) fn status(&self) -> Option<Status> {
+        self.state.as_ref()?.status
+    }
+}
+
 /// The state of a container that was looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
