@@ -21,6 +21,8 @@ pub(crate) struct Arguments {
     pub(crate) pack: Option<PathBuf>,
     /// `--unpack`: do not serve, but write the archive on standard input into this layer, and end.
     pub(crate) unpack: Option<PathBuf>,
+    /// `--empty`: do not serve, but remove all that is in this directory, and end.
+    pub(crate) empty: Option<PathBuf>,
     /// `--keep`: do nothing until it is asked to end, for the sake of the image, named here, that its container is made of.
     pub(crate) keep: bool,
 }
@@ -35,6 +37,7 @@ impl Arguments {
             install: None,
             pack: None,
             unpack: None,
+            empty: None,
             keep: false,
         };
         while let Some(name) = words.next() {
@@ -45,6 +48,7 @@ impl Arguments {
                 Some("--install") => parsed.install = Some(PathBuf::from(value)),
                 Some("--pack") => parsed.pack = Some(PathBuf::from(value)),
                 Some("--unpack") => parsed.unpack = Some(PathBuf::from(value)),
+                Some("--empty") => parsed.empty = Some(PathBuf::from(value)),
                 Some("--keep") => parsed.keep = true,
                 Some("--stream-port") => parsed.stream_port = port(&value)?,
                 _ => return Err(Problem::new(format!("unknown argument {}", name.display()))),

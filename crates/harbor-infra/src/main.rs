@@ -24,7 +24,7 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use arguments::Arguments;
-use harbor_layer::{Cut, pack, unpack};
+use harbor_layer::{Cut, empty, pack, unpack};
 use keeper::Keeper;
 use passing::Passing;
 use problem::{Context, Problem};
@@ -44,8 +44,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Sets up, then serves until SIGTERM or SIGINT; or does the one thing that `--install`, `--pack`, `--unpack` or `--keep`
-/// asks for. `SIGPIPE` is ignored by Rust's runtime.
+/// Sets up, then serves until SIGTERM or SIGINT; or does the one thing that `--install`, `--pack`, `--unpack`, `--empty`
+/// or `--keep` asks for. `SIGPIPE` is ignored by Rust's runtime.
 fn run() -> Result<(), Problem> {
     let arguments = Arguments::parse(std::env::args_os().skip(1))?;
     if let Some(directory) = &arguments.install {
@@ -57,6 +57,9 @@ fn run() -> Result<(), Problem> {
     }
     if let Some(layer) = &arguments.unpack {
         return unpack(layer, std::io::stdin().lock()).context(format!("cannot write {}", layer.display()));
+    }
+    if let Some(directory) = &arguments.empty {
+        return empty(directory, &Cut::default()).context(format!("cannot empty {}", directory.display()));
     }
     if arguments.keep {
         return stop_signal()?.read_exact(&mut [0]).context("cannot wait to be asked to end");

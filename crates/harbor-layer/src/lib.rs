@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use contents::Contents;
 pub use pack::pack;
-pub use remove::remove;
+pub use remove::{empty, remove};
 pub use tree::{copy, describe};
 pub use unpack::unpack;
 pub use write_back::WriteBack;

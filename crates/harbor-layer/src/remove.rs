@@ -21,10 +21,17 @@ struct Level {
 
 /// Removes a directory with all that is in it, which nobody else changes meanwhile. One that is gone is fine.
 pub fn remove(directory: &Path, cut: &Cut) -> io::Result<()> {
-    let mut at = match open(CWD, directory.as_os_str()) {
+    match open(CWD, directory.as_os_str()) {
         Err(Errno::NOENT) => return Ok(()),
-        opened => opened?,
-    };
+        opened => drop(opened?),
+    }
+    empty(directory, cut)?;
+    fs::remove_dir(directory)
+}
+
+/// Removes all that is in a directory, which nobody else changes meanwhile.
+pub fn empty(directory: &Path, cut: &Cut) -> io::Result<()> {
+    let mut at = open(CWD, directory.as_os_str())?;
     let mut levels = vec![Level { name: OsString::new(), inside: remove_files(&at)? }];
     while let Some(level) = levels.last_mut() {
         cut.check()?;
@@ -40,7 +47,7 @@ pub fn remove(directory: &Path, cut: &Cut) -> io::Result<()> {
             unlinkat(&at, &name, AtFlags::REMOVEDIR)?;
         }
     }
-    fs::remove_dir(directory)
+    Ok(())
 }
 
 fn open(from: impl rustix::fd::AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
