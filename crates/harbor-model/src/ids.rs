@@ -72,6 +72,10 @@ uuid_id! {
     SnapshotId
 }
 uuid_id! {
+    /// A volume. Also the name of its directory.
+    VolumeId
+}
+uuid_id! {
     /// A stored layer: what a sandbox's files differ in from its image.
     LayerId
 }

@@ -16,6 +16,7 @@ pub mod resources;
 pub mod sandboxes;
 pub mod secrets;
 pub mod snapshots;
+pub mod volumes;
 
 /// An instant, UTC, kept to the millisecond everywhere it is stored or shown.
 pub type Timestamp = time::OffsetDateTime;

@@ -45,6 +45,15 @@ impl DisplayName {
         &self.0
     }
 
+    /// What a volume of this name is called once it is deleted, so that the name can be used again (contract, edges §6). A
+    /// name near the longest one is cut.
+    #[must_use]
+    pub fn deleted(&self) -> Self {
+        const SUFFIX: &str = "-deleted";
+        let kept = self.0.floor_char_boundary(Self::MAX_BYTES - SUFFIX.len());
+        Self(format!("{}{SUFFIX}", &self.0[..kept]))
+    }
+
     /// What a sandbox of this name is called once it is wanted gone, so that the name can be used again:
     /// `DESTROYED_<name>_<milliseconds>` (contract, control-plane §5.1). A name near the longest one is cut.
     #[must_use]
