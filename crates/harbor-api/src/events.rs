@@ -16,7 +16,7 @@ use harbor_control::{Change, Control, Kind};
 use harbor_model::ids::OrganizationId;
 use harbor_model::sandboxes::SandboxEvent;
 use harbor_model::secrets::Secret;
-use harbor_model::{sandboxes, snapshots};
+use harbor_model::{sandboxes, snapshots, volumes};
 use harbor_serve::ConnectionSlot;
 use http::StatusCode;
 use http::header::UPGRADE;
@@ -31,6 +31,7 @@ use tokio::time::MissedTickBehavior;
 use crate::state::Api;
 use crate::wire::sandboxes::Sandbox;
 use crate::wire::snapshots::Snapshot;
+use crate::wire::volumes::Volume;
 
 /// Path of the stream's endpoint.
 pub(crate) const PATH: &str = "/api/socket.io";
@@ -147,6 +148,15 @@ struct SnapshotMoved<'a> {
     new: &'static str,
 }
 
+#[derive(Serialize)]
+struct VolumeMoved<'a> {
+    volume: &'a Volume,
+    #[serde(rename = "oldState")]
+    old: &'static str,
+    #[serde(rename = "newState")]
+    new: &'static str,
+}
+
 impl Events {
     /// Sends every committed change to those who may see it, until `stop` completes; then closes all connections.
     pub async fn publish(self, stop: impl Future<Output = ()> + Send) {
@@ -176,6 +186,7 @@ impl Events {
             Change::Sandbox { before, after } => self.tell_sandbox(before.as_deref(), &after),
             Change::Snapshot { before, after } => self.tell_snapshot(before.as_deref(), &after),
             Change::SnapshotRemoved(snapshot) => self.tell_removed(&snapshot),
+            Change::Volume { before, after } => self.tell_volume(before.as_deref(), &after),
             Change::WarmPools => {}
         }
     }
@@ -225,6 +236,22 @@ impl Events {
                 let moved = SnapshotMoved { snapshot: &snapshot, old: before.state.word(), new: after.state.word() };
                 emit(&listeners, "snapshot.state.updated", &moved);
             }
+        }
+    }
+
+    fn tell_volume(&self, before: Option<&volumes::Volume>, after: &volumes::Volume) {
+        let listeners = self.listeners(after.organization);
+        if listeners.is_empty() {
+            return;
+        }
+        let volume = Volume::of(after.clone());
+        let Some(before) = before else { return emit(&listeners, "volume.created", &volume) };
+        if before.state != after.state {
+            let moved = VolumeMoved { volume: &volume, old: before.state.word(), new: after.state.word() };
+            emit(&listeners, "volume.state.updated", &moved);
+        }
+        if before.last_used_at != after.last_used_at {
+            emit(&listeners, "volume.lastUsedAt.updated", &volume);
         }
     }
 

@@ -144,7 +144,9 @@ impl Admission {
                         || after.generation <= self.sandbox.generation
                         || after.goes_on_since(&self.sandbox)
                 }
-                Ok(Change::Snapshot { .. } | Change::SnapshotRemoved(_) | Change::WarmPools) => true,
+                Ok(
+                    Change::Snapshot { .. } | Change::SnapshotRemoved(_) | Change::Volume { .. } | Change::WarmPools,
+                ) => true,
                 Err(RecvError::Lagged(_)) => self.goes_on().await,
                 Err(RecvError::Closed) => std::future::pending().await, // harbor ends, and this with it
             };

@@ -152,6 +152,30 @@ impl Requirement for DeleteSnapshots {
     const PERMISSIONS: &'static [Permission] = &[Permission::DeleteSnapshots];
 }
 
+/// See volumes.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadVolumes;
+
+impl Requirement for ReadVolumes {
+    const PERMISSIONS: &'static [Permission] = &[Permission::ReadVolumes];
+}
+
+/// Make volumes.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteVolumes;
+
+impl Requirement for WriteVolumes {
+    const PERMISSIONS: &'static [Permission] = &[Permission::WriteVolumes];
+}
+
+/// Delete volumes.
+#[derive(Clone, Copy, Debug)]
+pub struct DeleteVolumes;
+
+impl Requirement for DeleteVolumes {
+    const PERMISSIONS: &'static [Permission] = &[Permission::DeleteVolumes];
+}
+
 /// See the machine that sandboxes run on, as its owner.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadMachine;

@@ -96,7 +96,7 @@ impl From<StoreError> for Error {
         let kind = match error {
             StoreError::Busy | StoreError::Full(_) | StoreError::Stale(_) => Kind::Unavailable,
             StoreError::NoSandbox(_) => Kind::NotFound,
-            StoreError::NoRoom(_) => Kind::Invalid,
+            StoreError::NoRoom(_) | StoreError::NoVolume(_) => Kind::Invalid,
             StoreError::NameTaken => Kind::Conflict,
             StoreError::KeyGone => Kind::Unauthenticated,
             StoreError::ReadOnly

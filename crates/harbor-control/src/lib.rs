@@ -21,6 +21,7 @@ mod signed_files;
 mod snapshots;
 mod token;
 mod users;
+mod volumes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,8 +35,8 @@ use harbor_store::{Changes, Store};
 
 pub use admission::{Admission, Credential, Dial, DialError, DialFailure, Purpose, Stream};
 pub use caller::{
-    Administer, Allowed, Caller, DeleteSandboxes, DeleteSnapshots, Grant, OwnOrganization, ReadMachine, Requirement,
-    WriteSandboxes,
+    Administer, Allowed, Caller, DeleteSandboxes, DeleteSnapshots, DeleteVolumes, Grant, OwnOrganization, ReadMachine,
+    ReadVolumes, Requirement, WriteSandboxes, WriteVolumes,
 };
 pub use capacity::{Machine, MachineUsage};
 pub use error::{Error, Kind};
@@ -47,6 +48,7 @@ pub use pools::PoolInUse;
 pub use signed_files::{FileOperation, SignedFile};
 pub use snapshots::preset_names;
 pub use users::NewUser;
+pub use volumes::NewMount;
 
 use activity::Activity;
 use key_watch::Deletions;

@@ -6,6 +6,7 @@ use harbor_model::names::DisplayName;
 use harbor_model::organizations::{MemberRole, Organization, User};
 use harbor_model::resources::Resources;
 use harbor_model::snapshots::SnapshotState;
+use harbor_model::volumes::VolumeState;
 
 use crate::caller::forbidden;
 use crate::error::Kind;
@@ -35,6 +36,8 @@ pub struct Usage {
     pub sandboxes: Resources,
     /// Its own snapshots that can be used or are being made.
     pub snapshots: usize,
+    /// Its volumes.
+    pub volumes: usize,
 }
 
 impl Control {
@@ -51,7 +54,9 @@ impl Control {
             SnapshotState::Inactive | SnapshotState::Error => false,
         };
         let snapshots = own.filter(|one| one.organization == id && !one.general && counted(one.state)).count();
-        Ok(Usage { sandboxes, snapshots })
+        let volumes = self.store().volumes(id).await?.into_iter();
+        let volumes = volumes.filter(|one| one.state == VolumeState::Ready).count();
+        Ok(Usage { sandboxes, snapshots, volumes })
     }
 
     /// The organizations that the caller's user belongs to.

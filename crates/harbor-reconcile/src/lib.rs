@@ -1,4 +1,5 @@
-//! What makes intent true: loops over sandboxes, timers, warm pools, the infra stock, listings and garbage; no caller waits in it.
+//! What makes intent true: loops over sandboxes, timers, warm pools, the infra stock, volumes, listings and garbage; no
+//! caller waits in it.
 //!
 //! Every loop has one shape (`work`): a queue of keys to look at again, and a step that is told a key and nothing
 //! else. The step over sandboxes reads the row, looks at the engine where that is needed, takes the one step that
@@ -23,6 +24,7 @@ mod report;
 mod sandboxes;
 mod stock;
 mod timers;
+mod volumes;
 mod watch;
 mod work;
 
@@ -31,7 +33,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use harbor_model::Timestamp;
-use harbor_model::ids::SandboxId;
+use harbor_model::ids::{SandboxId, VolumeId};
 use harbor_runner::Engine;
 use harbor_store::Store;
 use tokio::task::JoinSet;
@@ -45,6 +47,7 @@ use queue::{Bounds, Lane, Mark, Queue};
 use sandboxes::Sandboxes;
 use stock::{InfraStock, Stock};
 use timers::{TimerKey, Timers};
+use volumes::Volumes;
 
 pub use clock::{Clock, SystemClock};
 pub use orphans::{Orphan, orphans};
@@ -96,6 +99,7 @@ struct Inner {
     garbage: Queue<GarbageKey>,
     timers: Queue<TimerKey>,
     pools: Queue<AllPools>,
+    volumes: Queue<VolumeId>,
     own_members: OwnMembers,
     /// Stopped sandboxes whose files could not be stored.
     not_stored: Mutex<HashSet<SandboxId>>,
@@ -114,6 +118,7 @@ impl Reconciler {
         let timers = Queue::new("timers", Bounds { look: 4, ..Bounds::ONE });
         let clock_watch = ClockWatch::new(&*config.clock);
         let pools = Queue::new("warm pools", Bounds::ONE);
+        let volumes = Queue::new("volumes", Bounds { bulk: 4, ..Bounds::ONE });
         let (own_members, demand) = (OwnMembers::default(), Demand::default());
         Self {
             inner: Arc::new(Inner {
@@ -126,6 +131,7 @@ impl Reconciler {
                 garbage,
                 timers,
                 pools,
+                volumes,
                 own_members,
                 not_stored: Mutex::default(),
                 demand,
@@ -153,6 +159,7 @@ impl Reconciler {
         others.spawn(work::run(Arc::new(Garbage(Arc::clone(&inner)))));
         others.spawn(work::run(Arc::new(Timers(Arc::clone(&inner)))));
         others.spawn(work::run(Arc::new(Pools(Arc::clone(&inner)))));
+        others.spawn(work::run(Arc::new(Volumes(Arc::clone(&inner)))));
         let watched = Arc::clone(&inner);
         others.spawn(async move {
             watch::store(watched).await;
@@ -176,8 +183,9 @@ impl Reconciler {
 
     /// What each loop does, and did last.
     pub fn report(&self) -> Vec<LoopReport> {
-        let Inner { sandboxes, stock, listing, garbage, timers, pools, .. } = &*self.inner;
-        vec![sandboxes.report(), stock.report(), listing.report(), garbage.report(), timers.report(), pools.report()]
+        let Inner { sandboxes, stock, listing, garbage, timers, pools, volumes, .. } = &*self.inner;
+        let (listing, garbage, volumes) = (listing.report(), garbage.report(), volumes.report());
+        vec![sandboxes.report(), stock.report(), listing, garbage, timers.report(), pools.report(), volumes]
     }
 }
 

@@ -255,6 +255,7 @@ impl Inner {
             filling: sandbox.filling().cloned(),
             entrypoint: sandbox.origin.entrypoint.clone().unwrap_or_default(),
             resources: sandbox.resources,
+            mounts: sandbox.origin.mounts.clone(),
             link: target.map(|target| Link {
                 to: target.id,
                 names_of_target: target.host_names(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use harbor_model::errors::chain;
 use harbor_model::sandboxes::{Sandbox, Step};
+use harbor_model::volumes::VolumeState;
 use harbor_runner::Event;
 use harbor_store::Change;
 use tokio::sync::broadcast::error::RecvError;
@@ -24,6 +25,7 @@ const SETTLING: Duration = Duration::from_millis(300);
 pub(crate) async fn store(inner: Arc<Inner>) {
     let mut changes = inner.store.changes();
     mark_unsettled(&inner);
+    inner.mark_leaving_volumes().await;
     loop {
         match changes.recv().await {
             Ok(Change::Sandbox { before, after }) => {
@@ -47,7 +49,16 @@ pub(crate) async fn store(inner: Arc<Inner>) {
                 inner.garbage.mark(GarbageKey::Layers, Mark::now(Lane::Bulk));
             }
             Ok(Change::Snapshot { .. } | Change::WarmPools) => inner.pools.mark(AllPools, Mark::now(Lane::Bulk)),
-            Err(RecvError::Lagged(_)) => mark_unsettled(&inner),
+            Ok(Change::Volume { before, after }) => {
+                let wanted = before.is_none_or(|before| before.state != after.state);
+                if wanted && after.state == VolumeState::Deleting {
+                    inner.volumes.mark(after.id, Mark::now(Lane::Bulk));
+                }
+            }
+            Err(RecvError::Lagged(_)) => {
+                mark_unsettled(&inner);
+                inner.mark_leaving_volumes().await;
+            }
             Err(RecvError::Closed) => std::future::pending().await,
         }
     }

@@ -87,6 +87,7 @@ async fn cold(runner: &DockerEngine, image: &str, reserved: bool) -> [Duration; 
         filling: None,
         entrypoint: vec!["/bin/busybox".to_owned(), "sleep".to_owned(), "100".to_owned()],
         resources: Resources::DEFAULT,
+        mounts: Vec::new(),
         link: None,
     };
     let configuration = Configuration { token: Secret::new("token"), previous: None, env: BTreeMap::new() };

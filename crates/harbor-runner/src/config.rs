@@ -15,6 +15,8 @@ pub struct Config {
     pub run_directory: PathBuf,
     /// Directory for stored files of sandboxes, made when missing.
     pub layer_directory: PathBuf,
+    /// Directory for volumes, made when missing. The engine has to see it at this path, too.
+    pub volume_directory: PathBuf,
     /// How harbor reaches into a sandbox's network; `None`: by [`Transport::Passing`] where the engine runs on our kernel,
     /// found out by dialling, else by [`Transport::Streaming`].
     pub transport: Option<Transport>,
@@ -37,6 +39,7 @@ impl Config {
             instance,
             docker_host: None,
             layer_directory: run_directory.with_file_name("layers"),
+            volume_directory: run_directory.with_file_name("volumes"),
             run_directory,
             transport: None,
             runtime: None,

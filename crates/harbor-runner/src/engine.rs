@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use harbor_model::ids::{ContainerId, LayerId, SandboxId};
+use harbor_model::ids::{ContainerId, LayerId, SandboxId, VolumeId};
 use harbor_model::layers::Layer;
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{Boot, Found};
@@ -101,6 +101,12 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// Removes a stored layer, or what an attempt at one left.
     async fn discard(&self, layer: &LayerId) -> Result<(), EngineError>;
+
+    /// The volumes that there are: those that a sandbox was made with.
+    async fn volumes(&self) -> Result<Vec<VolumeId>, EngineError>;
+
+    /// Removes a volume, which no sandbox has any more, with all that is in it. What is gone is removed.
+    async fn remove_volume(&self, volume: &VolumeId) -> Result<(), EngineError>;
 
     /// Keeps the images of these ids from everybody who cleans up, and with `only` no others; [`Engine::save`] keeps one
     /// more. One that is gone is an error, after all others were kept.

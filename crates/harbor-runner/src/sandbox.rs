@@ -9,6 +9,7 @@ use harbor_model::layers::Layer;
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::Found;
 use harbor_model::secrets::Secret;
+use harbor_model::volumes::Mount;
 use harbor_protocol::toolbox::Configured;
 
 use crate::error::EngineError;
@@ -27,6 +28,8 @@ pub struct SandboxSpec {
     pub entrypoint: Vec<String>,
     /// What it may use; 0 processors or 0 memory means no limit.
     pub resources: Resources,
+    /// The volumes in it.
+    pub mounts: Vec<Mount>,
     /// The sandbox that it shares a private network with.
     pub link: Option<Link>,
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use harbor_model::sandboxes::Sandbox;
 use harbor_model::snapshots::Snapshot;
+use harbor_model::volumes::Volume;
 use tokio::sync::broadcast;
 
 /// One committed change, with the row as it was and as it is.
@@ -24,6 +25,13 @@ pub enum Change {
         before: Option<Arc<Snapshot>>,
         /// The row after.
         after: Arc<Snapshot>,
+    },
+    /// A volume was made, used or changed.
+    Volume {
+        /// The row before.
+        before: Option<Arc<Volume>>,
+        /// The row after.
+        after: Arc<Volume>,
     },
     /// This snapshot was removed.
     SnapshotRemoved(Arc<Snapshot>),

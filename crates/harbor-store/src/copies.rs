@@ -12,7 +12,7 @@ use rusqlite::params;
 use crate::changes::Change;
 use crate::sandbox_change::commit_change;
 use crate::sandbox_row::{INSERT, by_id, put, read};
-use crate::{Store, StoreError, Writer, files, outbox, row, snapshots, stock};
+use crate::{Store, StoreError, Writer, files, outbox, row, snapshots, stock, volumes};
 
 /// What is stored beside containers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,6 +85,7 @@ impl Writer {
             if ready.is_some() {
                 stock::claim(transaction)?;
             }
+            volumes::note_use(transaction, changes, &child)?;
             put(transaction, &key, INSERT, &child)?;
             outbox::note_sandbox(transaction, &actor, None, &child)?;
             changes.push(Change::Sandbox { before: None, after: Arc::new(child.clone()) });

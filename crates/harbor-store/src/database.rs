@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use harbor_model::actors::Actor;
 use harbor_model::capacity::{Capacity, Free, NoRoom};
-use harbor_model::ids::SandboxId;
+use harbor_model::ids::{SandboxId, VolumeId};
 use harbor_model::sandboxes::{Sandbox, Tally};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::{broadcast, watch};
@@ -68,6 +68,9 @@ pub enum StoreError {
     /// No such sandbox.
     #[error("sandbox {0} not found")]
     NoSandbox(SandboxId),
+    /// No such volume, or one that is to be deleted.
+    #[error("volume {0} is not in a ready state")]
+    NoVolume(VolumeId),
     /// The database was opened to be read only.
     #[error("the database was opened to be read only")]
     ReadOnly,

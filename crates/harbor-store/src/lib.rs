@@ -27,6 +27,7 @@ mod signing_keys;
 mod snapshots;
 mod stock;
 mod threads;
+mod volumes;
 
 pub use changes::{Change, Changes};
 pub use copies::StoredFiles;

@@ -106,8 +106,8 @@ pub(crate) fn claim(
     key: &EncryptionKey,
     wanted: &Sandbox,
 ) -> Result<Option<Sandbox>, StoreError> {
-    // members were told no environment, and no other network than any
-    if !wanted.origin.env.is_empty() || wanted.settings.network.restricted() {
+    // members were told no environment, have no volumes, and no other network than any
+    if !wanted.origin.env.is_empty() || !wanted.origin.mounts.is_empty() || wanted.settings.network.restricted() {
         return Ok(None);
     }
     let mut statement = transaction.prepare_cached(

@@ -8,7 +8,7 @@ use harbor_model::sandboxes::{Desired, Failure, Files, Generation, Network, Orig
 use harbor_model::secrets::Secret;
 use rusqlite::{Connection, Row, Transaction, named_params, params};
 
-use crate::{EncryptionKey, StoreError, files, row, seen};
+use crate::{EncryptionKey, StoreError, files, row, seen, volumes};
 
 /// The row with this id.
 pub(crate) fn by_id(
@@ -64,6 +64,7 @@ pub(crate) fn read(row: &Row<'_>, key: &EncryptionKey) -> Result<Sandbox, StoreE
             entrypoint: row::list(row, "entrypoint")?,
             user: row.get("user")?,
             env: env.map_or(Ok(BTreeMap::new()), |env| row::map_of("env", &env))?,
+            mounts: volumes::decode_mounts(row.get_ref("mounts")?.as_str().unwrap_or_default())?,
             target: RegionId::new(row.get::<_, String>("target")?),
         },
         resources: Resources {
@@ -113,7 +114,8 @@ macro_rules! columns {
          network_block_all, allow_networks, allow_domains, encrypted_env, encrypted_preview_token, encrypted_toolbox_token, desired, force, seen, failure,
          recoverable, note, toolbox_version, started_once, generation, created_at, updated_at, last_activity_at,
          warm_pool, destroy_at,
-         auto_pause_minutes, resize_cpu, resize_memory_gib, resize_disk_gib, files, parent, linked"
+         auto_pause_minutes, resize_cpu, resize_memory_gib, resize_disk_gib, files, parent, linked,
+         mounts"
     };
 }
 
@@ -125,7 +127,8 @@ macro_rules! values {
          :desired, :force, :seen, :failure, :recoverable, :note, :toolbox_version, :started_once, :generation,
          :created_at, :updated_at, :last_activity_at, :warm_pool,
          :destroy_at, :auto_pause_minutes,
-         :resize_cpu, :resize_memory_gib, :resize_disk_gib, :files, :parent, :linked"
+         :resize_cpu, :resize_memory_gib, :resize_disk_gib, :files, :parent, :linked,
+         :mounts"
     };
 }
 
@@ -152,7 +155,7 @@ pub(crate) fn put(
         id,
         organization,
         name,
-        origin: Origin { snapshot, image, entrypoint, user, env, target },
+        origin: Origin { snapshot, image, entrypoint, user, env, mounts, target },
         resources: Resources { cpu, memory_gib, disk_gib, gpu },
         resize_to,
         files,
@@ -197,6 +200,7 @@ pub(crate) fn put(
         ":image": image,
         ":entrypoint": entrypoint.clone().map(row::json),
         ":user": user,
+        ":mounts": volumes::encode_mounts(mounts)?,
         ":target": target.as_str(),
         ":cpu": cpu,
         ":memory_gib": memory_gib,

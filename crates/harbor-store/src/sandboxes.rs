@@ -11,7 +11,7 @@ use rusqlite::{named_params, params};
 use crate::changes::Change;
 use crate::sandbox_change::commit_change;
 use crate::sandbox_row::{INSERT, UPDATE, all, by_id, put, read};
-use crate::{Store, StoreError, Writer, outbox, pools, row, snapshots, stock};
+use crate::{Store, StoreError, Writer, outbox, pools, row, snapshots, stock, volumes};
 
 /// What a new sandbox takes from what was made ahead of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +116,7 @@ impl Writer {
             if let Some(snapshot) = snapshot {
                 snapshots::note_use(transaction, snapshot, sandbox.created_at)?;
             }
+            volumes::note_use(transaction, changes, &sandbox)?;
             put(transaction, &key, if member.is_some() { UPDATE } else { INSERT }, &sandbox)?;
             outbox::note_sandbox(transaction, &actor, member.as_ref(), &sandbox)?;
             changes.push(Change::Sandbox { before: member.map(Arc::new), after: Arc::new(sandbox.clone()) });

@@ -95,7 +95,7 @@ CREATE TABLE sandbox (
     created_at           INTEGER NOT NULL,
     updated_at           INTEGER NOT NULL,
     last_activity_at     INTEGER NOT NULL
-, encrypted_env BLOB, encrypted_preview_token BLOB, encrypted_toolbox_token BLOB, destroy_at INTEGER, warm_pool TEXT, auto_pause_minutes INTEGER NOT NULL DEFAULT 0, resize_cpu INTEGER, resize_memory_gib INTEGER, resize_disk_gib INTEGER, files TEXT, parent TEXT, linked TEXT) STRICT;
+, encrypted_env BLOB, encrypted_preview_token BLOB, encrypted_toolbox_token BLOB, destroy_at INTEGER, warm_pool TEXT, auto_pause_minutes INTEGER NOT NULL DEFAULT 0, resize_cpu INTEGER, resize_memory_gib INTEGER, resize_disk_gib INTEGER, files TEXT, parent TEXT, linked TEXT, mounts TEXT NOT NULL DEFAULT '[]') STRICT;
 
 CREATE INDEX sandbox_fork ON sandbox (parent) WHERE parent IS NOT NULL;
 
@@ -138,6 +138,21 @@ CREATE TABLE user (
     administrator INTEGER NOT NULL,
     created_at    INTEGER NOT NULL
 ) STRICT;
+
+CREATE TABLE volume (
+    id           TEXT PRIMARY KEY,
+    organization TEXT NOT NULL REFERENCES organization (id),
+    name         TEXT NOT NULL,
+    state        TEXT NOT NULL,
+    error        TEXT,
+    last_used_at INTEGER,
+    created_at   INTEGER NOT NULL,
+    updated_at   INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX volume_leaving ON volume (state) WHERE state = 'deleting';
+
+CREATE UNIQUE INDEX volume_name ON volume (organization, name) WHERE state = 'ready';
 
 CREATE TABLE warm_pool (
     id           TEXT PRIMARY KEY,

@@ -9,6 +9,7 @@ mod sandboxes;
 mod snapshots;
 mod system;
 mod users;
+mod volumes;
 
 use axum::Router;
 use axum::extract::OriginalUri;
@@ -113,6 +114,11 @@ pub(crate) fn built() -> (Router<Api>, OpenApi) {
         snapshots::get,
         snapshots::delete,
         users::me,
+        volumes::create,
+        volumes::list,
+        volumes::get,
+        volumes::get_by_name,
+        volumes::delete,
     )
     .split_for_parts()
 }

@@ -17,6 +17,7 @@ pub(crate) mod runners;
 pub(crate) mod sandboxes;
 pub(crate) mod snapshots;
 pub(crate) mod users;
+pub(crate) mod volumes;
 
 use harbor_model::Timestamp;
 use serde::Serialize;

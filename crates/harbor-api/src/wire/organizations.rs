@@ -24,7 +24,7 @@ pub(crate) struct OrganizationUsageOverview {
     total_snapshot_quota: u32,
     current_snapshot_usage: usize,
     total_volume_quota: u32,
-    current_volume_usage: u32,
+    current_volume_usage: usize,
 }
 
 /// The same of one region and class: totals are what all sandboxes together may be promised. Both generations' names of the maxima are
@@ -63,7 +63,7 @@ impl OrganizationUsageOverview {
         ];
         let maxima =
             maxima.map(|(name, most)| (name, Some(most))).into_iter().chain(gpu_maxima.map(|name| (name, None)));
-        let Usage { sandboxes, snapshots } = usage;
+        let Usage { sandboxes, snapshots, volumes } = usage;
         let region_usage = RegionUsageOverview {
             region_id: region.to_owned(),
             sandbox_class: "container",
@@ -82,7 +82,7 @@ impl OrganizationUsageOverview {
             total_snapshot_quota: NO_QUOTA,
             current_snapshot_usage: snapshots,
             total_volume_quota: NO_QUOTA,
-            current_volume_usage: 0, // volumes are not built
+            current_volume_usage: volumes,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use harbor_model::sandboxes::{CopyPurpose, Copying, Desired, Files, Network, Origin, SandboxState, Seen, Settings};
+use harbor_model::volumes::Mount;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -87,6 +88,12 @@ pub(crate) struct SandboxVolume {
     pub(crate) subpath: Option<String>,
 }
 
+impl SandboxVolume {
+    fn of(Mount { volume, path }: Mount) -> Self {
+        Self { volume_id: volume.to_string(), mount_path: path, subpath: None }
+    }
+}
+
 impl Sandbox {
     /// The sandbox as this installation shows it. Tokens stay behind.
     pub(crate) fn of(sandbox: harbor_model::sandboxes::Sandbox, config: &Config) -> Self {
@@ -95,7 +102,7 @@ impl Sandbox {
             id,
             organization,
             name,
-            origin: Origin { snapshot, image: _, entrypoint: _, user, env, target },
+            origin: Origin { snapshot, image: _, entrypoint: _, user, env, mounts, target },
             resources: harbor_model::resources::Resources { cpu, memory_gib, disk_gib, gpu },
             resize_to: _,
             files,
@@ -154,7 +161,7 @@ impl Sandbox {
             auto_archive_interval: auto_archive_minutes,
             auto_delete_interval: auto_delete_minutes.map_or(-1, i64::from),
             auto_pause_interval: auto_pause_minutes,
-            volumes: Vec::new(), // volumes are not built
+            volumes: mounts.into_iter().map(SandboxVolume::of).collect(),
             created_at: iso(created_at),
             updated_at: iso(updated_at),
             last_activity_at: iso(last_activity_at),

@@ -10,3 +10,4 @@ mod signing_key;
 #[path = "../support/mod.rs"]
 mod support;
 mod transport;
+mod volumes;

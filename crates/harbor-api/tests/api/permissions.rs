@@ -28,6 +28,11 @@ const CONTRACT: &[(&str, &str)] = &[
     ("post /sandbox/{sandboxId}/signing-key/rotate", "write:sandboxes"),
     ("delete /sandbox/{sandboxIdOrName}", "delete:sandboxes"),
     ("delete /snapshots/{id}", "delete:snapshots"),
+    ("get /volumes", "read:volumes"),
+    ("get /volumes/{volumeId}", "read:volumes"),
+    ("get /volumes/by-name/{name}", "read:volumes"),
+    ("post /volumes", "write:volumes"),
+    ("delete /volumes/{volumeId}", "delete:volumes"),
     // stricter than the contract: these open the sandbox, as the toolbox does
     ("get /sandbox/{sandboxId}/signing-key", "write:sandboxes"),
     ("get /sandbox/{sandboxIdOrName}/ports/{port}/preview-url", "write:sandboxes"),

@@ -12,7 +12,7 @@ use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_store::{FromStock, StoreError};
 
 use crate::error::Kind;
-use crate::{Allowed, Caller, Control, Error, WriteSandboxes, now, token};
+use crate::{Allowed, Caller, Control, Error, NewMount, WriteSandboxes, now, token};
 
 /// Minutes: a week.
 const AUTO_ARCHIVE_DEFAULT: u32 = 10_080;
@@ -58,6 +58,8 @@ pub struct NewSandbox {
     pub ttl: Option<i64>,
     /// What it may reach.
     pub network: Network,
+    /// The volumes in it.
+    pub mounts: Vec<NewMount>,
     /// The sandbox that it shares a private network with, and is deleted with.
     pub linked: Option<SandboxRef>,
 }
@@ -88,13 +90,18 @@ impl Control {
     }
 
     /// Checks a request in the contract's order and makes the row it asks for, with its snapshot and the name given.
-    async fn plan(&self, caller: &Caller, new: NewSandbox) -> Result<(Sandbox, Snapshot, Option<DisplayName>), Error> {
+    async fn plan(
+        &self,
+        caller: &Caller,
+        mut new: NewSandbox,
+    ) -> Result<(Sandbox, Snapshot, Option<DisplayName>), Error> {
         if self.config().strict && new.asked.any() {
             return Err(Error::invalid("Cannot specify Sandbox resources when using a snapshot"));
         }
         let snapshot = self.usable_snapshot(caller, new.snapshot.as_deref()).await?;
         let resources = self.granted(&snapshot, new.asked)?;
         let linked = self.link_target(caller, &new).await?;
+        let mounts = self.mounts(caller, std::mem::take(&mut new.mounts)).await?;
         let (auto_stop_minutes, auto_pause_minutes) = idle_minutes(&new)?;
         let settings = Settings {
             labels: new.labels,
@@ -112,6 +119,7 @@ impl Control {
             entrypoint: snapshot.entrypoint.clone(),
             user: known_user(new.user)?,
             env: checked_env(new.env)?,
+            mounts,
             target: target.map_or_else(|| self.config().region.clone(), RegionId::new),
         };
         let mut sandbox = fresh(caller.organization, origin, resources, settings)?;
@@ -159,6 +167,7 @@ impl Control {
             entrypoint: snapshot.entrypoint.clone(),
             user: USERS[0].to_owned(),
             env: BTreeMap::new(),
+            mounts: Vec::new(),
             target: pool.target.clone(),
         };
         let settings = Settings {

@@ -222,6 +222,7 @@ fn sandbox(id: SandboxId, organization: OrganizationId) -> Sandbox {
             entrypoint: None,
             user: "daytona".into(),
             env: BTreeMap::new(),
+            mounts: Vec::new(),
             target: RegionId::new("local"),
         },
         resources: Resources::DEFAULT,

@@ -32,10 +32,11 @@ pub use step::{Ending, Outcome, Step};
 pub use usage::Tally;
 
 use crate::Timestamp;
-use crate::ids::{OrganizationId, RegionId, SandboxId, WarmPoolId};
+use crate::ids::{OrganizationId, RegionId, SandboxId, VolumeId, WarmPoolId};
 use crate::names::DisplayName;
 use crate::resources::Resources;
 use crate::secrets::Secret;
+use crate::volumes::Mount;
 
 /// A sandbox, as stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,6 +104,8 @@ pub struct Origin {
     pub user: String,
     /// The caller's environment variables.
     pub env: BTreeMap<String, String>,
+    /// The volumes in it.
+    pub mounts: Vec<Mount>,
     /// The target as the caller wrote it, echoed (design §3a); the region otherwise.
     pub target: RegionId,
 }
@@ -161,6 +164,11 @@ pub struct Failure {
 }
 
 impl Sandbox {
+    /// Whether this volume is in it.
+    pub fn has_volume(&self, id: VolumeId) -> bool {
+        self.origin.mounts.iter().any(|mount| mount.volume == id)
+    }
+
     /// Notes that it has become this from `before` at `at`: a change of its state counts as use.
     pub fn note_change(&mut self, before: &Self, at: Timestamp) {
         self.generation = before.generation.next();

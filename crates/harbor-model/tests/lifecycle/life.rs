@@ -30,6 +30,7 @@ pub(crate) fn sandbox(ephemeral: bool) -> Sandbox {
             entrypoint: None,
             user: "daytona".to_owned(),
             env: std::collections::BTreeMap::new(),
+            mounts: Vec::new(),
             target: RegionId::new("us"),
         },
         resources: Resources::DEFAULT,

@@ -123,6 +123,7 @@ async fn infra_of_nobody_goes_and_files_of_nobody_stay() {
         filling: None,
         entrypoint: Vec::new(),
         resources: Resources::DEFAULT,
+        mounts: Vec::new(),
         link: None,
     };
     Engine::create(&harbor.engine, &spec).await.unwrap();

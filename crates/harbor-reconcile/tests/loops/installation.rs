@@ -7,13 +7,14 @@ use harbor_control::fixture::{self, KEY, NoEngine};
 use harbor_control::sandboxes::NewSandbox;
 use harbor_control::{Allowed, Caller, Control, Error, Requirement};
 use harbor_model::actors::Actor;
-use harbor_model::ids::{OrganizationId, SandboxId};
+use harbor_model::ids::{OrganizationId, SandboxId, VolumeId};
 use harbor_model::names::SandboxRef;
 use harbor_model::pools::WarmPool;
 use harbor_model::resources::Asked;
 use harbor_model::sandboxes::{Sandbox, SandboxState};
 use harbor_model::secrets::Secret;
 use harbor_model::snapshots::Snapshot;
+use harbor_model::volumes::Volume;
 use harbor_model::{Timestamp, to_millisecond};
 use harbor_reconcile::{Clock, Config, LoopReport, Reconciler, Recruiter};
 use harbor_runner::fixture::{PRETEND_IMAGE, Subject};
@@ -306,6 +307,16 @@ impl<E: Subject> Installation<E> {
     /// As [`Control::recover_sandbox`], while the clock moves.
     pub(crate) async fn recover(&self, id: SandboxId, start: bool) -> Result<Sandbox, Error> {
         self.while_time_passes(self.control.recover_sandbox(&self.may(), &id.into(), start)).await
+    }
+
+    /// Makes a volume of this name.
+    pub(crate) async fn volume(&self, name: &str) -> Volume {
+        self.control.create_volume(&self.may(), Some(name.parse().unwrap())).await.unwrap()
+    }
+
+    /// Wants a volume gone.
+    pub(crate) async fn delete_volume(&self, id: VolumeId) -> Result<(), Error> {
+        self.control.delete_volume(&self.may(), &id.to_string()).await
     }
 
     /// Wants the sandbox gone.

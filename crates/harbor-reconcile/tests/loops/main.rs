@@ -15,3 +15,4 @@ mod sleeps;
 mod starts;
 mod stock;
 mod timers;
+mod volumes;

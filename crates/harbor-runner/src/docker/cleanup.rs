@@ -44,12 +44,15 @@ impl DockerEngine {
         }
     }
 
-    /// Removes everything of this instance from the engine: every container, sandboxes included, the network and the
+    /// Removes everything of this instance: every container, sandboxes included, the volumes of users, the network and the
     /// toolbox volume. Images stay. Idempotent.
     pub async fn dismantle(&self) -> Result<(), EngineError> {
         let held = self.containers(&[(naming::INSTANCE, self.instance().to_string())]).await?;
         for id in held.iter().filter_map(sandbox_of).collect::<BTreeSet<_>>() {
             self.remove(&id).await?;
+        }
+        for volume in self.volumes()? {
+            self.remove_volume(&volume).await?;
         }
         let others = held.iter().filter(|found| sandbox_of(found).is_none()).filter_map(|found| found.id.as_deref());
         try_join_all(others.map(|container| self.remove_container(container))).await?;

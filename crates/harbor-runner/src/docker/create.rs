@@ -125,6 +125,7 @@ impl DockerEngine {
         remade: bool,
     ) -> Result<ContainerId, EngineError> {
         let mut new = spec::sandbox(self.config(), spec, facts, infra, self.host().await?);
+        new.directories = self.directory_mounts(&spec.mounts)?;
         if remade {
             new.labels.insert(naming::REMADE.to_owned(), "true".to_owned());
         }

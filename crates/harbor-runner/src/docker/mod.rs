@@ -33,6 +33,7 @@ mod probe;
 mod remake;
 mod seccomp;
 mod spec;
+mod volumes;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -40,7 +41,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use harbor_model::ids::{ContainerId, LayerId, SandboxId};
+use harbor_model::ids::{ContainerId, LayerId, SandboxId, VolumeId};
 use harbor_model::layers::Layer;
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{Boot, Found};
@@ -144,6 +145,14 @@ impl Engine for DockerEngine {
 
     async fn discard(&self, layer: &LayerId) -> Result<(), EngineError> {
         self.discard_layer(layer).await
+    }
+
+    async fn volumes(&self) -> Result<Vec<VolumeId>, EngineError> {
+        self.volumes()
+    }
+
+    async fn remove_volume(&self, volume: &VolumeId) -> Result<(), EngineError> {
+        self.remove_volume(volume).await
     }
 
     async fn keep_images(&self, images: &BTreeSet<String>, only: bool) -> Result<(), EngineError> {

@@ -19,6 +19,7 @@ impl DockerEngine {
     pub async fn prepare(&self) -> Result<(), EngineError> {
         make_private(&self.config().run_directory)?;
         make_private(&self.config().layer_directory)?;
+        make_private(&self.config().volume_directory)?;
         let (about, (), (), ()) = tokio::try_join!(
             self.about(),
             self.make_network(),

@@ -170,10 +170,30 @@ pub(crate) fn delivery(config: &Config, directory: &str) -> NewContainer {
     }
 }
 
-/// A container that writes the layer at `directory` of the engine's machine to its output, or, with `writes`, writes its
-/// input there. Beyond what belongs to other users it may do what overlay's own notes take: `SYS_ADMIN` reads and writes
+/// What a porter does with the directory that it sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Errand {
+    /// Writes it to its output as an archive.
+    Pack,
+    /// Writes the archive on its input there.
+    Unpack,
+    /// Removes all that is in it.
+    Empty,
+}
+
+impl Errand {
+    const fn argument(self) -> &'static str {
+        match self {
+            Self::Pack => "--pack",
+            Self::Unpack => "--unpack",
+            Self::Empty => "--empty",
+        }
+    }
+}
+
+/// A container that does this with the layer or volume at `directory` of the engine's machine. Beyond what belongs to other users it may do what overlay's own notes take: `SYS_ADMIN` reads and writes
 /// `trusted` attributes.
-pub(crate) fn porter(config: &Config, directory: &Path, writes: bool) -> NewContainer {
+pub(crate) fn porter(config: &Config, directory: &Path, errand: Errand) -> NewContainer {
     const LAYER: &str = "/layer";
     let mut labels = naming::instance_labels(&config.instance);
     labels.insert(naming::ROLE.to_owned(), Role::Porter.word().to_owned());
@@ -181,7 +201,7 @@ pub(crate) fn porter(config: &Config, directory: &Path, writes: bool) -> NewCont
     NewContainer {
         image: naming::INFRA_IMAGE.to_owned(),
         entrypoint: infra::BINARY.to_owned(),
-        arguments: vec![if writes { "--unpack" } else { "--pack" }.to_owned(), LAYER.to_owned()],
+        arguments: vec![errand.argument().to_owned(), LAYER.to_owned()],
         user: Some("0:0".to_owned()),
         labels,
         network: "none".to_owned(),
@@ -189,11 +209,11 @@ pub(crate) fn porter(config: &Config, directory: &Path, writes: bool) -> NewCont
         // the layer keeps its sandbox's SELinux label
         security: vec!["no-new-privileges".to_owned(), "label=disable".to_owned()],
         read_only: true,
-        binds: vec![format!("{}:{LAYER}{}", directory.display(), if writes { "" } else { ":ro" })],
+        binds: vec![format!("{}:{LAYER}{}", directory.display(), if errand == Errand::Pack { ":ro" } else { "" })],
         volume: toolbox_mount(config, true),
         processes: 32,
         log: Log::Nowhere,
-        input: writes,
+        input: errand == Errand::Unpack,
         ..NewContainer::default()
     }
 }

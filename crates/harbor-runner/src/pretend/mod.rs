@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::{self, BoxStream};
-use harbor_model::ids::{ContainerId, LayerId, SandboxId};
+use harbor_model::ids::{ContainerId, LayerId, SandboxId, VolumeId};
 use harbor_model::layers::Layer;
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{Boot, Found};
@@ -35,7 +35,7 @@ use crate::sandbox::{Configuration, Event, Held, Inventory, SandboxSpec, Storing
 
 use script::Script;
 pub use script::{Act, Call, Verb};
-use world::World;
+use world::{World, image};
 
 /// When a call that hangs, or whose answer is lost, fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -277,17 +277,6 @@ async fn wait(time: Duration) {
     }
 }
 
-fn image(reference: &str) -> Image {
-    Image {
-        id: format!("image of {reference}"),
-        size: 1 << 20,
-        entrypoint: Vec::new(),
-        working_dir: String::new(),
-        user: String::new(),
-        architecture: "amd64".to_owned(),
-    }
-}
-
 #[async_trait]
 impl Engine for Pretend {
     async fn about(&self) -> Result<About, EngineError> {
@@ -422,6 +411,18 @@ impl Engine for Pretend {
 
     async fn layers(&self) -> Result<Vec<LayerId>, EngineError> {
         Ok(self.lock().world.layers.keys().copied().collect())
+    }
+
+    async fn volumes(&self) -> Result<Vec<VolumeId>, EngineError> {
+        Ok(self.lock().world.volumes.iter().copied().collect())
+    }
+
+    async fn remove_volume(&self, volume: &VolumeId) -> Result<(), EngineError> {
+        self.call(Verb::RemoveVolume, None, false, |world| {
+            world.volumes.remove(volume);
+            Ok(())
+        })
+        .await
     }
 
     async fn keep_images(&self, images: &BTreeSet<String>, only: bool) -> Result<(), EngineError> {

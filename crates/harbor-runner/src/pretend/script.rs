@@ -38,6 +38,8 @@ pub enum Verb {
     Stop,
     /// `remove`.
     Remove,
+    /// `remove_volume`.
+    RemoveVolume,
     /// `image`, `pull` and `build`.
     Image,
 }

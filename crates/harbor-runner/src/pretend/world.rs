@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use harbor_model::ids::{ContainerId, LayerId, SandboxId};
+use harbor_model::ids::{ContainerId, LayerId, SandboxId, VolumeId};
 use harbor_model::layers::Layer;
 use harbor_model::sandboxes::{Boot, Found, FoundSandbox};
 use harbor_protocol::toolbox::PORT;
@@ -17,6 +17,7 @@ pub(super) struct World {
     pub(super) images: HashMap<String, Image>,
     /// Stored layers, and the marks in each.
     pub(super) layers: BTreeMap<LayerId, Vec<u32>>,
+    pub(super) volumes: BTreeSet<VolumeId>,
     /// Images that are kept from everybody who cleans up.
     pub(super) kept_images: BTreeSet<String>,
     sandboxes: BTreeMap<SandboxId, Containers>,
@@ -74,6 +75,18 @@ enum Phase {
 /// What process 1 ends with when it is asked to, and when it is made to.
 const ASKED: i64 = 143;
 
+/// The image of this name.
+pub(super) fn image(reference: &str) -> Image {
+    Image {
+        id: format!("image of {reference}"),
+        size: 1 << 20,
+        entrypoint: Vec::new(),
+        working_dir: String::new(),
+        user: String::new(),
+        architecture: "amd64".to_owned(),
+    }
+}
+
 impl World {
     pub(super) fn reserve(&mut self, id: &SandboxId) {
         self.infra_running(id);
@@ -95,6 +108,7 @@ impl World {
             return Err(EngineError::NotFound { doing, source: EngineSaid::new("it is not there") });
         }
         let infra = self.infra_running(&spec.id);
+        self.volumes.extend(spec.mounts.iter().map(|mount| mount.volume));
         let pair = self.sandboxes.entry(spec.id).or_default();
         match &pair.container {
             Some(container) if container.infra == infra => return Ok(name(container.number)),

@@ -15,3 +15,4 @@ mod safety;
 mod sleeps;
 #[path = "../suite/mod.rs"]
 mod suite;
+mod volumes;

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use harbor_model::ids::{ContainerId, LayerId, SandboxId};
+use harbor_model::ids::{ContainerId, LayerId, SandboxId, VolumeId};
 use harbor_model::sandboxes::FoundSandbox;
+use harbor_model::volumes::Mount;
 use harbor_runner::fixture::{Subject, configuration, eventually};
 use harbor_runner::{DialError, EngineError, Event, SandboxSpec, Storing};
 
@@ -268,6 +269,22 @@ pub(super) async fn files_are_stored_and_brought_back(subject: &impl Subject) {
     assert!(matches!(refused, Err(EngineError::Files { .. })), "{refused:?}");
     assert_eq!(subject.found(&spec.id).await, None, "what is not complete is not there");
     engine.remove(&spec.id).await.unwrap();
+}
+
+pub(super) async fn volumes_outlive_the_sandboxes_that_have_them(subject: &impl Subject) {
+    let (engine, volume) = (subject.engine(), VolumeId::random());
+    assert_eq!(engine.volumes().await.unwrap(), []);
+    engine.remove_volume(&volume).await.unwrap();
+    for _ in 0..2 {
+        let spec = SandboxSpec { mounts: vec![Mount::checked(volume, "/v", None).unwrap()], ..subject.spec() };
+        let container = engine.create(&spec).await.unwrap();
+        engine.start(&spec.id, &container).await.unwrap();
+        assert_eq!(engine.volumes().await.unwrap(), [volume]);
+        engine.remove(&spec.id).await.unwrap();
+    }
+    assert_eq!(subject.again().await.volumes().await.unwrap(), [volume]);
+    engine.remove_volume(&volume).await.unwrap();
+    assert_eq!(engine.volumes().await.unwrap(), []);
 }
 
 pub(super) async fn a_lost_sandbox_is_not_found(subject: &impl Subject) {

@@ -19,6 +19,7 @@ macro_rules! for_each_case {
             a_sandbox_that_sleeps_wakes_as_after_a_start
             a_sandbox_that_lost_its_infra_is_made_anew
             files_are_stored_and_brought_back
+            volumes_outlive_the_sandboxes_that_have_them
             a_lost_sandbox_is_not_found
             what_does_not_exist_is_removed_and_stopped_without_a_word
             a_missing_image_is_named

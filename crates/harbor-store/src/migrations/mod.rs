@@ -23,6 +23,7 @@ const STEPS: &[(&str, &str)] = &[
     ("stored files", include_str!("0011_stored_files.sql")),
     ("linked sandboxes", include_str!("0012_linked.sql")),
     ("installation", include_str!("0013_installation.sql")),
+    ("volumes", include_str!("0014_volumes.sql")),
 ];
 
 /// The step after which secrets are encrypted, by code.

@@ -74,6 +74,7 @@ pub(crate) fn sandbox(organization: OrganizationId, name: &str) -> Sandbox {
             entrypoint: Some(vec!["sleep".into(), "a b".into()]),
             user: "daytona".into(),
             env: BTreeMap::from([("A".into(), "1=2\n\"ü\"".into())]),
+            mounts: Vec::new(), // each has to name a volume
             target: RegionId::new("us"),
         },
         resources: Resources { cpu: 2, memory_gib: 4, disk_gib: 10, gpu: 0 },

@@ -9,3 +9,4 @@ mod file;
 mod fixture;
 mod keys;
 mod sandboxes;
+mod volumes;

@@ -78,7 +78,7 @@ pub(crate) async fn serve(
     )?;
     check_owner(&store, config, secrets.instance).await?;
     progress.say("asking the engine");
-    let runner = DockerEngine::connect(runner_config(config, secrets)).await?;
+    let runner = DockerEngine::connect(engine_config(config, secrets.instance)).await?;
     let (about, prepared) = tokio::join!(runner.about(), runner.prepare());
     let about = about?;
     prepared?;
@@ -158,13 +158,15 @@ fn doors(crew: &mut Supervisor, name: &str, listeners: Vec<TcpListener>, router:
     }
 }
 
-fn runner_config(config: &Config, secrets: &Secrets) -> harbor_runner::Config {
+/// How the engine of this installation is used, by whichever command.
+pub(crate) fn engine_config(config: &Config, instance: InstanceId) -> harbor_runner::Config {
     harbor_runner::Config {
         docker_host: config.docker_host.clone(),
         runtime: config.runtime.clone(),
         allow_lan: config.allow_lan,
         layer_directory: config.directories().archives(),
-        ..harbor_runner::Config::new(secrets.instance, config.directories().run().join("infra"))
+        volume_directory: config.directories().volumes(),
+        ..harbor_runner::Config::new(instance, config.directories().run().join("infra"))
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use harbor_control::NewMount;
 use harbor_control::sandboxes::NewSandbox;
 use harbor_model::names::{DisplayName, SandboxRef};
 use harbor_model::resources::Asked;
 use harbor_model::sandboxes::Network;
-use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -66,7 +66,6 @@ pub(super) struct CreateSandbox {
     network_allow_list: Option<String>,
     /// Domains, comma separated.
     domain_allow_list: Option<String>,
-    /// None exists yet, so every one that is named is unknown.
     volumes: Option<Vec<SandboxVolume>>,
     /// Not built.
     build_info: Option<BuildInfo>,
@@ -178,6 +177,7 @@ impl CreateSandbox {
             auto_delete: self.auto_delete_interval,
             ttl: self.ttl_minutes,
             network,
+            mounts: self.volumes.into_iter().flatten().map(mount).collect(),
             linked,
         })
     }
@@ -241,10 +241,6 @@ impl CreateSandbox {
         if let Some((field, _)) = asked.into_iter().find(|(_, asked)| *asked) {
             return Err(ApiError::not_built(format!("{field} is not built yet: create the sandbox without it")));
         }
-        if let Some(volume) = self.volumes.iter().flatten().next() {
-            let message = format!("Volume {} not found: volumes are not built yet", volume.volume_id);
-            return Err(ApiError::new(StatusCode::NOT_FOUND, message));
-        }
         Ok(())
     }
 }
@@ -269,6 +265,10 @@ fn base(dockerfile: &str) -> String {
 /// `text` as it can stand in a message: short, and on one line.
 fn shown(text: &str) -> String {
     text.trim().chars().take(120).flat_map(char::escape_default).collect()
+}
+
+fn mount(SandboxVolume { volume_id, mount_path, subpath }: SandboxVolume) -> NewMount {
+    NewMount { volume: volume_id, path: mount_path, subpath }
 }
 
 fn given(text: Option<&String>) -> bool {
@@ -344,7 +344,7 @@ mod tests {
         ] {
             check(body, Err(501));
         }
-        check(json!({"volumes": [{"volumeId": "x", "mountPath": "/m"}]}), Err(404));
+        check(json!({"volumes": [{"volumeId": "x", "mountPath": "/m"}]}), Ok(()));
     }
 
     #[test]

@@ -18,8 +18,8 @@ use crate::docker::copies::{LONGEST_COPY, failed, failed_here};
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
 use crate::docker::objects::containers::NewContainer;
-use crate::docker::objects::streams::{Attached, Said};
-use crate::docker::spec;
+use crate::docker::objects::streams::{Attached, Output, Said};
+use crate::docker::spec::{self, Errand};
 use crate::error::{EngineError, EngineSaid};
 
 /// Parts of an archive between the engine and the thread that compresses, each some tens of kilobytes.
@@ -44,7 +44,7 @@ impl DockerEngine {
     /// Writes the layer at `directory` of the engine's machine to `file` of ours.
     pub(in crate::docker) async fn carry_out(&self, directory: &Path, file: &Path) -> Result<Written, EngineError> {
         let doing = "read the files of a sandbox on the engine";
-        let porter = Porter::made(self, spec::porter(self.config(), directory, false)).await?;
+        let porter = Porter::made(self, spec::porter(self.config(), directory, Errand::Pack)).await?;
         let Attached { mut output, input: _input } = porter.started(doing).await?;
         let (sender, mut receiver) = mpsc::channel(WAITING);
         let stored = store(move |to, _| write_all(&mut receiver, to), file, LONGEST_COPY);
@@ -76,7 +76,7 @@ impl DockerEngine {
         directory: &Path,
     ) -> Result<(), EngineError> {
         let doing = "write the files of a sandbox on the engine";
-        let porter = Porter::made(self, spec::porter(self.config(), directory, true)).await?;
+        let porter = Porter::made(self, spec::porter(self.config(), directory, Errand::Unpack)).await?;
         let Attached { mut output, mut input } = porter.started(doing).await?;
         let (sender, mut receiver) = mpsc::channel::<Bytes>(WAITING);
         let fetched = fetch(file, &layer.digest, move |from| read_all(from, &sender), LONGEST_COPY);
@@ -90,15 +90,7 @@ impl DockerEngine {
             receiver.close();
             let _it_may_have_ended = input.shutdown().await;
         };
-        let listened = async {
-            let mut complaint = Vec::new();
-            while let Some(said) = output.next().await {
-                let (Said::Error(line) | Said::Output(line)) = said.map_err(|error| refused(doing, &error))?;
-                complain(&mut complaint, &line);
-            }
-            porter.ended(doing, &complaint).await
-        };
-        let (fetched, (), listened) = tokio::join!(fetched, written, listened);
+        let (fetched, (), listened) = tokio::join!(fetched, written, porter.heard_out(&mut output, doing));
         porter.removed().await?;
         match fetched {
             // the container has ended, and knows why
@@ -106,6 +98,16 @@ impl DockerEngine {
             Err(error) => Err(failed(doing.to_owned(), error)),
             Ok(()) => listened,
         }
+    }
+
+    /// Removes all that is in `directory` of the engine's machine.
+    pub(in crate::docker) async fn empty_on_engine(&self, directory: &Path) -> Result<(), EngineError> {
+        let doing = "remove the files of a volume on the engine";
+        let porter = Porter::made(self, spec::porter(self.config(), directory, Errand::Empty)).await?;
+        let Attached { mut output, input: _input } = porter.started(doing).await?;
+        let emptied = tokio::time::timeout(LONGEST_COPY, porter.heard_out(&mut output, doing)).await;
+        porter.removed().await?;
+        emptied.unwrap_or_else(|_| Err(EngineError::TooSlow { doing: doing.to_owned(), limit: LONGEST_COPY }))
     }
 
     /// Removes what a harbor that died has left of such containers.
@@ -171,6 +173,16 @@ impl Porter {
         let attached = self.engine.client().attach(self.id(), doing).await?;
         self.engine.client().start_container(self.id(), doing).await?;
         Ok(attached)
+    }
+
+    /// Listens to its complaint until it has ended.
+    async fn heard_out(&self, output: &mut Output, doing: &str) -> Result<(), EngineError> {
+        let mut complaint = Vec::new();
+        while let Some(said) = output.next().await {
+            let (Said::Error(line) | Said::Output(line)) = said.map_err(|error| refused(doing, &error))?;
+            complain(&mut complaint, &line);
+        }
+        self.ended(doing, &complaint).await
     }
 
     /// It has ended, and well, else its complaint is the error.

@@ -45,8 +45,10 @@ pub(crate) struct NewContainer {
     pub(crate) security: Vec<String>,
     /// Whether nobody may write to its own files.
     pub(crate) read_only: bool,
-    /// Directories of the engine's machine in it.
+    /// Directories of the engine's machine in it, which the engine makes where they are missing.
     pub(crate) binds: Vec<String>,
+    /// Directories of the engine's machine in it, which have to be there.
+    pub(crate) directories: Vec<DirectoryMount>,
     /// The volume in it.
     pub(crate) volume: VolumeMount,
     /// Directories in memory, with their options.
@@ -94,6 +96,15 @@ pub(crate) struct VolumeMount {
     pub(crate) directory: String,
     /// Whether the container may not write to it.
     pub(crate) read_only: bool,
+}
+
+/// A directory of the engine's machine in a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DirectoryMount {
+    /// Its path on the engine's machine.
+    pub(crate) source: String,
+    /// The directory that it appears at.
+    pub(crate) directory: String,
 }
 
 /// What is read of a container that was looked at.
@@ -315,7 +326,7 @@ impl From<NewContainer> for ContainerCreateBody {
             security_opt: Some(new.security),
             readonly_rootfs: new.read_only.then_some(true),
             binds: (!new.binds.is_empty()).then_some(new.binds),
-            mounts: Some(vec![new.volume.into()]),
+            mounts: Some([new.volume.into()].into_iter().chain(new.directories.into_iter().map(Mount::from)).collect()),
             tmpfs: (!new.tmpfs.is_empty()).then_some(new.tmpfs),
             port_bindings,
             shm_size: new.shared_memory,
@@ -359,6 +370,17 @@ impl From<VolumeMount> for Mount {
             typ: Some(MountType::VOLUME),
             read_only: Some(volume.read_only),
             volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<DirectoryMount> for Mount {
+    fn from(mount: DirectoryMount) -> Self {
+        Self {
+            target: Some(mount.directory),
+            source: Some(mount.source),
+            typ: Some(MountType::BIND),
             ..Self::default()
         }
     }

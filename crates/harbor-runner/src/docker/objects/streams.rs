@@ -12,12 +12,15 @@ use tokio::io::AsyncWrite;
 use crate::docker::objects::client::{Client, SLOW};
 use crate::error::EngineError;
 
+/// What a container writes, until its end.
+pub(crate) type Output = BoxStream<'static, Result<Said, String>>;
+
 /// The ends of a container's streams.
 pub(crate) struct Attached {
     /// Its standard input, if it was made with one.
     pub(crate) input: Pin<Box<dyn AsyncWrite + Send>>,
     /// What it writes; ends with it.
-    pub(crate) output: BoxStream<'static, Result<Said, String>>,
+    pub(crate) output: Output,
 }
 
 /// Something that a container wrote.
