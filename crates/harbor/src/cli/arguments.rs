@@ -124,6 +124,9 @@ pub(super) enum Command {
         #[arg(hide = true)]
         handles: Vec<String>,
     },
+    /// List, make and remove volumes
+    #[command(subcommand)]
+    Volume(Volume),
     /// Remove what is no longer needed
     #[command(after_help = "Example:\n  harbor prune --orphans")]
     Prune(Prune),
@@ -264,9 +267,37 @@ pub(super) struct Uninstall {
     pub(super) json: bool,
 }
 
+/// List, make and remove volumes: directories that outlive sandboxes
+#[derive(Debug, Subcommand)]
+pub(super) enum Volume {
+    /// List the volumes, those used last first
+    #[command(after_help = "Example:\n  harbor volume ls --json")]
+    Ls {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a volume and print its id
+    #[command(after_help = "Example:\n  harbor volume create data")]
+    Create {
+        /// Its name
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove volumes, with all that is in them
+    #[command(after_help = "Example:\n  harbor volume rm data")]
+    Rm {
+        /// Names or ids
+        #[arg(required = true, value_name = "VOLUME")]
+        volumes: Vec<String>,
+    },
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Prune {
-    /// Containers of this installation that its database does not know
+    /// Containers and volumes of this installation that its database does not know
     #[arg(long)]
     pub(super) orphans: bool,
     /// Print JSON

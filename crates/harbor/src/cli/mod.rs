@@ -20,6 +20,7 @@ mod status;
 mod uninstall;
 mod up;
 mod version;
+mod volume;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -53,6 +54,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         Command::Open { handles } => env::open(&load::in_force(&given)?, &handles),
         Command::Pull { json, handles } => pull::run(&load::in_force(&given)?, json, &handles),
         Command::Doctor { json, check: _, handles } => doctor::run(&load::in_force(&given)?, json, &handles),
+        Command::Volume(command) => volume::run(&load::in_force(&given)?, &command),
         Command::Prune(options) => prune::run(&load::in_force(&given)?, &options),
         Command::Service(command) => service::run(&load::load(&given)?, &command),
         Command::Uninstall(options) => uninstall::run(&load::in_force(&given)?, &options),

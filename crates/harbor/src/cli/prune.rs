@@ -27,10 +27,19 @@ async fn remove(loaded: &Loaded, as_json: bool) -> anyhow::Result<ExitCode> {
             screen::line(&format!("removed sandbox {}", orphan.sandbox))?;
         }
     }
+    let volumes = orphans.volumes().await?;
+    for volume in &volumes {
+        orphans.remove_volume(volume).await?;
+        if !as_json {
+            screen::line(&format!("removed volume {volume}"))?;
+        }
+    }
     if as_json {
         let removed: Vec<_> = all.iter().map(|orphan| orphan.sandbox.to_string()).collect();
-        screen::line(&serde_json::to_string_pretty(&json!({"removed": removed}))?)?;
-    } else if all.is_empty() {
+        let volumes: Vec<_> = volumes.iter().map(ToString::to_string).collect();
+        let told = json!({"removed": removed, "volumes": volumes});
+        screen::line(&serde_json::to_string_pretty(&told)?)?;
+    } else if all.is_empty() && volumes.is_empty() {
         screen::line("there are no orphans")?;
     }
     Ok(ExitCode::SUCCESS)

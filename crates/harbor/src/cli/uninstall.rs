@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use harbor_runner::{Config as EngineConfig, DockerEngine};
+use harbor_runner::DockerEngine;
 use serde_json::json;
 
 use super::arguments::{Down, Uninstall};
 use super::{down, service};
 use crate::config::directories::Directories;
 use crate::config::load::Loaded;
+use crate::wiring::engine_config;
 use crate::{screen, secrets};
 
 pub(super) fn run(loaded: &Loaded, options: &Uninstall) -> anyhow::Result<ExitCode> {
@@ -56,6 +57,8 @@ struct Belongings {
     runner: Option<DockerEngine>,
     /// Sandboxes, each with its files.
     sandboxes: usize,
+    /// Volumes, each with its files.
+    volumes: usize,
     /// Images that a harbor made, where no other installation uses this engine.
     images: Vec<String>,
     /// Directories of this installation.
@@ -70,19 +73,17 @@ impl Belongings {
         let mut found = Self {
             runner: None,
             sandboxes: 0,
+            volumes: 0,
             images: Vec::new(),
             directories: installed(&directories)?,
             files: links().into_iter().chain(service::installed(directories.root())).collect(),
         };
         let Some(instance) = secrets::existing_instance(&directories) else { return Ok(found) };
-        let runner = EngineConfig {
-            docker_host: loaded.config.docker_host.clone(),
-            ..EngineConfig::new(instance, directories.run().join("infra"))
-        };
-        let runner = DockerEngine::connect(runner).await?;
+        let runner = DockerEngine::connect(engine_config(&loaded.config, instance)).await?;
         let listed = runner.list().await?;
         let sandboxes = listed.held.iter().filter(|held| held.found.sandbox.is_some()).count();
         found.sandboxes = sandboxes + listed.unclear.len();
+        found.volumes = runner.volumes()?.len();
         if !keep_images && !runner.is_shared().await? {
             found.images = runner.own_images().await?.into_iter().collect();
         }
@@ -95,10 +96,11 @@ impl Belongings {
     }
 
     fn object(&self) -> serde_json::Value {
-        let Self { runner, sandboxes, images, directories, files } = self;
+        let Self { runner, sandboxes, volumes, images, directories, files } = self;
         json!({
             "engine": runner.is_some(),
             "sandboxes": sandboxes,
+            "volumes": volumes,
             "images": images,
             "directories": directories,
             "files": files,
@@ -112,6 +114,10 @@ impl Belongings {
         if self.runner.is_some() {
             let plural = if self.sandboxes == 1 { "" } else { "es" };
             screen::line(&format!("{} sandbox{plural} with all files in them", self.sandboxes))?;
+            if self.volumes > 0 {
+                let plural = if self.volumes == 1 { "" } else { "s" };
+                screen::line(&format!("{} volume{plural} with all files in them", self.volumes))?;
+            }
             screen::line("harbor's own containers, network and volume on the engine")?;
         }
         for image in &self.images {

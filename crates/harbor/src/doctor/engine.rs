@@ -43,18 +43,20 @@ pub(super) async fn examine(config: &Config, presence: &Presence) -> Vec<Finding
     }
 }
 
-/// Containers that the database does not know; nothing where there is no engine or no database to ask.
+/// Containers and volumes that the database does not know; nothing where there is no engine or no database to ask.
 pub(super) async fn orphans(config: &Config) -> Option<Finding> {
     let orphans = match tokio::time::timeout(PATIENCE, Orphans::open(config)).await.ok()? {
         Ok(opened) => opened?,
         // an engine that does not answer is another check's finding
         Err(error) => return error.downcast_ref().map(unreadable),
     };
-    let orphans = tokio::time::timeout(PATIENCE, orphans.list()).await.ok()?.ok()?;
-    if orphans.is_empty() {
-        return Some(Finding::fine("orphans", "every sandbox on the engine is in the database"));
+    let all = tokio::time::timeout(PATIENCE, orphans.list()).await.ok()?.ok()?;
+    let volumes = tokio::time::timeout(PATIENCE, orphans.volumes()).await.ok()?.ok()?;
+    let volumes = volumes.iter().map(|volume| format!("volume {volume}"));
+    let ids: Vec<String> = all.iter().map(|orphan| orphan.sandbox.to_string()).chain(volumes).collect();
+    if ids.is_empty() {
+        return Some(Finding::fine("orphans", "every sandbox and volume is in the database"));
     }
-    let ids: Vec<String> = orphans.iter().map(|orphan| orphan.sandbox.to_string()).collect();
     let found = format!("on the engine and not in the database: {}", ids.join(", "));
     Some(Finding::warning("orphans", found, "`harbor prune --orphans`, which deletes them with their files"))
 }
