@@ -22,6 +22,7 @@ mod settings;
 mod sleeps;
 mod timers;
 mod uninstall;
+mod volumes;
 mod warm_pools;
 
 /// A mebibyte, in bytes.
