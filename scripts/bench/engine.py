@@ -4,9 +4,12 @@ Guarantees: everything made here carries `harbor.test=1` and this run's own labe
 """
 import json
 import os
+import time
 import urllib.parse
 
 from wire import Connection
+
+SETTLED = 30  # seconds until the engine has come to rest
 
 
 class EngineError(Exception):
@@ -79,8 +82,16 @@ class Engine:
         self._remove_labelled(f"harbor.bench={self.run}")
 
     def remove_instance(self, instance):
-        """Removes what the harbor with this instance id made."""
-        self._remove_labelled(f"harbor.instance={instance}")
+        """Removes what the harbor with this instance id made, which was just killed: the engine may still be making
+        something of it."""
+        deadline = time.monotonic() + SETTLED
+        while True:
+            try:
+                return self._remove_labelled(f"harbor.instance={instance}")
+            except EngineError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
 
     def _remove_labelled(self, label):
         # a sandbox is bound to its infra container: sandboxes first
