@@ -76,13 +76,13 @@ class Harbor:
         return {"Authorization": f"Bearer {self.key}"}
 
     def api(self, method, path, body=None, connection=None):
-        """A parsed answer of the API; raises unless it is 2xx."""
+        """A parsed answer of the API, None for an empty one; raises unless it is 2xx."""
         data = b"" if body is None else json.dumps(body).encode()
         headers = {**self.authorization, "Content-Type": "application/json"}
         answer = (connection or self.connection).request(method, "/api" + path, data, headers)
         if answer.status >= 300:
             raise ProductError(f"{method} {path}: {answer.status} {answer.body[:300].decode(errors='replace')}")
-        return answer.json()
+        return answer.json() if answer.body else None
 
     def create(self, connection=None):
         """A new sandbox of the default snapshot, as the API answers it once it is `started`."""
@@ -96,12 +96,13 @@ class Harbor:
         return sandbox
 
     def run(self, connection, sandbox, command, limit=60):
-        """Runs a command in a sandbox over a connection to the proxy; raises unless it succeeds."""
+        """What a command in a sandbox prints, run over a connection to the proxy; raises unless it succeeds."""
         data = json.dumps({"command": command, "timeout": limit}).encode()
         headers = {**self.authorization, "Content-Type": "application/json"}
         answer = connection.request("POST", f"/toolbox/{sandbox}/process/execute", data, headers)
         if answer.status != 200 or answer.json().get("exitCode") != 0:
             raise ProductError(f"{command}: {answer.status} {answer.body[:300]!r}")
+        return answer.json()["result"]
 
     def containers(self, sandbox):
         """Ids of the sandbox's containers by their role, `sandbox` and `infra`."""
