@@ -8,8 +8,8 @@ use harbor_runner::{DockerEngine, Engine};
 use harbor_store::Store;
 
 use crate::config::Config;
+use crate::config::engine::engine_config;
 use crate::secrets;
-use crate::wiring::engine_config;
 
 /// A way to look for orphans and to remove them, beside a harbor that runs or without one.
 pub(crate) struct Orphans {

@@ -16,8 +16,8 @@ use serde_json::json;
 use super::arguments::{Down, Uninstall};
 use super::{down, service};
 use crate::config::directories::Directories;
+use crate::config::engine::engine_config;
 use crate::config::load::Loaded;
-use crate::wiring::engine_config;
 use crate::{screen, secrets};
 
 pub(super) fn run(loaded: &Loaded, options: &Uninstall) -> anyhow::Result<ExitCode> {

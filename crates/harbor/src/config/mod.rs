@@ -7,6 +7,7 @@
 //! Leaves out: secrets that harbor makes itself (see `secrets`).
 
 pub(crate) mod directories;
+pub(crate) mod engine;
 pub(crate) mod exposure;
 pub(crate) mod file;
 pub(crate) mod keep;

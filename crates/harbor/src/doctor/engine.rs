@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use harbor_model::ids::InstanceId;
-use harbor_runner::{About, Config as EngineConfig, DockerEngine};
+use harbor_runner::{About, DockerEngine};
 use harbor_store::StoreError;
 
 use super::{Finding, gibibytes};
 use crate::config::Config;
+use crate::config::engine::engine_config;
 use crate::orphans::Orphans;
 use crate::process::announce::reasons;
 use crate::process::presence::Presence;
@@ -24,10 +25,8 @@ const OLDEST: (u32, u32) = (1, 41);
 
 pub(super) async fn examine(config: &Config, presence: &Presence) -> Vec<Finding> {
     let instance = secrets::existing_instance(&config.directories()).unwrap_or_else(InstanceId::random);
-    let mut runner = EngineConfig::new(instance, config.directories().run());
-    runner.docker_host.clone_from(&config.docker_host);
     let asked = async {
-        let runner = DockerEngine::connect(runner).await?;
+        let runner = DockerEngine::connect(engine_config(config, instance)).await?;
         let about = runner.about().await?;
         Ok::<_, harbor_runner::EngineError>((runner, about))
     };

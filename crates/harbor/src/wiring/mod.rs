@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::components::Service;
 use crate::config::Config;
+use crate::config::engine::engine_config;
 use crate::default_image;
 use crate::doctor;
 use crate::invocation::quoted;
@@ -155,18 +156,6 @@ fn doors(crew: &mut Supervisor, name: &str, listeners: Vec<TcpListener>, router:
             harbor_serve::serve(listener, router, &budget, stop.cancelled_owned()).await;
             Ok(())
         });
-    }
-}
-
-/// How the engine of this installation is used, by whichever command.
-pub(crate) fn engine_config(config: &Config, instance: InstanceId) -> harbor_runner::Config {
-    harbor_runner::Config {
-        docker_host: config.docker_host.clone(),
-        runtime: config.runtime.clone(),
-        allow_lan: config.allow_lan,
-        layer_directory: config.directories().archives(),
-        volume_directory: config.directories().volumes(),
-        ..harbor_runner::Config::new(instance, config.directories().run().join("infra"))
     }
 }
 
