@@ -80,7 +80,7 @@ pub(super) async fn run(
         },
     };
     if result.is_err() {
-        running.kill();
+        running.child.group().kill().await;
     }
     result
 }
@@ -166,16 +166,13 @@ impl Running {
         }
     }
 
-    fn kill(&self) {
-        self.child.group().signal(Signal::KILL);
-    }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         // While the sandbox is stopped, the command has the same time to end as all others.
         if !self.child.has_ended() && !self.output.processes.stopping().is_cancelled() {
-            self.kill();
+            self.child.group().signal(Signal::KILL);
         }
     }
 }

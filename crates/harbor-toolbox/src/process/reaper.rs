@@ -10,13 +10,15 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid};
 use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::budget::OutputBudget;
-use super::tree::Tree;
+use super::tree::{LOOK, Tree, VANISH};
 
 /// The exit code of a child killed by a signal.
 pub(crate) const KILLED: i32 = -1;
@@ -174,6 +176,21 @@ impl Group {
     /// Sends a signal to the leader alone, unless it has been reaped.
     pub(crate) fn signal_leader(&self, signal: Signal) {
         self.unless_reaped(|pid| rustix::process::kill_process(pid, signal));
+    }
+
+    /// Kills every process of the group and waits, within reason, until the last one has been reaped: nobody who is
+    /// told of the end finds one of them running.
+    pub(crate) async fn kill(&self) {
+        self.signal(Signal::KILL);
+        let deadline = Instant::now() + VANISH;
+        while self.is_left() && Instant::now() < deadline {
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Whether a process of the group is there, be it one that has died and is still to be reaped.
+    fn is_left(&self) -> bool {
+        rustix::process::test_kill_process_group(self.pid) != Err(Errno::SRCH)
     }
 
     fn unless_reaped(&self, send: impl FnOnce(Pid) -> rustix::io::Result<()>) {

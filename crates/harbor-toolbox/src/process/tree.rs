@@ -11,13 +11,13 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_s
 use tokio::time::{Instant, sleep};
 
 /// How often the table is looked at while the processes of a tree end.
-const LOOK: Duration = Duration::from_millis(20);
+pub(super) const LOOK: Duration = Duration::from_millis(20);
 
 /// How often a tree is looked at, at most, until all of it stands still: each time finds one generation more.
 const GENERATIONS: u32 = 100;
 
 /// How long killed processes may take to vanish, such as one that waits for a disk.
-const VANISH: Duration = Duration::from_secs(2);
+pub(super) const VANISH: Duration = Duration::from_secs(2);
 
 /// A process, told apart from a later one of the same number by when it was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -58,7 +58,7 @@ fn output_without_end_is_refused_and_the_command_killed() {
     let toolbox = Toolbox::start();
     let answer = toolbox.post("/process/execute", &json!({"command": "yes"}));
     assert_eq!((answer.status, &answer.json()["code"]), (422, &json!("UNPROCESSABLE_ENTITY")));
-    eventually("the command is gone", || toolbox.children().is_empty());
+    assert_eq!(toolbox.children(), []);
 }
 
 #[test]
@@ -72,14 +72,12 @@ fn a_long_command_is_read_while_it_writes() {
 #[test]
 fn a_time_limit_kills_the_process_group() {
     let toolbox = Toolbox::start();
-    let begin = Instant::now();
     let answer = toolbox.post("/process/execute", &json!({"command": "echo x; sleep 4321 & sleep 4321", "timeout": 1}));
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert_eq!(toolbox.children(), []);
     let body = answer.json();
     assert_eq!((answer.status, &body["code"]), (408, &json!("PROCESS_EXECUTION_TIMEOUT")));
     assert_eq!(body["message"], "request timeout: command execution timeout");
     assert_eq!((&body["path"], &body["method"]), (&json!("/process/execute"), &json!("POST")));
-    eventually("the group is gone", || toolbox.children().is_empty());
 }
 
 #[test]

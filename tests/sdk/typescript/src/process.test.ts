@@ -48,19 +48,17 @@ describe('a command', () => {
   })
 
   test('that takes too long is an error that says so', async () => {
-    const started = Date.now()
-    const error = await failure(sandbox.process.executeCommand('sleep 20', undefined, undefined, 1))
+    const error = await failure(sandbox.process.executeCommand('sleep 1800', undefined, undefined, 1))
     assert.match(error.message, /timeout/)
-    assert(Date.now() - started < 6000)
-    assert.equal((await sandbox.process.executeCommand("pgrep -fx 'sleep 20'")).exitCode, 1)
+    assert.equal((await sandbox.process.executeCommand("pgrep -fx 'sleep 1800'")).exitCode, 1)
   })
 
   test('in the background returns and lives on', async () => {
     const file = `/tmp/${word()}`
-    const started = Date.now()
-    await read(sandbox, `(sleep 2; echo later >${file}) >/dev/null 2>&1 &`)
-    assert(Date.now() - started < 1500)
-    await eventually(async () => assert.equal(await read(sandbox, `cat ${file}`), 'later\n'), 6)
+    await read(sandbox, `(until [ -e ${file}.go ]; do sleep 0.1; done; echo later >${file}) >/dev/null 2>&1 &`)
+    assert.equal((await sandbox.process.executeCommand(`cat ${file}`)).exitCode, 1)
+    await read(sandbox, `touch ${file}.go`)
+    await eventually(async () => assert.equal(await read(sandbox, `cat ${file}`), 'later\n'), 60)
   })
 
   test('runs beside others', async () => {
