@@ -8,6 +8,9 @@ use serde_json::json;
 
 use crate::MIB;
 
+/// What a sandbox with a limit of one gibibyte is told.
+const REACHED: &str = "reached its memory limit of 1024 MiB";
+
 async fn assert_alive(sandbox: &Sandbox) {
     assert_eq!(sandbox.output("echo alive").await, "alive");
 }
@@ -160,8 +163,41 @@ async fn whoever_reaches_the_memory_limit_is_told_so() {
     ];
     for answer in said {
         assert_ne!(answer.body["exitCode"], 0, "{answer}");
-        assert!(answer.body.to_string().contains("reached its memory limit of 1024 MiB"), "{answer}");
+        assert!(answer.body.to_string().contains(REACHED), "{answer}");
     }
     let done = sandbox.run("python3 -c 'raise SystemExit(137)'").await;
     assert_eq!((done.code, done.output.as_str()), (137, ""), "what did not reach it");
+}
+
+#[tokio::test]
+async fn git_and_language_servers_that_reach_it_say_so_too() {
+    let harbor = Harbor::shared().await;
+    let sandbox = harbor.client().started_as(&json!({"memory": 1})).await;
+    let hungry = "held = []\nwhile True: held.append(bytearray(1 << 24))";
+    let prepare = format!(
+        "mkdir -p ~/project && cd ~/project && git init -q . && printf '%s\\n' '{hungry}' >~/hungry.py &&
+         git config filter.hungry.clean 'exec python3 ~/hungry.py' && git config filter.hungry.required true &&
+         echo '*.big filter=hungry' >.gitattributes && echo x >a.big && echo 'import os' >a.py"
+    );
+    assert_eq!(sandbox.output(&prepare).await, "");
+    let post = async |path: &str, body| sandbox.toolbox(Method::POST, path, Some(&body)).await;
+    let refused = post("/git/add", json!({"path": "project", "files": ["a.big"]})).await;
+    assert!(refused.status >= 400 && refused.message().contains(REACHED), "{refused}");
+
+    let server = json!({"languageId": "python", "pathToProject": "project"});
+    assert_eq!(post("/lsp/start", server.clone()).await.status, 200);
+    // the kernel chooses the server, wherever it finds more
+    sandbox.output("for server in $(pgrep -f pylsp); do echo 1000 >/proc/$server/oom_score_adj; done").await;
+    let eating = sandbox.begin("python3 ~/hungry.py");
+    let mut question = server;
+    question["uri"] = json!("file://project/a.py");
+    question["position"] = json!({"line": 0, "character": 9});
+    let refused = within(Duration::from_secs(60), "the server ends", async || {
+        let answer = post("/lsp/completions", question.clone()).await;
+        if answer.status == 200 { Err(answer.to_string()) } else { Ok(answer) }
+    })
+    .await;
+    assert!(refused.message().contains(REACHED), "{refused}");
+    assert_eq!(eating.await.expect("the sandbox answers").status, 200);
+    assert_alive(&sandbox).await;
 }

@@ -22,7 +22,7 @@ PROXY = os.environ["HARBOR_TEST_PROXY_URL"]
 KEY = os.environ["HARBOR_TEST_KEY"]
 BINARY = os.environ["HARBOR_TEST_BINARY"]
 DATA = os.environ["HARBOR_DATA_DIR"]
-PATIENCE = 60  # seconds for one call
+PATIENCE = 60 * int(os.environ.get("HARBOR_TEST_PATIENCE", "1"))  # seconds for one call
 
 _counts = {"passed": 0, "failed": 0}
 _sandboxes: list["Sandbox"] = []

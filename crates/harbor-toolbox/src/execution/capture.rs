@@ -165,7 +165,6 @@ impl Running {
             }
         }
     }
-
 }
 
 impl Drop for Running {
