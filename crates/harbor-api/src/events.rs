@@ -187,7 +187,7 @@ impl Events {
             Change::Snapshot { before, after } => self.tell_snapshot(before.as_deref(), &after),
             Change::SnapshotRemoved(snapshot) => self.tell_removed(&snapshot),
             Change::Volume { before, after } => self.tell_volume(before.as_deref(), &after),
-            Change::WarmPools => {}
+            Change::WarmPools | Change::Image(_) => {}
         }
     }
 
@@ -219,8 +219,7 @@ impl Events {
     }
 
     fn shown(&self, snapshot: &snapshots::Snapshot) -> Snapshot {
-        let region = self.api.control.config().region.as_str();
-        Snapshot::of(snapshot.clone(), region, &self.api.config.instance.to_string())
+        self.api.shown_snapshot(snapshot.clone())
     }
 
     fn tell_snapshot(&self, before: Option<&snapshots::Snapshot>, after: &snapshots::Snapshot) {

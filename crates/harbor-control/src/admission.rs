@@ -145,7 +145,11 @@ impl Admission {
                         || after.goes_on_since(&self.sandbox)
                 }
                 Ok(
-                    Change::Snapshot { .. } | Change::SnapshotRemoved(_) | Change::Volume { .. } | Change::WarmPools,
+                    Change::Snapshot { .. }
+                    | Change::SnapshotRemoved(_)
+                    | Change::Volume { .. }
+                    | Change::Image(_)
+                    | Change::WarmPools,
                 ) => true,
                 Err(RecvError::Lagged(_)) => self.goes_on().await,
                 Err(RecvError::Closed) => std::future::pending().await, // harbor ends, and this with it

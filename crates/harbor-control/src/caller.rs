@@ -144,6 +144,14 @@ impl Requirement for DeleteSandboxes {
     const PERMISSIONS: &'static [Permission] = &[Permission::DeleteSandboxes];
 }
 
+/// Make, activate and deactivate snapshots.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteSnapshots;
+
+impl Requirement for WriteSnapshots {
+    const PERMISSIONS: &'static [Permission] = &[Permission::WriteSnapshots];
+}
+
 /// Delete snapshots.
 #[derive(Clone, Copy, Debug)]
 pub struct DeleteSnapshots;

@@ -43,6 +43,8 @@ pub fn default_snapshot(organization: OrganizationId, image: &str) -> Snapshot {
         name: "default".to_owned(),
         general: true,
         image: image.to_owned(),
+        image_id: None,
+        build: None,
         layer: None,
         source: None,
         entrypoint: None,

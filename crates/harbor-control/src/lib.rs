@@ -36,7 +36,7 @@ use harbor_store::{Changes, Store};
 pub use admission::{Admission, Credential, Dial, DialError, DialFailure, Purpose, Stream};
 pub use caller::{
     Administer, Allowed, Caller, DeleteSandboxes, DeleteSnapshots, DeleteVolumes, Grant, OwnOrganization, ReadMachine,
-    ReadVolumes, Requirement, WriteSandboxes, WriteVolumes,
+    ReadVolumes, Requirement, WriteSandboxes, WriteSnapshots, WriteVolumes,
 };
 pub use capacity::{Machine, MachineUsage};
 pub use error::{Error, Kind};
@@ -46,7 +46,7 @@ pub use keys::{IssuedKey, NewKey};
 pub use organizations::{Member, Usage};
 pub use pools::PoolInUse;
 pub use signed_files::{FileOperation, SignedFile};
-pub use snapshots::preset_names;
+pub use snapshots::{BuildLog, NewImage, NewSnapshot, preset_names};
 pub use users::NewUser;
 pub use volumes::NewMount;
 

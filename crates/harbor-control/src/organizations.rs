@@ -48,10 +48,12 @@ impl Control {
         let sandboxes = rows.iter().map(|row| row.usage()).fold(Resources::NONE, Resources::and);
         let own = self.store().snapshots(id).await?.into_iter();
         let counted = |state| match state {
-            SnapshotState::Pending | SnapshotState::Pulling | SnapshotState::Snapshotting | SnapshotState::Active => {
-                true
-            }
-            SnapshotState::Inactive | SnapshotState::Error => false,
+            SnapshotState::Pending
+            | SnapshotState::Pulling
+            | SnapshotState::Building
+            | SnapshotState::Snapshotting
+            | SnapshotState::Active => true,
+            SnapshotState::Inactive | SnapshotState::Error | SnapshotState::BuildFailed => false,
         };
         let snapshots = own.filter(|one| one.organization == id && !one.general && counted(one.state)).count();
         let volumes = self.store().volumes(id).await?.into_iter();

@@ -76,6 +76,10 @@ uuid_id! {
     VolumeId
 }
 uuid_id! {
+    /// An image that somebody asked for.
+    ImageId
+}
+uuid_id! {
     /// A stored layer: what a sandbox's files differ in from its image.
     LayerId
 }

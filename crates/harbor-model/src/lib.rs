@@ -8,6 +8,7 @@ pub mod capacity;
 pub mod errors;
 pub mod identity;
 pub mod ids;
+pub mod images;
 pub mod layers;
 pub mod names;
 pub mod organizations;

@@ -92,7 +92,24 @@ impl Inner {
         }
         // what is just being copied lies on an image that no row names yet
         outcome = self.engine.keep_images(&needed.images, !needed.copying).await.and(outcome);
-        outcome.map(|()| format!("{count} layers removed")).map_err(|error| chain(&error))
+        let images = self.discard_built_images().await;
+        outcome.map_err(|error| chain(&error))?;
+        images.map(|images| format!("{count} layers and {images} built images removed"))
+    }
+
+    /// Removes the built images that nobody asks for any more, and answers how many there were.
+    async fn discard_built_images(&self) -> Result<usize, String> {
+        let mut removed = 0;
+        for name in self.engine.built_images().await.map_err(|error| chain(&error))? {
+            // whoever asks for it again from here on finds it either kept or gone
+            let _looking = self.looking_for_images.lock().await;
+            let wanted = self.store.is_built_image(name.clone()).await.map_err(|error| chain(&error))?;
+            if !wanted {
+                let gone = self.engine.remove_built_image(&name).await.map_err(|error| chain(&error))?;
+                removed += usize::from(gone);
+            }
+        }
+        Ok(removed)
     }
 
     /// Removes what the engine holds of `id`, if no row knows it.

@@ -1,5 +1,5 @@
-//! What makes intent true: loops over sandboxes, timers, warm pools, the infra stock, volumes, listings and garbage; no
-//! caller waits in it.
+//! What makes intent true: loops over sandboxes, timers, warm pools, the infra stock, volumes, images, listings and
+//! garbage; no caller waits in it.
 //!
 //! Every loop has one shape (`work`): a queue of keys to look at again, and a step that is told a key and nothing
 //! else. The step over sandboxes reads the row, looks at the engine where that is needed, takes the one step that
@@ -16,6 +16,7 @@
 mod clock;
 mod demand;
 mod garbage;
+mod images;
 mod listing;
 mod orphans;
 mod pools;
@@ -33,7 +34,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use harbor_model::Timestamp;
-use harbor_model::ids::{SandboxId, VolumeId};
+use harbor_model::ids::{ImageId, SandboxId, VolumeId};
 use harbor_runner::Engine;
 use harbor_store::Store;
 use tokio::task::JoinSet;
@@ -41,6 +42,7 @@ use tokio::task::JoinSet;
 use clock::ClockWatch;
 use demand::Demand;
 use garbage::{Garbage, GarbageKey};
+use images::Images;
 use listing::{Listing, WholeEngine};
 use pools::{AllPools, OwnMembers, Pools};
 use queue::{Bounds, Lane, Mark, Queue};
@@ -50,6 +52,7 @@ use timers::{TimerKey, Timers};
 use volumes::Volumes;
 
 pub use clock::{Clock, SystemClock};
+pub use images::{Authorities, Builder};
 pub use orphans::{Orphan, orphans};
 pub use pools::Recruiter;
 pub use report::{LastStep, LoopReport, UnderWay};
@@ -74,6 +77,8 @@ pub struct Config {
     pub most_warm: usize,
     /// What knows new members of warm pools.
     pub recruiter: Arc<dyn Recruiter>,
+    /// What goes into images that are built for users.
+    pub builder: Builder,
 }
 
 impl Config {
@@ -100,6 +105,9 @@ struct Inner {
     timers: Queue<TimerKey>,
     pools: Queue<AllPools>,
     volumes: Queue<VolumeId>,
+    images: Queue<ImageId>,
+    /// Held while it is decided whether a built image is there, or goes.
+    looking_for_images: tokio::sync::Mutex<()>,
     own_members: OwnMembers,
     /// Stopped sandboxes whose files could not be stored.
     not_stored: Mutex<HashSet<SandboxId>>,
@@ -119,6 +127,8 @@ impl Reconciler {
         let clock_watch = ClockWatch::new(&*config.clock);
         let pools = Queue::new("warm pools", Bounds::ONE);
         let volumes = Queue::new("volumes", Bounds { bulk: 4, ..Bounds::ONE });
+        // each keeps the engine's disk and network busy, and lasts for minutes
+        let images = Queue::new("images", Bounds { spare: 2, ..Bounds::ONE });
         let (own_members, demand) = (OwnMembers::default(), Demand::default());
         Self {
             inner: Arc::new(Inner {
@@ -132,6 +142,8 @@ impl Reconciler {
                 timers,
                 pools,
                 volumes,
+                images,
+                looking_for_images: tokio::sync::Mutex::default(),
                 own_members,
                 not_stored: Mutex::default(),
                 demand,
@@ -160,6 +172,7 @@ impl Reconciler {
         others.spawn(work::run(Arc::new(Timers(Arc::clone(&inner)))));
         others.spawn(work::run(Arc::new(Pools(Arc::clone(&inner)))));
         others.spawn(work::run(Arc::new(Volumes(Arc::clone(&inner)))));
+        others.spawn(work::run(Arc::new(Images(Arc::clone(&inner)))));
         let watched = Arc::clone(&inner);
         others.spawn(async move {
             watch::store(watched).await;
@@ -183,9 +196,18 @@ impl Reconciler {
 
     /// What each loop does, and did last.
     pub fn report(&self) -> Vec<LoopReport> {
-        let Inner { sandboxes, stock, listing, garbage, timers, pools, volumes, .. } = &*self.inner;
+        let Inner { sandboxes, stock, listing, garbage, timers, pools, volumes, images, .. } = &*self.inner;
         let (listing, garbage, volumes) = (listing.report(), garbage.report(), volumes.report());
-        vec![sandboxes.report(), stock.report(), listing, garbage, timers.report(), pools.report(), volumes]
+        vec![
+            sandboxes.report(),
+            stock.report(),
+            listing,
+            garbage,
+            timers.report(),
+            pools.report(),
+            volumes,
+            images.report(),
+        ]
     }
 }
 

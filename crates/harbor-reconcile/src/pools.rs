@@ -171,8 +171,13 @@ impl Inner {
         wanted.partition(|member| {
             let snapshot = member.warm_pool.and_then(|pool| snapshots.get(&pool)).and_then(Option::as_ref);
             let same = snapshot.is_some_and(|snapshot| {
-                (&snapshot.name, &snapshot.image, &snapshot.entrypoint, snapshot.resources)
-                    == (&member.origin.snapshot, &member.origin.image, &member.origin.entrypoint, member.resources)
+                (&snapshot.name, snapshot.base(), &snapshot.entrypoint, snapshot.resources)
+                    == (
+                        &member.origin.snapshot,
+                        member.origin.image.as_str(),
+                        &member.origin.entrypoint,
+                        member.resources,
+                    )
                     && self.own_members.with(|own| own.get(&member.id) == Some(&snapshot.updated_at))
             });
             let well = member.desired == Desired::Started && member.failure.is_none();

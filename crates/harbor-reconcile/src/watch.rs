@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use harbor_model::errors::chain;
+use harbor_model::images::ImageState;
 use harbor_model::sandboxes::{Sandbox, Step};
+use harbor_model::snapshots::SnapshotState;
 use harbor_model::volumes::VolumeState;
 use harbor_runner::Event;
 use harbor_store::Change;
@@ -26,6 +28,7 @@ pub(crate) async fn store(inner: Arc<Inner>) {
     let mut changes = inner.store.changes();
     mark_unsettled(&inner);
     inner.mark_leaving_volumes().await;
+    inner.mark_awaited_images().await;
     loop {
         match changes.recv().await {
             Ok(Change::Sandbox { before, after }) => {
@@ -48,7 +51,19 @@ pub(crate) async fn store(inner: Arc<Inner>) {
                 inner.pools.mark(AllPools, Mark::now(Lane::Bulk));
                 inner.garbage.mark(GarbageKey::Layers, Mark::now(Lane::Bulk));
             }
-            Ok(Change::Snapshot { .. } | Change::WarmPools) => inner.pools.mark(AllPools, Mark::now(Lane::Bulk)),
+            Ok(Change::Snapshot { before, after }) => {
+                inner.pools.mark(AllPools, Mark::now(Lane::Bulk));
+                let was_active = before.is_some_and(|before| before.state == SnapshotState::Active);
+                if was_active != (after.state == SnapshotState::Active) {
+                    inner.garbage.mark(GarbageKey::Layers, Mark::now(Lane::Bulk));
+                }
+            }
+            Ok(Change::WarmPools) => inner.pools.mark(AllPools, Mark::now(Lane::Bulk)),
+            Ok(Change::Image(image)) => {
+                if image.state == ImageState::Pending {
+                    inner.images.mark(image.id, Mark::now(Lane::Spare));
+                }
+            }
             Ok(Change::Volume { before, after }) => {
                 let wanted = before.is_none_or(|before| before.state != after.state);
                 if wanted && after.state == VolumeState::Deleting {
@@ -58,6 +73,7 @@ pub(crate) async fn store(inner: Arc<Inner>) {
             Err(RecvError::Lagged(_)) => {
                 mark_unsettled(&inner);
                 inner.mark_leaving_volumes().await;
+                inner.mark_awaited_images().await;
             }
             Err(RecvError::Closed) => std::future::pending().await,
         }

@@ -128,7 +128,13 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Gets an image by reference; without tag or digest it is `latest`.
     async fn pull(&self, reference: &str, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Image, EngineError>;
 
-    /// Builds an image; `log` gets the build's output as it comes.
+    /// The names of the images that were built as this installation's own.
+    async fn built_images(&self) -> Result<Vec<String>, EngineError>;
+
+    /// Removes one of them by name. `false`: a sandbox still needs it. What is gone is removed.
+    async fn remove_built_image(&self, name: &str) -> Result<bool, EngineError>;
+
+    /// Builds an image; `log` gets the build's output as it comes. One that was given up leaves nothing with a name.
     async fn build(
         &self,
         build: &Build,

@@ -51,4 +51,6 @@ pub struct Build {
     pub arguments: HashMap<String, String>,
     /// Labels of the image.
     pub labels: HashMap<String, String>,
+    /// Whether it is this installation's, so that `Engine::built_images` tells of it.
+    pub own: bool,
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use harbor_model::images::WantedImage;
 use harbor_model::sandboxes::Sandbox;
 use harbor_model::snapshots::Snapshot;
 use harbor_model::volumes::Volume;
@@ -33,6 +34,8 @@ pub enum Change {
         /// The row after.
         after: Arc<Volume>,
     },
+    /// An image was asked for or went on.
+    Image(Arc<WantedImage>),
     /// This snapshot was removed.
     SnapshotRemoved(Arc<Snapshot>),
 }

@@ -47,11 +47,18 @@ impl Store {
         }
         let of_snapshots = self.read(move |connection| {
             let mut statement = connection.prepare_cached("SELECT layer FROM snapshot WHERE layer IS NOT NULL")?;
-            row::collect(&mut statement, [], |found| {
+            let layers = row::collect(&mut statement, [], |found| {
                 files::decode_layer(found.get_ref("layer")?.as_str().unwrap_or_default())
-            })
+            })?;
+            let mut statement = connection.prepare_cached(
+                "SELECT DISTINCT image_id FROM snapshot WHERE image_id IS NOT NULL AND state = 'active'",
+            )?;
+            let images = row::collect(&mut statement, [], |found| Ok(found.get::<_, String>("image_id")?))?;
+            Ok((layers, images))
         });
-        for layer in of_snapshots.await? {
+        let (layers, images) = of_snapshots.await?;
+        needed.images.extend(images);
+        for layer in layers {
             needed.layers.insert(layer.id);
             needed.images.insert(layer.image);
         }

@@ -11,6 +11,7 @@ mod copies;
 mod database;
 mod encryption;
 mod files;
+mod images;
 mod installation;
 mod keys;
 mod live;

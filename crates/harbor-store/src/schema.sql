@@ -19,6 +19,29 @@ CREATE TABLE encryption_check (
     value BLOB NOT NULL
 ) STRICT;
 
+CREATE TABLE image (
+    id           TEXT PRIMARY KEY,
+    organization TEXT NOT NULL REFERENCES organization (id),
+    reference    TEXT NOT NULL,
+    dockerfile   TEXT,
+    state        TEXT NOT NULL,
+    error        TEXT,
+    engine_id    TEXT,
+    size_bytes   INTEGER,
+    created_at   INTEGER NOT NULL,
+    updated_at   INTEGER NOT NULL,
+    UNIQUE (organization, reference)
+) STRICT;
+
+CREATE INDEX image_awaited ON image (state) WHERE state IN ('pending', 'under way');
+
+CREATE TABLE image_log (
+    image    TEXT NOT NULL REFERENCES image (id) ON DELETE CASCADE,
+    sequence INTEGER NOT NULL,
+    text     TEXT NOT NULL,
+    PRIMARY KEY (image, sequence)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE infra_stock (
     sandbox TEXT PRIMARY KEY,
     ready   INTEGER NOT NULL,
@@ -127,7 +150,7 @@ CREATE TABLE snapshot (
     size_bytes   INTEGER,
     last_used_at INTEGER,
     created_at   INTEGER NOT NULL,
-    updated_at   INTEGER NOT NULL, layer TEXT, source TEXT,
+    updated_at   INTEGER NOT NULL, layer TEXT, source TEXT, image_id TEXT, dockerfile TEXT,
     UNIQUE (organization, name)
 ) STRICT;
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use harbor_model::ids::{OrganizationId, SnapshotId};
 use harbor_model::resources::Resources;
-use harbor_model::snapshots::{Snapshot, SnapshotState};
+use harbor_model::snapshots::{Recipe, Snapshot, SnapshotState};
 use harbor_model::{Timestamp, to_millisecond};
 use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::changes::Change;
-use crate::{Store, StoreError, Writer, files, row};
+use crate::{Store, StoreError, Writer, files, images, row};
 
 impl Store {
     /// The snapshot with this id.
@@ -65,11 +65,50 @@ impl Writer {
         .await
     }
 
+    /// Records a snapshot, and asks for its image if it waits for one; [`StoreError::NameTaken`] if its organization has one
+    /// of this name.
+    pub async fn add_snapshot(&self, snapshot: Snapshot) -> Result<Snapshot, StoreError> {
+        self.write(move |transaction, changes| {
+            write(transaction, &snapshot)?;
+            changes.push(Change::Snapshot { before: None, after: Arc::new(snapshot.clone()) });
+            if snapshot.awaits_image() {
+                images::ask(transaction, changes, &snapshot, snapshot.created_at)?;
+            }
+            Ok(snapshot)
+        })
+        .await
+    }
+
+    /// Changes one snapshot: `change` sees the committed row and alters it, all in one transaction; one that waits for its
+    /// image from then on has asked for it. The new row and what `change` returns come back; `None`: there is no such
+    /// snapshot.
+    pub async fn change_snapshot<T: Send + 'static>(
+        &self,
+        id: SnapshotId,
+        change: impl FnOnce(&mut Snapshot) -> T + Send + 'static,
+    ) -> Result<Option<(Snapshot, T)>, StoreError> {
+        self.write(move |transaction, changes| {
+            let Some(before) = by_id(transaction, id)? else { return Ok(None) };
+            let mut after = before.clone();
+            let outcome = change(&mut after);
+            if after != before {
+                write(transaction, &after)?;
+                if after.awaits_image() && !before.awaits_image() {
+                    images::ask(transaction, changes, &after, after.updated_at)?;
+                }
+                changes.push(Change::Snapshot { before: Some(Arc::new(before)), after: Arc::new(after.clone()) });
+            }
+            Ok(Some((after, outcome)))
+        })
+        .await
+    }
+
     /// Removes the snapshot with this id; answers whether there was one. Its warm pools go with it.
     pub async fn remove_snapshot(&self, id: SnapshotId) -> Result<bool, StoreError> {
         self.write(move |transaction, changes| {
             let Some(before) = by_id(transaction, id)? else { return Ok(false) };
             transaction.prepare_cached("DELETE FROM snapshot WHERE id = ?1")?.execute(params![id.to_string()])?;
+            images::forget(transaction, &before)?;
             changes.push(Change::SnapshotRemoved(Arc::new(before)));
             Ok(true)
         })
@@ -90,6 +129,16 @@ fn by_name(connection: &Connection, organization: OrganizationId, name: &str) ->
     row::first(&mut statement, params![organization.to_string(), name], read)
 }
 
+/// The snapshots of this organization whose image has this reference.
+pub(crate) fn of_image(
+    connection: &Connection,
+    organization: OrganizationId,
+    reference: &str,
+) -> Result<Vec<Snapshot>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT * FROM snapshot WHERE organization = ?1 AND image = ?2")?;
+    row::collect(&mut statement, params![organization.to_string(), reference], read)
+}
+
 /// The snapshot with this id.
 pub(crate) fn by_id(connection: &Connection, id: SnapshotId) -> Result<Option<Snapshot>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT * FROM snapshot WHERE id = ?1")?;
@@ -105,6 +154,8 @@ fn read(found: &Row<'_>) -> Result<Snapshot, StoreError> {
         name: found.get("name")?,
         general: found.get("general")?,
         image: found.get("image")?,
+        image_id: found.get("image_id")?,
+        build: found.get::<_, Option<String>>("dockerfile")?.map(|dockerfile| Recipe { dockerfile }),
         layer: layer.map(files::decode_layer).transpose()?,
         source: row::optional_id(found, "source")?,
         entrypoint: row::list(found, "entrypoint")?,
@@ -131,6 +182,8 @@ pub(crate) fn write(transaction: &Transaction<'_>, snapshot: &Snapshot) -> Resul
         name,
         general,
         image,
+        image_id,
+        build,
         layer,
         source,
         entrypoint,
@@ -144,10 +197,10 @@ pub(crate) fn write(transaction: &Transaction<'_>, snapshot: &Snapshot) -> Resul
     } = snapshot;
     transaction
         .prepare_cached(
-            "INSERT INTO snapshot VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+            "INSERT INTO snapshot VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
              ON CONFLICT (id) DO UPDATE SET
-                 (general, image, entrypoint, cpu, memory_gib, disk_gib, gpu, state, error, size_bytes, last_used_at, updated_at, layer, source)
-                 = (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?16, ?17, ?18)",
+                 (general, image, entrypoint, cpu, memory_gib, disk_gib, gpu, state, error, size_bytes, last_used_at, updated_at, layer, source, image_id)
+                 = (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?16, ?17, ?18, ?19)",
         )?
         .execute(params![
             id.to_string(),
@@ -168,6 +221,8 @@ pub(crate) fn write(transaction: &Transaction<'_>, snapshot: &Snapshot) -> Resul
             row::milliseconds(*updated_at),
             layer.as_ref().map(files::encode_layer).transpose()?,
             source.map(|id| id.to_string()),
+            image_id,
+            build.as_ref().map(|recipe| &recipe.dockerfile),
         ])
         .map_err(row::name_taken)?;
     Ok(())

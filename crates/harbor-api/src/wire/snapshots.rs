@@ -1,6 +1,7 @@
 //! Snapshots on the wire (contract, control-plane §6).
 
 use harbor_model::resources::Resources;
+use harbor_model::snapshots::Recipe;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -21,6 +22,8 @@ pub(crate) struct Snapshot {
     size: Option<f64>,
     #[schema(required)]
     entrypoint: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build_info: Option<BuildInfo>,
     cpu: u32,
     gpu: u32,
     /// GiB.
@@ -42,6 +45,18 @@ pub(crate) struct Snapshot {
     source_sandbox_id: Option<String>,
 }
 
+/// How a snapshot's image is built.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct BuildInfo {
+    dockerfile_content: String,
+    context_hashes: Vec<String>,
+    created_at: String,
+    updated_at: String,
+    /// What the engine calls the image.
+    snapshot_ref: String,
+}
+
 impl Snapshot {
     /// The snapshot as the one runner `runner` of the one region `region` holds it.
     pub(crate) fn of(snapshot: harbor_model::snapshots::Snapshot, region: &str, runner: &str) -> Self {
@@ -51,6 +66,8 @@ impl Snapshot {
             name,
             general,
             image,
+            image_id: _,
+            build,
             layer: _,
             source,
             entrypoint,
@@ -67,10 +84,17 @@ impl Snapshot {
             organization_id: organization.to_string(),
             general,
             name,
-            image_name: image.clone(),
+            image_name: if build.is_some() { String::new() } else { image.clone() },
             state: state.word(),
             size: size_bytes.map(gibibytes),
             entrypoint,
+            build_info: build.map(|Recipe { dockerfile }| BuildInfo {
+                dockerfile_content: dockerfile,
+                context_hashes: Vec::new(),
+                created_at: iso(created_at),
+                updated_at: iso(updated_at),
+                snapshot_ref: image.clone(),
+            }),
             cpu,
             gpu,
             mem: memory_gib,

@@ -92,6 +92,8 @@ impl Control {
                 name: name.as_str().to_owned(),
                 general: false,
                 image: row.origin.image.clone(),
+                image_id: None,
+                build: None,
                 layer: None,
                 source: Some(row.id),
                 entrypoint: row.origin.entrypoint.clone(),

@@ -115,7 +115,7 @@ impl Control {
         let target = new.target.filter(|target| !target.trim().is_empty());
         let origin = Origin {
             snapshot: snapshot.name.clone(),
-            image: snapshot.image.clone(),
+            image: snapshot.base().to_owned(),
             entrypoint: snapshot.entrypoint.clone(),
             user: known_user(new.user)?,
             env: checked_env(new.env)?,
@@ -163,7 +163,7 @@ impl Control {
     pub fn pool_member(&self, pool: &WarmPool, snapshot: &Snapshot) -> Result<Sandbox, Error> {
         let origin = Origin {
             snapshot: snapshot.name.clone(),
-            image: snapshot.image.clone(),
+            image: snapshot.base().to_owned(),
             entrypoint: snapshot.entrypoint.clone(),
             user: USERS[0].to_owned(),
             env: BTreeMap::new(),

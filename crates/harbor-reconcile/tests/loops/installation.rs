@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use harbor_control::fixture::{self, KEY, NoEngine};
 use harbor_control::sandboxes::NewSandbox;
-use harbor_control::{Allowed, Caller, Control, Error, Requirement};
+use harbor_control::{Allowed, Caller, Control, Error, NewSnapshot, Requirement};
 use harbor_model::actors::Actor;
 use harbor_model::ids::{OrganizationId, SandboxId, VolumeId};
 use harbor_model::names::SandboxRef;
@@ -16,7 +16,7 @@ use harbor_model::secrets::Secret;
 use harbor_model::snapshots::Snapshot;
 use harbor_model::volumes::Volume;
 use harbor_model::{Timestamp, to_millisecond};
-use harbor_reconcile::{Clock, Config, LoopReport, Reconciler, Recruiter};
+use harbor_reconcile::{Builder, Clock, Config, LoopReport, Reconciler, Recruiter};
 use harbor_runner::fixture::{PRETEND_IMAGE, Subject};
 use harbor_runner::pretend::{Pretend, Verb};
 use harbor_runner::{EngineError, EngineSaid};
@@ -147,6 +147,7 @@ impl<E: Subject> Installation<E> {
             clock: Arc::new(clock.clone()),
             most_warm: 4,
             recruiter: Arc::new(Recruits(control.clone())),
+            builder: Builder::default(),
         };
         let reconciler = Reconciler::new(store.clone(), engine.engine(), config.clone());
         let task = Task::of(&reconciler);
@@ -292,6 +293,25 @@ impl<E: Subject> Installation<E> {
     /// The snapshot of this name.
     pub(crate) async fn named(&self, name: &str) -> Result<Snapshot, Error> {
         self.control.snapshot(&self.caller, name).await
+    }
+
+    /// As [`Control::create_snapshot`], while the clock moves.
+    pub(crate) async fn create_snapshot(&self, new: NewSnapshot) -> Result<Snapshot, Error> {
+        self.while_time_passes(self.control.create_snapshot(&self.may(), new)).await
+    }
+
+    /// As [`Control::activate_snapshot`], while the clock moves.
+    pub(crate) async fn activate_snapshot(&self, name: &str) -> Result<Snapshot, Error> {
+        self.while_time_passes(self.control.activate_snapshot(&self.may(), name)).await
+    }
+
+    pub(crate) async fn deactivate_snapshot(&self, name: &str) -> Result<(), Error> {
+        self.control.deactivate_snapshot(&self.may(), name).await
+    }
+
+    /// What the build of this snapshot has said.
+    pub(crate) async fn build_log(&self, name: &str) -> String {
+        self.control.snapshot_build_log(&self.caller, name, 0).await.unwrap().text
     }
 
     /// Removes the snapshot of this name.

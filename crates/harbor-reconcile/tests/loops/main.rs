@@ -5,6 +5,7 @@
 mod copies;
 mod fairness;
 mod foreign;
+mod images;
 mod installation;
 mod links;
 mod pauses;

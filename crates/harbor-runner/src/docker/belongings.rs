@@ -24,6 +24,14 @@ impl DockerEngine {
         Ok(names.collect())
     }
 
+    /// Names of the images that were built as this installation's own.
+    pub(crate) async fn built_images(&self) -> Result<Vec<String>, EngineError> {
+        let ours = self.instance().to_string();
+        let listed = self.client().list_images().await?.into_iter();
+        let built = listed.filter(|image| image.labels.get(naming::BUILT_BY) == Some(&ours));
+        Ok(built.flat_map(|image| image.names).collect())
+    }
+
     /// Removes an image by name. `false`: a container still needs it. Idempotent.
     pub async fn remove_image(&self, name: &str) -> Result<bool, EngineError> {
         match self.client().remove_image(name, false).await {

@@ -1,6 +1,7 @@
 //! Images on the engine: looked at, pulled, built.
 
 use crate::docker::handle::DockerEngine;
+use crate::docker::naming;
 use crate::error::EngineError;
 use crate::image::{Build, Context, Image, Progress};
 
@@ -38,7 +39,11 @@ impl DockerEngine {
         context: Context,
         log: impl FnMut(&str) + Send,
     ) -> Result<Image, EngineError> {
-        match self.client().build_image(build, context, log).await {
+        let mut labels = build.labels.clone();
+        if build.own {
+            labels.insert(naming::BUILT_BY.to_owned(), self.instance().to_string());
+        }
+        match self.client().build_image(build, labels, context, log).await {
             Ok(()) => self.present_image(&build.tag).await,
             Err(
                 EngineError::NotFound { source, .. }

@@ -179,6 +179,14 @@ impl Engine for DockerEngine {
         self.pull(reference, progress).await
     }
 
+    async fn built_images(&self) -> Result<Vec<String>, EngineError> {
+        self.built_images().await
+    }
+
+    async fn remove_built_image(&self, name: &str) -> Result<bool, EngineError> {
+        self.remove_image(name).await
+    }
+
     async fn build(
         &self,
         build: &Build,

@@ -469,20 +469,36 @@ impl Engine for Pretend {
         self.call(Verb::Image, None, false, |world| Ok(world.images.get(reference).cloned())).await
     }
 
-    async fn pull(&self, reference: &str, _progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Image, EngineError> {
-        self.call(Verb::Image, None, false, |world| {
+    async fn pull(&self, reference: &str, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Image, EngineError> {
+        let step = |status: &str| Progress { layer: Some("a".to_owned()), status: status.to_owned(), bytes: None };
+        progress(step("Downloading"));
+        progress(step("Pull complete"));
+        self.call(Verb::Pull, None, false, |world| {
             Ok(world.images.entry(reference.to_owned()).or_insert_with(|| image(reference)).clone())
         })
         .await
+    }
+
+    async fn built_images(&self) -> Result<Vec<String>, EngineError> {
+        Ok(self.lock().world.built.iter().cloned().collect())
+    }
+
+    async fn remove_built_image(&self, name: &str) -> Result<bool, EngineError> {
+        self.lock().world.built.remove(name);
+        self.lock().world.images.remove(name);
+        Ok(true)
     }
 
     async fn build(
         &self,
         build: &Build,
         _context: Context,
-        _log: &mut (dyn for<'text> FnMut(&'text str) + Send),
+        log: &mut (dyn for<'text> FnMut(&'text str) + Send),
     ) -> Result<Image, EngineError> {
-        self.call(Verb::Image, None, false, |world| {
+        log("Step 1/1 : ");
+        log("pretend\n");
+        self.call(Verb::Build, None, false, |world| {
+            world.built.extend(build.own.then(|| build.tag.clone()));
             Ok(world.images.entry(build.tag.clone()).or_insert_with(|| image(&build.tag)).clone())
         })
         .await

@@ -40,8 +40,12 @@ pub enum Verb {
     Remove,
     /// `remove_volume`.
     RemoveVolume,
-    /// `image`, `pull` and `build`.
+    /// `image`.
     Image,
+    /// `pull`.
+    Pull,
+    /// `build`.
+    Build,
 }
 
 /// How one call goes.

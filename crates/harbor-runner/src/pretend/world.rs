@@ -20,6 +20,8 @@ pub(super) struct World {
     pub(super) volumes: BTreeSet<VolumeId>,
     /// Images that are kept from everybody who cleans up.
     pub(super) kept_images: BTreeSet<String>,
+    /// Names of images that were built as the installation's own.
+    pub(super) built: BTreeSet<String>,
     sandboxes: BTreeMap<SandboxId, Containers>,
     /// Numbers for containers and boots, so that none is like another.
     last: u64,
@@ -94,7 +96,7 @@ impl World {
 
     pub(super) fn create(&mut self, spec: &SandboxSpec) -> Result<ContainerId, EngineError> {
         let image = spec.filling.as_ref().map_or(&spec.image, |layer| &layer.image);
-        if !self.images.contains_key(image) {
+        if !self.images.contains_key(image) && !self.images.values().any(|known| known.id == *image) {
             return Err(EngineError::ImageMissing { image: image.clone() });
         }
         let filling = spec.filling.as_ref().map(|layer| {

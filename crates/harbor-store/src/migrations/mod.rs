@@ -24,6 +24,7 @@ const STEPS: &[(&str, &str)] = &[
     ("linked sandboxes", include_str!("0012_linked.sql")),
     ("installation", include_str!("0013_installation.sql")),
     ("volumes", include_str!("0014_volumes.sql")),
+    ("images", include_str!("0015_images.sql")),
 ];
 
 /// The step after which secrets are encrypted, by code.

@@ -90,6 +90,8 @@ async fn an_own_snapshot_wins_over_a_general_one() {
         name: "img/x:1".into(),
         general: true,
         image: "x:1".into(),
+        image_id: None,
+        build: None,
         layer: None,
         source: None,
         entrypoint: None,

@@ -185,6 +185,12 @@ pub(crate) const KEYS: &[ConfigKey] = &[
         "How often each GiB of the engine's disk may be promised to sandboxes that run or are stopped.",
     ),
     used(
+        "build.host_authorities",
+        ValueKind::Switch,
+        Is("true"),
+        "Give this machine's added certificate authorities to the images that are built for users.",
+    ),
+    used(
         "compat.strict",
         ValueKind::Switch,
         Is("false"),

@@ -45,6 +45,7 @@ pub(crate) struct Config {
     pub(crate) warm_pool: WarmPool,
     pub(crate) stopped: Stopped,
     pub(crate) capacity: Capacity,
+    pub(crate) build: Build,
     /// Sameness with the reference server.
     pub(crate) compat: Compat,
     /// Addresses told to clients, where they differ from the ones listened on.
@@ -113,6 +114,14 @@ pub(crate) struct Capacity {
     pub(crate) memory_overcommit: u32,
     /// Each GiB of disk.
     pub(crate) disk_overcommit: u32,
+}
+
+/// `build.*`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Build {
+    /// Whether images that are built for users get the machine's own certificate authorities (design D8).
+    pub(crate) host_authorities: bool,
 }
 
 /// `compat.*`

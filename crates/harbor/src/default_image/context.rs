@@ -8,11 +8,10 @@ use bytes::Bytes;
 use harbor_runner::Context;
 use tokio_util::io::ReaderStream;
 
+use crate::authorities;
+
 /// The Dockerfile of the default image.
 const DOCKERFILE: &str = include_str!("../../../../deploy/sandbox/Dockerfile");
-
-/// Where Debian and Ubuntu keep authorities that an administrator added.
-const AUTHORITIES: &str = "/usr/local/share/ca-certificates";
 
 /// Which Dockerfile an image was built from: kept as the image's label, as `scripts/default-image` writes it.
 pub(super) fn dockerfile_hash() -> String {
@@ -22,11 +21,11 @@ pub(super) fn dockerfile_hash() -> String {
 
 /// The Dockerfile and `ca/`.
 pub(super) fn sandbox() -> io::Result<Context> {
-    let archive = pack(Path::new(AUTHORITIES))?;
+    let archive = pack(Path::new(authorities::ADDED))?;
     Ok(Box::pin(futures_util::stream::iter([Ok(Bytes::from(archive))])))
 }
 
-fn pack(authorities: &Path) -> io::Result<Vec<u8>> {
+fn pack(added: &Path) -> io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     append(&mut archive, "Dockerfile", DOCKERFILE.as_bytes())?;
     let mut directory = tar::Header::new_gnu();
@@ -34,30 +33,10 @@ fn pack(authorities: &Path) -> io::Result<Vec<u8>> {
     directory.set_mode(0o755);
     directory.set_size(0);
     archive.append_data(&mut directory, "ca/", io::empty())?;
-    for (name, content) in certificates(authorities)? {
+    for (name, content) in authorities::certificates(added)? {
         append(&mut archive, &format!("ca/{name}"), &content)?;
     }
     archive.into_inner()
-}
-
-/// The `*.crt` files of `directory`, by name.
-fn certificates(directory: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "crt")
-            && let Some(name) = path.file_name().and_then(|name| name.to_str())
-        {
-            found.push((name.to_owned(), fs::read(&path)?));
-        }
-    }
-    found.sort(); // the same context each time, so that the engine's cache holds
-    Ok(found)
 }
 
 fn append(archive: &mut tar::Builder<Vec<u8>>, name: &str, content: &[u8]) -> io::Result<()> {

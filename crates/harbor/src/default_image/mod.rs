@@ -102,18 +102,15 @@ async fn pull(runner: &DockerEngine, reference: &str, progress: &Progress) -> an
 async fn build(runner: &DockerEngine, reference: &str, progress: &Progress) -> anyhow::Result<Image> {
     let base = base::find(runner, progress).await?;
     progress.say(format!("building {reference} on {base} (2 to 5 minutes)"));
-    let mut arguments = HashMap::from([("BASE".to_owned(), base)]);
-    for name in ["http_proxy", "https_proxy", "no_proxy"] {
-        if let Ok(value) = std::env::var(name) {
-            arguments.insert(name.to_owned(), value);
-        }
-    }
+    let mut arguments = crate::wiring::proxies();
+    arguments.insert("BASE".to_owned(), base);
     let what = Build {
         dockerfile: None,
         target: Some(TARGET.to_owned()),
         tag: reference.to_owned(),
         arguments,
         labels: HashMap::from([("harbor.dockerfile".to_owned(), context::dockerfile_hash())]),
+        own: false,
     };
     let context = context::sandbox().context("cannot pack the build context")?;
     let mut tail = String::new();

@@ -7,6 +7,7 @@
 mod joins;
 mod machine;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use harbor_control::Control;
 use harbor_gateway::Gateway;
 use harbor_model::actors::Actor;
 use harbor_model::ids::{InstanceId, RegionId, UserId};
-use harbor_reconcile::Reconciler;
+use harbor_reconcile::{Builder, Reconciler};
 use harbor_runner::{About, DockerEngine, Engine};
 use harbor_serve::Budget;
 use harbor_store::{EncryptionKey, Store};
@@ -24,6 +25,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use crate::authorities;
 use crate::components::Service;
 use crate::config::Config;
 use crate::config::engine::engine_config;
@@ -186,7 +188,17 @@ fn reconcile_config(config: &Config, about: &About, control: Control) -> harbor_
         // an idle one takes about 10 MB: at most an eighth of the memory
         most_warm: usize::try_from(about.memory / 8 / (16 << 20)).unwrap_or(usize::MAX).clamp(1, MOST_WARM),
         recruiter: Arc::new(joins::Recruits(control)),
+        builder: Builder {
+            arguments: proxies(),
+            authorities: config.build.host_authorities.then(authorities::of_host).flatten(),
+        },
     }
+}
+
+/// How this machine reaches the network, as build arguments, which stay in no image.
+pub(crate) fn proxies() -> HashMap<String, String> {
+    let names = ["http_proxy", "https_proxy", "no_proxy"];
+    names.into_iter().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
 }
 
 fn api_config(

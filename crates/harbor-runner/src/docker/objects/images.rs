@@ -73,6 +73,7 @@ impl Client {
     pub(crate) async fn build_image(
         &self,
         build: &Build,
+        labels: HashMap<String, String>,
         context: Context,
         mut log: impl FnMut(&str) + Send,
     ) -> Result<(), EngineError> {
@@ -81,7 +82,7 @@ impl Client {
             .target(build.target.as_deref().unwrap_or_default())
             .t(&build.tag)
             .buildargs(&build.arguments)
-            .labels(&build.labels)
+            .labels(&labels)
             .rm(true)
             .forcerm(true)
             .build();

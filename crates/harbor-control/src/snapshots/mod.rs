@@ -1,13 +1,15 @@
-//! Snapshots: lookup, listing, and the general ones that this installation offers. Making others comes with the image
-//! builder.
+//! Snapshots: lookup, listing, making, and the general ones that this installation offers.
+
+mod create;
 
 use harbor_model::actors::Actor;
 use harbor_model::ids::SnapshotId;
 use harbor_model::resources::Resources;
 use harbor_model::snapshots::{Snapshot, SnapshotState};
 
-use crate::error::Kind;
-use crate::{Allowed, Caller, Control, DeleteSnapshots, Error, now};
+use crate::{Caller, Control, Error, now};
+
+pub use create::{BuildLog, NewImage, NewSnapshot};
 
 /// Sizes that documents promise by name, of the default image (contract, edges §11.4).
 const PRESETS: [(&str, Resources); 3] = [
@@ -44,21 +46,6 @@ impl Control {
     /// All snapshots that the caller may use: own ones first, then general ones.
     pub async fn snapshots(&self, caller: &Caller) -> Result<Vec<Snapshot>, Error> {
         Ok(self.store().snapshots(caller.organization).await?)
-    }
-
-    /// Removes the caller's snapshot of this name or id. Sandboxes made from it stay, and its name is free at once. A
-    /// general one is 403, and 404 where it is another organization's.
-    pub async fn delete_snapshot(&self, caller: &Allowed<DeleteSnapshots>, text: &str) -> Result<(), Error> {
-        let missing = || Error::not_found(format!("Snapshot {text} not found"));
-        let found = self.store().find_snapshot(caller.organization, text.to_owned()).await?.ok_or_else(missing)?;
-        if found.organization != caller.organization {
-            return Err(missing());
-        }
-        if found.general {
-            return Err(Error::new(Kind::Forbidden, format!("Snapshot {text} is for everybody and cannot be deleted")));
-        }
-        let removed = self.store().by(caller.actor()).remove_snapshot(found.id).await?;
-        if removed { Ok(()) } else { Err(missing()) }
     }
 
     /// As [`Self::snapshot`], and `None` when there is none.
@@ -102,6 +89,8 @@ impl Control {
                 name: name.to_owned(),
                 general: true,
                 image: image.clone(),
+                image_id: None,
+                build: None,
                 layer: None,
                 source: None,
                 entrypoint: None,

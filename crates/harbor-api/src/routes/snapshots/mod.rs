@@ -1,4 +1,7 @@
-//! Snapshots: listing and lookup (contract, control-plane §6.3).
+//! Snapshots: listing, lookup and removal (contract, control-plane §6.3, §6.4).
+
+mod build_logs;
+mod create;
 
 use std::cmp::Ordering;
 
@@ -13,6 +16,9 @@ use crate::error::ApiError;
 use crate::input::{Query, Segments};
 use crate::state::Api;
 use crate::wire::snapshots::{Snapshot, SnapshotPage};
+
+pub(super) use build_logs::*;
+pub(super) use create::*;
 
 /// What snapshots are listed by.
 #[derive(Clone, Copy)]
@@ -55,13 +61,12 @@ pub(super) async fn list(
     rows.retain(|row| made_from(row) && name.as_ref().is_none_or(|name| row.name.to_lowercase().contains(name)));
     rows.sort_by(|a, b| a.general.cmp(&b.general).then_with(|| compare(sort, descending, a, b)));
     let (page, limit) = (number(page, 1), number(limit, 100));
-    let (region, runner) = (api.control.config().region.as_str(), api.config.instance.to_string());
     let (total, total_pages) = (rows.len(), rows.len().div_ceil(limit));
     let items = rows
         .into_iter()
         .skip((page - 1).saturating_mul(limit))
         .take(limit)
-        .map(|row| Snapshot::of(row, region, &runner))
+        .map(|row| api.shown_snapshot(row))
         .collect();
     Ok(Json(SnapshotPage { items, total, page, total_pages }))
 }
@@ -97,7 +102,7 @@ pub(super) async fn get(
     Segments(text): Segments<String>,
 ) -> Result<Json<Snapshot>, ApiError> {
     let found = api.control.snapshot(&caller, &text).await?;
-    Ok(Json(Snapshot::of(found, api.control.config().region.as_str(), &api.config.instance.to_string())))
+    Ok(api.render_snapshot(found))
 }
 
 /// Removes a snapshot; sandboxes made from it stay, and its name is free at once.
@@ -131,6 +136,8 @@ mod tests {
             name: name.to_owned(),
             general: false,
             image: String::new(),
+            image_id: None,
+            build: None,
             layer: None,
             source: None,
             entrypoint: None,

@@ -1,0 +1,150 @@
+//! Images that organizations ask for: looked for on the engine, then pulled or built. What that says is kept as a log.
+
+mod log;
+mod recipe;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use harbor_model::actors::Actor;
+use harbor_model::errors::chain;
+use harbor_model::ids::ImageId;
+use harbor_model::images::WantedImage;
+use harbor_runner::{Build, EngineError, Image};
+
+use crate::Inner;
+use crate::queue::{Lane, Mark, Queue, Stepped};
+use crate::work::Work;
+use log::Log;
+
+pub use recipe::{Authorities, Builder};
+
+/// How long a pull or a build may take, with all that it is tried again (contract, control-plane §6.1).
+const PATIENCE: Duration = Duration::from_hours(1);
+
+/// When one is tried again that the engine did not answer about.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether anybody still wants it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Gets images.
+pub(crate) struct Images(pub(crate) Arc<Inner>);
+
+impl Work for Images {
+    type Key = ImageId;
+
+    fn queue(&self) -> &Queue<ImageId> {
+        &self.0.images
+    }
+
+    async fn step(&self, id: ImageId, _: Mark) -> Stepped {
+        match self.0.get_image(id).await {
+            Ok(Got::Settled(told)) => Stepped { again: None, outcome: Ok(told) },
+            Ok(Got::Later(reason)) | Err(reason) => {
+                tracing::warn!(image = %id, reason, "image not had yet");
+                Stepped { again: Some(Mark::after(AGAIN, Lane::Spare)), outcome: Err(reason) }
+            }
+        }
+    }
+}
+
+/// What came of a step.
+enum Got {
+    /// There is nothing left to do.
+    Settled(String),
+    /// It is worth trying again.
+    Later(String),
+}
+
+impl Inner {
+    /// Marks every image that is still to be had.
+    pub(crate) async fn mark_awaited_images(&self) {
+        match self.store.awaited_images().await {
+            Ok(awaited) => awaited.into_iter().for_each(|id| self.images.mark(id, Mark::now(Lane::Spare))),
+            Err(error) => tracing::error!(error = chain(&error), "images not read"),
+        }
+    }
+
+    /// Has an image that somebody waits for, and records what came of it. It is given up when nobody wants it any more.
+    async fn get_image(&self, id: ImageId) -> Result<Got, String> {
+        let at = self.now();
+        let begun = self.store.by(Actor::Harbor).change_image(id, move |row| row.begin(at)).await;
+        let Some(image) = begun.map_err(|error| chain(&error))?.filter(WantedImage::is_awaited) else {
+            return Ok(Got::Settled(format!("nobody waits for image {id}")));
+        };
+        let log = Log::new(self.store.clone(), id);
+        let left = (image.updated_at + PATIENCE - self.now()).try_into().unwrap_or_default();
+        let outcome = tokio::select! {
+            outcome = tokio::time::timeout(left, self.have_image(&image, &log)) => outcome,
+            () = self.until_forgotten(id) => return Ok(Got::Settled(format!("image {id} is wanted no more"))),
+            never = log.keep() => match never {},
+        };
+        let outcome = match outcome {
+            Ok(Err(error)) if worth_another_try(&error) => return Ok(Got::Later(chain(&error))),
+            Ok(outcome) => outcome.map_err(|error| reason(&error, &log)),
+            Err(_) => Err(format!("it was not there after {} minutes", PATIENCE.as_secs() / 60)),
+        };
+        if let Err(reason) = &outcome {
+            log.say(&format!("\n{reason}\n"));
+        }
+        log.finish().await;
+        let told = match &outcome {
+            Ok(_) => format!("image {} is there", image.reference),
+            Err(reason) => format!("image {} could not be had: {reason}", image.reference),
+        };
+        tracing::info!(image = image.reference, told, "image settled");
+        let (at, had) = (self.now(), outcome.map(|image| (image.id, image.size)));
+        let noted = self.store.by(Actor::Harbor).change_image(id, move |row| row.receive(had, at)).await;
+        noted.map_err(|error| chain(&error))?;
+        Ok(Got::Settled(told))
+    }
+
+    async fn have_image(&self, image: &WantedImage, log: &Log) -> Result<Image, EngineError> {
+        let reference = &image.reference;
+        let looking = self.looking_for_images.lock().await;
+        let found = self.engine.image(reference).await?;
+        drop(looking);
+        if let Some(found) = found {
+            log.say(&format!("{reference} is on the engine\n"));
+            return Ok(found);
+        }
+        match &image.dockerfile {
+            None => {
+                log.say(&format!("pulling {reference}\n"));
+                let mut layers = log::Layers::default();
+                self.engine.pull(reference, &mut |step| log.say(&layers.line(step))).await
+            }
+            Some(dockerfile) => {
+                let Builder { arguments, .. } = self.config.builder.clone();
+                let build = Build { tag: reference.clone(), arguments, own: true, ..Build::default() };
+                let context = self.config.builder.context(dockerfile);
+                self.engine.build(&build, context, &mut |text| log.say(text)).await
+            }
+        }
+    }
+
+    /// Ends once nobody wants the image any more.
+    async fn until_forgotten(&self, id: ImageId) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if let Ok(None) = self.store.image(id).await {
+                return;
+            }
+        }
+    }
+}
+
+/// Whether the engine, and not the image, is to blame.
+fn worth_another_try(error: &EngineError) -> bool {
+    matches!(error, EngineError::Unreachable { .. })
+}
+
+/// Why an image could not be had: for a build with the last line of its log, which says more than how it ended.
+fn reason(error: &EngineError, log: &Log) -> String {
+    let last = log.last_line();
+    match error {
+        EngineError::Build { .. } if !last.is_empty() => format!("{}: after {last:?}", chain(error)),
+        _ => chain(error),
+    }
+}

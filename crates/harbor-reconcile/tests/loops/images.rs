@@ -1,0 +1,148 @@
+//! Images that organizations ask for: snapshots wait for them, and follow.
+
+use std::time::Duration;
+
+use harbor_control::{NewImage, NewSnapshot};
+use harbor_model::resources::Asked;
+use harbor_model::snapshots::{Snapshot, SnapshotState};
+use harbor_runner::Engine;
+use harbor_runner::pretend::{Act, Verb};
+
+use crate::installation::{Installation, refused};
+
+const SOON: Duration = Duration::from_secs(5);
+const DOCKERFILE: &str = "FROM a:1\nRUN true\n";
+
+fn of(name: &str, source: NewImage) -> NewSnapshot {
+    NewSnapshot { name: name.to_owned(), source, asked: Asked::default() }
+}
+
+fn pulled(name: &str, reference: &str) -> NewSnapshot {
+    of(name, NewImage::Reference { reference: reference.to_owned(), entrypoint: None })
+}
+
+fn built(name: &str) -> NewSnapshot {
+    of(name, NewImage::Dockerfile(DOCKERFILE.to_owned()))
+}
+
+async fn reaches(harbor: &Installation, name: &str, state: SnapshotState) -> Snapshot {
+    let mut found = harbor.named(name).await.unwrap();
+    for _ in 0..100 {
+        if found.state == state {
+            return found;
+        }
+        harbor.pass(Duration::from_millis(200)).await;
+        found = harbor.named(name).await.unwrap();
+    }
+    panic!("{name} is {:?}: {:?}", found.state, found.error);
+}
+
+fn called(harbor: &Installation, verb: Verb) -> usize {
+    harbor.engine.calls().iter().filter(|call| call.verb == verb).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_is_pulled_kept_and_used_by_its_id() {
+    let harbor = Installation::new().await;
+    let made = harbor.create_snapshot(pulled("mine", "a/b:1")).await.unwrap();
+    assert_eq!((made.state, made.image.as_str()), (SnapshotState::Active, "a/b:1"), "it is there at once");
+    let id = made.image_id.clone().expect("the engine's id");
+    let sandbox = harbor.create_from("mine").await.unwrap();
+    assert_eq!(sandbox.origin.image, id);
+    harbor.pass(SOON).await;
+    assert!(harbor.engine.kept_images().contains(&id));
+
+    // what is put aside is kept from nobody
+    harbor.deactivate_snapshot("mine").await.unwrap();
+    harbor.pass(SOON).await;
+    assert!(!harbor.engine.kept_images().contains(&id));
+    assert!(harbor.create_from("mine").await.unwrap_err().to_string().contains("inactive"));
+    harbor.engine.remove_image("a/b:1");
+    let again = harbor.activate_snapshot("mine").await.unwrap();
+    assert_eq!((again.state, called(&harbor, Verb::Pull)), (SnapshotState::Active, 2), "it is had once more");
+    assert!(harbor.activate_snapshot("mine").await.unwrap_err().to_string().contains("already active"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_the_same_waits_for_the_same() {
+    let harbor = Installation::new().await;
+    harbor.engine.takes(Verb::Build, Duration::from_secs(30));
+    let first = harbor.create_snapshot(built("one")).await.unwrap();
+    let second = harbor.create_snapshot(built("two")).await.unwrap();
+    assert_eq!((first.state, second.image), (SnapshotState::Building, first.image.clone()));
+    harbor.pass(Duration::from_secs(31)).await;
+    let (one, two) = (reaches(&harbor, "one", SnapshotState::Active).await, harbor.named("two").await.unwrap());
+    assert_eq!((two.state, two.image_id, called(&harbor, Verb::Build)), (SnapshotState::Active, one.image_id, 1));
+    assert_eq!(harbor.create_snapshot(built("three")).await.unwrap().state, SnapshotState::Active);
+    assert_eq!(called(&harbor, Verb::Build), 1, "it is on the engine");
+
+    // the image goes with the last one that is made of it
+    for name in ["one", "two"] {
+        harbor.remove_snapshot(name).await;
+    }
+    harbor.pass(SOON).await;
+    assert_eq!(harbor.engine.built_images().await.unwrap(), [first.image]);
+    harbor.remove_snapshot("three").await;
+    harbor.pass(SOON).await;
+    assert_eq!(harbor.engine.built_images().await.unwrap(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_had_says_why_and_can_be_asked_for_again() {
+    let harbor = Installation::new().await;
+    harbor.engine.next(Verb::Pull, Act::Fail(refused()));
+    harbor.create_snapshot(pulled("mine", "a/b:1")).await.unwrap();
+    let failed = reaches(&harbor, "mine", SnapshotState::Error).await;
+    assert!(failed.error.as_ref().is_some_and(|error| error.ends_with(": no")), "{failed:?}");
+    assert!(harbor.activate_snapshot("mine").await.is_err());
+    harbor.create_snapshot(pulled("mine", "a/b:1")).await.unwrap_err();
+    harbor.remove_snapshot("mine").await;
+    assert_eq!(harbor.create_snapshot(pulled("mine", "a/b:1")).await.unwrap().state, SnapshotState::Active);
+
+    harbor.engine.next(Verb::Build, Act::Fail(refused()));
+    harbor.create_snapshot(built("built")).await.unwrap();
+    let failed = reaches(&harbor, "built", SnapshotState::BuildFailed).await;
+    assert!(failed.error.is_some());
+    let said = harbor.build_log("built").await;
+    assert!(said.starts_with("Step 1/1 : pretend\n") && said.ends_with(": no\n"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_does_not_answer_and_a_crash_only_delay_it() {
+    let mut harbor = Installation::new().await;
+    harbor.engine.unplug();
+    let made = harbor.create_snapshot(built("mine")).await.unwrap();
+    assert_eq!(made.state, SnapshotState::Building);
+    harbor.idle(Duration::from_mins(2)).await;
+    assert_eq!(harbor.named("mine").await.unwrap().state, SnapshotState::Building);
+    harbor.engine.takes(Verb::Build, Duration::from_secs(30));
+    harbor.engine.plug_in();
+    harbor.pass(Duration::from_secs(10)).await;
+    harbor.restart().await;
+    harbor.pass(Duration::from_secs(40)).await;
+    assert_eq!(reaches(&harbor, "mine", SnapshotState::Active).await.error, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_ever() {
+    let harbor = Installation::new().await;
+    harbor.engine.takes(Verb::Build, Duration::from_hours(3));
+    harbor.create_snapshot(built("mine")).await.unwrap();
+    harbor.idle(Duration::from_mins(61)).await;
+    let failed = reaches(&harbor, "mine", SnapshotState::BuildFailed).await;
+    assert!(failed.error.is_some_and(|error| error.contains("60 minutes")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_build_that_nobody_wants_any_more_is_given_up() {
+    let harbor = Installation::new().await;
+    harbor.engine.takes(Verb::Build, Duration::from_mins(30));
+    harbor.create_snapshot(built("mine")).await.unwrap();
+    harbor.pass(SOON).await;
+    harbor.remove_snapshot("mine").await;
+    harbor.pass(SOON).await;
+    let under_way = harbor.report("images").under_way;
+    assert!(under_way.is_empty(), "{under_way:?}");
+    harbor.idle(Duration::from_mins(31)).await;
+    assert_eq!(harbor.engine.built_images().await.unwrap(), [""; 0]);
+}

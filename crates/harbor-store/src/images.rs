@@ -1,0 +1,222 @@
+//! Images that organizations ask for, and what their pulls and builds say.
+
+use std::sync::Arc;
+
+use harbor_model::Timestamp;
+use harbor_model::ids::{ImageId, OrganizationId};
+use harbor_model::images::{ImageState, WantedImage};
+use harbor_model::snapshots::Snapshot;
+use rusqlite::{Connection, Row, Transaction, params};
+
+use crate::changes::Change;
+use crate::live::Noted;
+use crate::{Store, StoreError, Writer, row, snapshots};
+
+/// The most bytes that are kept of what one pull or build says.
+const MOST_LOG: u64 = 4 << 20;
+
+/// Stands at the end of a log that was longer.
+const CUT: &str = "[harbor keeps no more of this log]\n";
+
+impl Store {
+    /// The image with this id.
+    pub async fn image(&self, id: ImageId) -> Result<Option<WantedImage>, StoreError> {
+        self.read(move |connection| by_id(connection, id)).await
+    }
+
+    /// The image of this reference that the organization asked for.
+    pub async fn image_of(
+        &self,
+        organization: OrganizationId,
+        reference: String,
+    ) -> Result<Option<WantedImage>, StoreError> {
+        self.read(move |connection| by_reference(connection, organization, &reference)).await
+    }
+
+    /// The images that are still to be had.
+    pub async fn awaited_images(&self) -> Result<Vec<ImageId>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT id FROM image WHERE state IN ('pending', 'under way') ORDER BY created_at")?;
+            row::collect(&mut statement, [], |found| row::parsed(found, "id"))
+        })
+        .await
+    }
+
+    /// Whether anybody asked for an image of this reference that is built.
+    pub async fn is_built_image(&self, reference: String) -> Result<bool, StoreError> {
+        self.read(move |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT 1 FROM image WHERE reference = ?1 AND dockerfile IS NOT NULL")?;
+            Ok(statement.exists(params![reference])?)
+        })
+        .await
+    }
+
+    /// What the last pull or build of this image said after its first `seen` pieces, and how many pieces there are.
+    pub async fn image_log(&self, id: ImageId, seen: u32) -> Result<(String, u32), StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT sequence, text FROM image_log WHERE image = ?1 AND sequence >= ?2 ORDER BY sequence",
+            )?;
+            let (mut text, mut next) = (String::new(), seen);
+            let mut rows = statement.query(params![id.to_string(), seen])?;
+            while let Some(found) = rows.next()? {
+                next = found.get::<_, u32>("sequence")?.saturating_add(1);
+                text.push_str(found.get_ref("text")?.as_str().unwrap_or_default());
+            }
+            Ok((text, next))
+        })
+        .await
+    }
+}
+
+impl Writer {
+    /// Changes one image, and with it the snapshots that wait for it: `change` sees the committed row, all in one
+    /// transaction. The new row comes back; `None`: there is no such image any more.
+    pub async fn change_image(
+        &self,
+        id: ImageId,
+        change: impl FnOnce(&mut WantedImage) + Send + 'static,
+    ) -> Result<Option<WantedImage>, StoreError> {
+        self.write(move |transaction, changes| {
+            let Some(before) = by_id(transaction, id)? else { return Ok(None) };
+            let mut after = before.clone();
+            change(&mut after);
+            if after != before {
+                write(transaction, &after)?;
+                if before.state == ImageState::Pending && after.state == ImageState::UnderWay {
+                    forget_log(transaction, id)?;
+                }
+                tell_snapshots(transaction, changes, &after)?;
+                changes.push(Change::Image(Arc::new(after.clone())));
+            }
+            Ok(Some(after))
+        })
+        .await
+    }
+
+    /// Keeps what a pull or build says: whole lines, after those that are kept. What is too much is left out.
+    pub async fn add_to_image_log(&self, id: ImageId, text: String) -> Result<(), StoreError> {
+        self.write(move |transaction, _| {
+            let (pieces, bytes): (u32, i64) = transaction
+                .prepare_cached(
+                    "SELECT count(*), coalesce(sum(length(CAST(text AS BLOB))), 0) FROM image_log WHERE image = ?1",
+                )?
+                .query_row(params![id.to_string()], |found| Ok((found.get(0)?, found.get(1)?)))?;
+            let there = by_id(transaction, id)?.is_some();
+            let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+            if !there || bytes >= MOST_LOG {
+                return Ok(());
+            }
+            let cut = bytes + text.len() as u64 >= MOST_LOG;
+            let text = if cut { format!("{text}{CUT}") } else { text };
+            transaction.prepare_cached("INSERT INTO image_log VALUES (?1, ?2, ?3)")?.execute(params![
+                id.to_string(),
+                pieces,
+                text
+            ])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Asks for the image of a snapshot that waits for it, in the transaction that records the snapshot's wish.
+pub(crate) fn ask(
+    transaction: &Transaction<'_>,
+    changes: &mut Noted,
+    snapshot: &Snapshot,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let before = by_reference(transaction, snapshot.organization, &snapshot.image)?;
+    let mut after = before.clone().unwrap_or_else(|| {
+        let dockerfile = snapshot.build.as_ref().map(|recipe| recipe.dockerfile.clone());
+        WantedImage::new(snapshot.organization, snapshot.image.clone(), dockerfile, at)
+    });
+    after.ask_again(at);
+    if before.as_ref() != Some(&after) {
+        write(transaction, &after)?;
+        changes.push(Change::Image(Arc::new(after)));
+    }
+    Ok(())
+}
+
+/// Forgets the image of a snapshot that is gone, unless another one of its organization has it too.
+pub(crate) fn forget(transaction: &Transaction<'_>, gone: &Snapshot) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached(
+            "DELETE FROM image WHERE organization = ?1 AND reference = ?2
+                 AND NOT EXISTS (SELECT 1 FROM snapshot WHERE organization = ?1 AND image = ?2)",
+        )?
+        .execute(params![gone.organization.to_string(), gone.image])?;
+    Ok(())
+}
+
+fn tell_snapshots(transaction: &Transaction<'_>, changes: &mut Noted, image: &WantedImage) -> Result<(), StoreError> {
+    for before in snapshots::of_image(transaction, image.organization, &image.reference)? {
+        let mut after = before.clone();
+        after.follow(image, image.updated_at);
+        if after != before {
+            snapshots::write(transaction, &after)?;
+            changes.push(Change::Snapshot { before: Some(Arc::new(before)), after: Arc::new(after) });
+        }
+    }
+    Ok(())
+}
+
+fn forget_log(transaction: &Transaction<'_>, id: ImageId) -> Result<(), StoreError> {
+    transaction.prepare_cached("DELETE FROM image_log WHERE image = ?1")?.execute(params![id.to_string()])?;
+    Ok(())
+}
+
+fn write(transaction: &Transaction<'_>, image: &WantedImage) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO image VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT (id) DO UPDATE SET (state, error, engine_id, size_bytes, updated_at) = (?5, ?6, ?7, ?8, ?10)",
+        )?
+        .execute(params![
+            image.id.to_string(),
+            image.organization.to_string(),
+            image.reference,
+            image.dockerfile,
+            image.state.word(),
+            image.error,
+            image.engine_id,
+            image.size_bytes.and_then(|size| i64::try_from(size).ok()),
+            row::milliseconds(image.created_at),
+            row::milliseconds(image.updated_at),
+        ])?;
+    Ok(())
+}
+
+fn by_id(connection: &Connection, id: ImageId) -> Result<Option<WantedImage>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT * FROM image WHERE id = ?1")?;
+    row::first(&mut statement, params![id.to_string()], read)
+}
+
+fn by_reference(
+    connection: &Connection,
+    organization: OrganizationId,
+    reference: &str,
+) -> Result<Option<WantedImage>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT * FROM image WHERE organization = ?1 AND reference = ?2")?;
+    row::first(&mut statement, params![organization.to_string(), reference], read)
+}
+
+fn read(found: &Row<'_>) -> Result<WantedImage, StoreError> {
+    let state: String = found.get("state")?;
+    Ok(WantedImage {
+        id: row::parsed(found, "id")?,
+        organization: row::parsed(found, "organization")?,
+        reference: found.get("reference")?,
+        dockerfile: found.get("dockerfile")?,
+        state: ImageState::from_word(&state).ok_or(StoreError::Unreadable("image state"))?,
+        error: found.get("error")?,
+        engine_id: found.get("engine_id")?,
+        size_bytes: found.get::<_, Option<i64>>("size_bytes")?.and_then(|size| u64::try_from(size).ok()),
+        created_at: row::moment(found, "created_at")?,
+        updated_at: row::moment(found, "updated_at")?,
+    })
+}

@@ -1,0 +1,49 @@
+//! Certificate authorities that an administrator added to this machine: what is built here needs them behind a proxy that
+//! looks into TLS (design D8).
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use harbor_reconcile::Authorities;
+
+/// Where Debian and Ubuntu keep authorities that an administrator added.
+pub(crate) const ADDED: &str = "/usr/local/share/ca-certificates";
+
+/// The file in which Debian and Ubuntu keep all authorities, the added ones too.
+const ALL: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// The `*.crt` files of `directory`, by name; none where there is no such directory.
+pub(crate) fn certificates(directory: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "crt")
+            && let Some(name) = path.file_name().and_then(|name| name.to_str())
+        {
+            found.push((name.to_owned(), fs::read(&path)?));
+        }
+    }
+    found.sort(); // the same context each time, so that the engine's cache holds
+    Ok(found)
+}
+
+/// Those of this machine; `None` where nobody added any, or they cannot be read.
+pub(crate) fn of_host() -> Option<Authorities> {
+    let read = || -> io::Result<Option<Authorities>> {
+        let added = certificates(Path::new(ADDED))?;
+        if added.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Authorities { added, bundle: fs::read(ALL)? }))
+    };
+    read().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the machine's own certificate authorities cannot be read: images are built without them");
+        None
+    })
+}
