@@ -46,7 +46,7 @@ pub use keys::{IssuedKey, NewKey};
 pub use organizations::{Member, Usage};
 pub use pools::PoolInUse;
 pub use signed_files::{FileOperation, SignedFile};
-pub use snapshots::{BuildLog, NewImage, NewSnapshot, preset_names};
+pub use snapshots::{BuildLog, Built, NewImage, NewSnapshot, preset_names};
 pub use users::NewUser;
 pub use volumes::NewMount;
 

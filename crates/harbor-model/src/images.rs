@@ -28,6 +28,15 @@ pub struct WantedImage {
     pub updated_at: Timestamp,
 }
 
+/// How an image is built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipe {
+    /// What the image is called: the same for the same recipe (contract, control-plane §5.4).
+    pub reference: String,
+    /// The Dockerfile.
+    pub dockerfile: String,
+}
+
 /// Where an image stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ImageState {

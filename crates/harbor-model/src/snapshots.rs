@@ -2,7 +2,7 @@
 
 use crate::Timestamp;
 use crate::ids::{OrganizationId, SandboxId, SnapshotId};
-use crate::images::{ImageState, WantedImage, is_digest};
+use crate::images::{ImageState, Recipe, WantedImage, is_digest};
 use crate::layers::Layer;
 use crate::resources::Resources;
 
@@ -64,13 +64,6 @@ pub fn check_name(name: &str) -> Result<(), String> {
 
 /// The longest name of a snapshot, in bytes.
 const LONGEST_NAME: usize = 255;
-
-/// How an image is built.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recipe {
-    /// The Dockerfile.
-    pub dockerfile: String,
-}
 
 impl Snapshot {
     /// What a sandbox of it is made of: a reference or an id.

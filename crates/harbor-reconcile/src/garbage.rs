@@ -22,6 +22,9 @@ const AGAIN: Duration = Duration::from_mins(1);
 /// Removed sandboxes and events are kept this long (contract, control-plane §5.6).
 const KEPT: time::Duration = time::Duration::hours(24);
 
+/// Images that were built for sandboxes alone are kept this long after the last one asked (contract, control-plane §5.4).
+const IMAGES_KEPT: time::Duration = time::Duration::days(7);
+
 /// Something that may be garbage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum GarbageKey {
@@ -77,7 +80,12 @@ impl Inner {
         let sandboxes = self.store.by(Actor::Harbor).purge_removed_sandboxes(before).await;
         let events = self.store.by(Actor::Harbor).purge_outbox(before).await.map_err(|error| chain(&error))?;
         let sandboxes = sandboxes.map_err(|error| chain(&error))?;
-        Ok(format!("{sandboxes} sandboxes and {events} events purged"))
+        let images = self.store.by(Actor::Harbor).purge_images(self.now() - IMAGES_KEPT).await;
+        let images = images.map_err(|error| chain(&error))?;
+        if images > 0 {
+            self.garbage.mark(GarbageKey::Layers, Mark::now(Lane::Bulk));
+        }
+        Ok(format!("{sandboxes} sandboxes, {events} events and {images} images purged"))
     }
 
     /// Removes stored files that nothing needs, and keeps the images that all others lie on. What is stored is read first: a

@@ -29,6 +29,7 @@ enum EncodedBeginning {
     Image,
     Layer(EncodedLayer),
     Awaited,
+    Unbuilt { begun: bool },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -75,6 +76,7 @@ pub(crate) fn encode(files: &Files) -> Result<Option<String>, StoreError> {
             Beginning::Image => EncodedBeginning::Image,
             Beginning::Layer(layer) => EncodedBeginning::Layer(EncodedLayer::of(layer)),
             Beginning::Awaited => EncodedBeginning::Awaited,
+            Beginning::Unbuilt { begun } => EncodedBeginning::Unbuilt { begun: *begun },
         },
         backup: backup.as_ref().map(|Backup { layer, at, current, kept }| EncodedBackup {
             layer: EncodedLayer::of(layer),
@@ -108,6 +110,7 @@ pub(crate) fn decode(text: Option<&str>) -> Result<Files, StoreError> {
             EncodedBeginning::Image => Beginning::Image,
             EncodedBeginning::Layer(layer) => Beginning::Layer(layer.read()?),
             EncodedBeginning::Awaited => Beginning::Awaited,
+            EncodedBeginning::Unbuilt { begun } => Beginning::Unbuilt { begun },
         },
         parent: None,
         backup: match encoded.backup {
@@ -175,7 +178,9 @@ mod tests {
             || Layer { id: LayerId::random(), image: "sha256:a".to_owned(), digest: "d".to_owned(), bytes: 1 << 40 };
         let at = row::timestamp(1_700_000_000_123).unwrap();
         check(&Files::default());
-        check(&Files { beginning: Beginning::Awaited, ..Files::default() });
+        for beginning in [Beginning::Awaited, Beginning::Unbuilt { begun: false }, Beginning::Unbuilt { begun: true }] {
+            check(&Files { beginning, ..Files::default() });
+        }
         check(&Files {
             beginning: Beginning::Layer(layer()),
             backup: Some(Backup { layer: layer(), at, current: true, kept: false }),

@@ -4,13 +4,24 @@ use std::sync::Arc;
 
 use harbor_model::Timestamp;
 use harbor_model::ids::{ImageId, OrganizationId};
-use harbor_model::images::{ImageState, WantedImage};
+use harbor_model::images::{ImageState, Recipe, WantedImage};
 use harbor_model::snapshots::Snapshot;
 use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::changes::Change;
 use crate::live::Noted;
-use crate::{Store, StoreError, Writer, row, snapshots};
+use crate::sandbox_change::commit_change;
+use crate::{Store, StoreError, Writer, row, sandbox_row, snapshots};
+
+/// No snapshot has it and no sandbox was made of it, or waits for it.
+macro_rules! unused {
+    () => {
+        "NOT EXISTS (SELECT 1 FROM snapshot WHERE snapshot.organization = image.organization
+             AND snapshot.image = image.reference)
+         AND NOT EXISTS (SELECT 1 FROM sandbox WHERE sandbox.organization = image.organization
+             AND sandbox.build = image.reference AND sandbox.live = 1)"
+    };
+}
 
 /// The most bytes that are kept of what one pull or build says.
 const MOST_LOG: u64 = 4 << 20;
@@ -79,6 +90,7 @@ impl Writer {
         id: ImageId,
         change: impl FnOnce(&mut WantedImage) + Send + 'static,
     ) -> Result<Option<WantedImage>, StoreError> {
+        let (actor, key) = (self.actor().clone(), self.key()?);
         self.write(move |transaction, changes| {
             let Some(before) = by_id(transaction, id)? else { return Ok(None) };
             let mut after = before.clone();
@@ -89,9 +101,37 @@ impl Writer {
                     forget_log(transaction, id)?;
                 }
                 tell_snapshots(transaction, changes, &after)?;
+                for waiting in sandbox_row::of_build(transaction, &key, after.organization, &after.reference)? {
+                    let mut follows = waiting.clone();
+                    follows.follow(&after);
+                    commit_change(transaction, changes, &actor, &key, &waiting, follows, after.updated_at)?;
+                }
                 changes.push(Change::Image(Arc::new(after.clone())));
             }
             Ok(Some(after))
+        })
+        .await
+    }
+
+    /// Forgets an image that is being had, if nobody wants it any more; answers whether it is gone.
+    pub async fn forget_unwanted_image(&self, id: ImageId) -> Result<bool, StoreError> {
+        self.write(move |transaction, _| {
+            transaction
+                .prepare_cached(concat!("DELETE FROM image WHERE id = ?1 AND ", unused!()))?
+                .execute(params![id.to_string()])?;
+            Ok(by_id(transaction, id)?.is_none())
+        })
+        .await
+    }
+
+    /// Forgets the images that nobody has, and nobody asked for since `before`; answers how many.
+    pub async fn purge_images(&self, before: Timestamp) -> Result<usize, StoreError> {
+        self.write(move |transaction, _| {
+            let mut statement = transaction.prepare_cached(concat!(
+                "DELETE FROM image WHERE state IN ('ready', 'failed') AND updated_at < ?1 AND ",
+                unused!()
+            ))?;
+            Ok(statement.execute(params![row::milliseconds(before)])?)
         })
         .await
     }
@@ -122,17 +162,17 @@ impl Writer {
     }
 }
 
-/// Asks for the image of a snapshot that waits for it, in the transaction that records the snapshot's wish.
+/// Asks for the image of whoever waits for it, in the transaction that records that.
 pub(crate) fn ask(
     transaction: &Transaction<'_>,
     changes: &mut Noted,
-    snapshot: &Snapshot,
+    (organization, reference, recipe): (OrganizationId, &str, Option<&Recipe>),
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let before = by_reference(transaction, snapshot.organization, &snapshot.image)?;
+    let before = by_reference(transaction, organization, reference)?;
     let mut after = before.clone().unwrap_or_else(|| {
-        let dockerfile = snapshot.build.as_ref().map(|recipe| recipe.dockerfile.clone());
-        WantedImage::new(snapshot.organization, snapshot.image.clone(), dockerfile, at)
+        let dockerfile = recipe.map(|recipe| recipe.dockerfile.clone());
+        WantedImage::new(organization, reference.to_owned(), dockerfile, at)
     });
     after.ask_again(at);
     if before.as_ref() != Some(&after) {
@@ -142,13 +182,10 @@ pub(crate) fn ask(
     Ok(())
 }
 
-/// Forgets the image of a snapshot that is gone, unless another one of its organization has it too.
+/// Forgets the image of a snapshot that is gone, unless another one of its organization has it too, or a sandbox.
 pub(crate) fn forget(transaction: &Transaction<'_>, gone: &Snapshot) -> Result<(), StoreError> {
     transaction
-        .prepare_cached(
-            "DELETE FROM image WHERE organization = ?1 AND reference = ?2
-                 AND NOT EXISTS (SELECT 1 FROM snapshot WHERE organization = ?1 AND image = ?2)",
-        )?
+        .prepare_cached(concat!("DELETE FROM image WHERE organization = ?1 AND reference = ?2 AND ", unused!()))?
         .execute(params![gone.organization.to_string(), gone.image])?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use harbor_model::Timestamp;
+use harbor_model::images::Recipe;
 use harbor_model::names::DisplayName;
 use rusqlite::{Row, ffi};
 
@@ -57,6 +58,12 @@ pub(crate) fn map_of(column: &'static str, text: &str) -> Result<BTreeMap<String
 pub(crate) fn list(row: &Row<'_>, column: &'static str) -> Result<Option<Vec<String>>, StoreError> {
     let text: Option<String> = row.get(column)?;
     text.map(|text| serde_json::from_str(&text).map_err(|_| StoreError::Unreadable(column))).transpose()
+}
+
+/// How an image is built: the Dockerfile of the column of that name, if it has one, and the image's name in `reference`.
+pub(crate) fn recipe(row: &Row<'_>, reference: &str) -> Result<Option<Recipe>, StoreError> {
+    let Some(dockerfile) = row.get("dockerfile")? else { return Ok(None) };
+    Ok(Some(Recipe { reference: row.get(reference)?, dockerfile }))
 }
 
 /// JSON of a map or list of texts, which cannot fail.

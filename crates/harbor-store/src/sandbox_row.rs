@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use harbor_model::ids::{RegionId, SandboxId};
+use harbor_model::ids::{OrganizationId, RegionId, SandboxId};
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::{Desired, Failure, Files, Generation, Network, Origin, Sandbox, Settings};
 use harbor_model::secrets::Secret;
@@ -28,6 +28,18 @@ pub(crate) fn linked_to(
 ) -> Result<Vec<Sandbox>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT * FROM sandbox WHERE linked = ?1 AND live = 1")?;
     row::collect(&mut statement, params![target.to_string()], |found| read(found, key))
+}
+
+/// The organization's live sandboxes that were made with the Dockerfile of this image.
+pub(crate) fn of_build(
+    connection: &Connection,
+    key: &EncryptionKey,
+    organization: OrganizationId,
+    build: &str,
+) -> Result<Vec<Sandbox>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT * FROM sandbox WHERE organization = ?1 AND build = ?2 AND live = 1 AND removed = 0")?;
+    row::collect(&mut statement, params![organization.to_string(), build], |found| read(found, key))
 }
 
 /// Every row that has not been removed.
@@ -61,6 +73,7 @@ pub(crate) fn read(row: &Row<'_>, key: &EncryptionKey) -> Result<Sandbox, StoreE
         origin: Origin {
             snapshot: row.get("snapshot")?,
             image: row.get("image")?,
+            build: row::recipe(row, "build")?,
             entrypoint: row::list(row, "entrypoint")?,
             user: row.get("user")?,
             env: env.map_or(Ok(BTreeMap::new()), |env| row::map_of("env", &env))?,
@@ -115,7 +128,7 @@ macro_rules! columns {
          recoverable, note, toolbox_version, started_once, generation, created_at, updated_at, last_activity_at,
          warm_pool, destroy_at,
          auto_pause_minutes, resize_cpu, resize_memory_gib, resize_disk_gib, files, parent, linked,
-         mounts"
+         mounts, build, dockerfile"
     };
 }
 
@@ -128,7 +141,7 @@ macro_rules! values {
          :created_at, :updated_at, :last_activity_at, :warm_pool,
          :destroy_at, :auto_pause_minutes,
          :resize_cpu, :resize_memory_gib, :resize_disk_gib, :files, :parent, :linked,
-         :mounts"
+         :mounts, :build, :dockerfile"
     };
 }
 
@@ -155,7 +168,7 @@ pub(crate) fn put(
         id,
         organization,
         name,
-        origin: Origin { snapshot, image, entrypoint, user, env, mounts, target },
+        origin: Origin { snapshot, image, build, entrypoint, user, env, mounts, target },
         resources: Resources { cpu, memory_gib, disk_gib, gpu },
         resize_to,
         files,
@@ -201,6 +214,8 @@ pub(crate) fn put(
         ":entrypoint": entrypoint.clone().map(row::json),
         ":user": user,
         ":mounts": volumes::encode_mounts(mounts)?,
+        ":build": build.as_ref().map(|recipe| &recipe.reference),
+        ":dockerfile": build.as_ref().map(|recipe| &recipe.dockerfile),
         ":target": target.as_str(),
         ":cpu": cpu,
         ":memory_gib": memory_gib,

@@ -11,7 +11,7 @@ use rusqlite::{named_params, params};
 use crate::changes::Change;
 use crate::sandbox_change::commit_change;
 use crate::sandbox_row::{INSERT, UPDATE, all, by_id, put, read};
-use crate::{Store, StoreError, Writer, outbox, pools, row, snapshots, stock, volumes};
+use crate::{Store, StoreError, Writer, images, outbox, pools, row, snapshots, stock, volumes};
 
 /// What a new sandbox takes from what was made ahead of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +117,10 @@ impl Writer {
                 snapshots::note_use(transaction, snapshot, sandbox.created_at)?;
             }
             volumes::note_use(transaction, changes, &sandbox)?;
+            if sandbox.awaits_image() {
+                let wanted = (sandbox.organization, sandbox.origin.image.as_str(), sandbox.origin.build.as_ref());
+                images::ask(transaction, changes, wanted, sandbox.created_at)?;
+            }
             put(transaction, &key, if member.is_some() { UPDATE } else { INSERT }, &sandbox)?;
             outbox::note_sandbox(transaction, &actor, member.as_ref(), &sandbox)?;
             changes.push(Change::Sandbox { before: member.map(Arc::new), after: Arc::new(sandbox.clone()) });

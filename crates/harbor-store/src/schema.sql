@@ -118,7 +118,9 @@ CREATE TABLE sandbox (
     created_at           INTEGER NOT NULL,
     updated_at           INTEGER NOT NULL,
     last_activity_at     INTEGER NOT NULL
-, encrypted_env BLOB, encrypted_preview_token BLOB, encrypted_toolbox_token BLOB, destroy_at INTEGER, warm_pool TEXT, auto_pause_minutes INTEGER NOT NULL DEFAULT 0, resize_cpu INTEGER, resize_memory_gib INTEGER, resize_disk_gib INTEGER, files TEXT, parent TEXT, linked TEXT, mounts TEXT NOT NULL DEFAULT '[]') STRICT;
+, encrypted_env BLOB, encrypted_preview_token BLOB, encrypted_toolbox_token BLOB, destroy_at INTEGER, warm_pool TEXT, auto_pause_minutes INTEGER NOT NULL DEFAULT 0, resize_cpu INTEGER, resize_memory_gib INTEGER, resize_disk_gib INTEGER, files TEXT, parent TEXT, linked TEXT, mounts TEXT NOT NULL DEFAULT '[]', build TEXT, dockerfile TEXT) STRICT;
+
+CREATE INDEX sandbox_build ON sandbox (organization, build) WHERE build IS NOT NULL;
 
 CREATE INDEX sandbox_fork ON sandbox (parent) WHERE parent IS NOT NULL;
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use harbor_model::ids::{OrganizationId, SnapshotId};
+use harbor_model::images::Recipe;
 use harbor_model::resources::Resources;
-use harbor_model::snapshots::{Recipe, Snapshot, SnapshotState};
+use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_model::{Timestamp, to_millisecond};
 use rusqlite::{Connection, Row, Transaction, params};
 
@@ -72,7 +73,7 @@ impl Writer {
             write(transaction, &snapshot)?;
             changes.push(Change::Snapshot { before: None, after: Arc::new(snapshot.clone()) });
             if snapshot.awaits_image() {
-                images::ask(transaction, changes, &snapshot, snapshot.created_at)?;
+                images::ask(transaction, changes, wanted_by(&snapshot), snapshot.created_at)?;
             }
             Ok(snapshot)
         })
@@ -94,7 +95,7 @@ impl Writer {
             if after != before {
                 write(transaction, &after)?;
                 if after.awaits_image() && !before.awaits_image() {
-                    images::ask(transaction, changes, &after, after.updated_at)?;
+                    images::ask(transaction, changes, wanted_by(&after), after.updated_at)?;
                 }
                 changes.push(Change::Snapshot { before: Some(Arc::new(before)), after: Arc::new(after.clone()) });
             }
@@ -114,6 +115,11 @@ impl Writer {
         })
         .await
     }
+}
+
+/// The image of a snapshot: who asks for it, its reference, and how it is built.
+fn wanted_by(snapshot: &Snapshot) -> (OrganizationId, &str, Option<&Recipe>) {
+    (snapshot.organization, &snapshot.image, snapshot.build.as_ref())
 }
 
 /// Notes that a sandbox was made from this snapshot at `at`.
@@ -155,7 +161,7 @@ fn read(found: &Row<'_>) -> Result<Snapshot, StoreError> {
         general: found.get("general")?,
         image: found.get("image")?,
         image_id: found.get("image_id")?,
-        build: found.get::<_, Option<String>>("dockerfile")?.map(|dockerfile| Recipe { dockerfile }),
+        build: row::recipe(found, "image")?,
         layer: layer.map(files::decode_layer).transpose()?,
         source: row::optional_id(found, "source")?,
         entrypoint: row::list(found, "entrypoint")?,

@@ -1,5 +1,6 @@
 //! The routes: one handler parses, calls control and renders.
 
+mod build;
 mod keys;
 mod organizations;
 mod pools;
@@ -116,8 +117,10 @@ pub(crate) fn built() -> (Router<Api>, OpenApi) {
         snapshots::create,
         snapshots::activate,
         snapshots::deactivate,
-        snapshots::read,
-        snapshots::url,
+        build::snapshot_log,
+        build::snapshot_log_url,
+        build::sandbox_log,
+        build::sandbox_log_url,
         users::me,
         volumes::create,
         volumes::list,

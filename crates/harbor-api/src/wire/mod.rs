@@ -20,6 +20,7 @@ pub(crate) mod users;
 pub(crate) mod volumes;
 
 use harbor_model::Timestamp;
+use harbor_model::images::Recipe;
 use serde::Serialize;
 use time::UtcOffset;
 use utoipa::ToSchema;
@@ -30,6 +31,32 @@ pub(crate) fn iso(at: Timestamp) -> String {
     let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
     let (hour, minute, second, millisecond) = (at.hour(), at.minute(), at.second(), at.millisecond());
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
+}
+
+/// How an image is built.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BuildInfo {
+    dockerfile_content: String,
+    context_hashes: Vec<String>,
+    created_at: String,
+    updated_at: String,
+    /// What the engine calls the image.
+    snapshot_ref: String,
+}
+
+impl BuildInfo {
+    /// How what was made at `created_at` is built.
+    pub(crate) fn of(recipe: Recipe, created_at: Timestamp, updated_at: Timestamp) -> Self {
+        let Recipe { reference, dockerfile } = recipe;
+        Self {
+            dockerfile_content: dockerfile,
+            context_hashes: Vec::new(),
+            created_at: iso(created_at),
+            updated_at: iso(updated_at),
+            snapshot_ref: reference,
+        }
+    }
 }
 
 /// An address.

@@ -7,7 +7,7 @@ use harbor_model::volumes::Mount;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::iso;
+use super::{BuildInfo, iso};
 use crate::Config;
 
 /// A sandbox, one shape for single reads, lists and events of every client generation.
@@ -17,7 +17,11 @@ pub(crate) struct Sandbox {
     id: String,
     organization_id: String,
     name: String,
-    snapshot: String,
+    /// Absent where it was made with a Dockerfile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snapshot: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build_info: Option<BuildInfo>,
     user: String,
     env: BTreeMap<String, String>,
     labels: BTreeMap<String, String>,
@@ -102,7 +106,7 @@ impl Sandbox {
             id,
             organization,
             name,
-            origin: Origin { snapshot, image: _, entrypoint: _, user, env, mounts, target },
+            origin: Origin { snapshot, image: _, build, entrypoint: _, user, env, mounts, target },
             resources: harbor_model::resources::Resources { cpu, memory_gib, disk_gib, gpu },
             resize_to: _,
             files,
@@ -138,7 +142,8 @@ impl Sandbox {
             id: id.to_string(),
             organization_id: organization.to_string(),
             name: name.as_str().to_owned(),
-            snapshot,
+            snapshot: Some(snapshot).filter(|name| build.as_ref().is_none_or(|recipe| recipe.reference != *name)),
+            build_info: build.map(|recipe| BuildInfo::of(recipe, created_at, updated_at)),
             user,
             env,
             labels,

@@ -1,11 +1,10 @@
 //! Snapshots on the wire (contract, control-plane §6).
 
 use harbor_model::resources::Resources;
-use harbor_model::snapshots::Recipe;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::iso;
+use super::{BuildInfo, iso};
 
 /// A snapshot.
 #[derive(Serialize, ToSchema)]
@@ -45,18 +44,6 @@ pub(crate) struct Snapshot {
     source_sandbox_id: Option<String>,
 }
 
-/// How a snapshot's image is built.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct BuildInfo {
-    dockerfile_content: String,
-    context_hashes: Vec<String>,
-    created_at: String,
-    updated_at: String,
-    /// What the engine calls the image.
-    snapshot_ref: String,
-}
-
 impl Snapshot {
     /// The snapshot as the one runner `runner` of the one region `region` holds it.
     pub(crate) fn of(snapshot: harbor_model::snapshots::Snapshot, region: &str, runner: &str) -> Self {
@@ -88,13 +75,7 @@ impl Snapshot {
             state: state.word(),
             size: size_bytes.map(gibibytes),
             entrypoint,
-            build_info: build.map(|Recipe { dockerfile }| BuildInfo {
-                dockerfile_content: dockerfile,
-                context_hashes: Vec::new(),
-                created_at: iso(created_at),
-                updated_at: iso(updated_at),
-                snapshot_ref: image.clone(),
-            }),
+            build_info: build.map(|recipe| BuildInfo::of(recipe, created_at, updated_at)),
             cpu,
             gpu,
             mem: memory_gib,

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use harbor_model::Timestamp;
-use harbor_model::ids::{OrganizationId, RegionId, SandboxId};
+use harbor_model::ids::{OrganizationId, RegionId, SandboxId, SnapshotId};
+use harbor_model::images::Recipe;
 use harbor_model::names::{DisplayName, SandboxRef};
 use harbor_model::pools::WarmPool;
 use harbor_model::resources::{Asked, Resources};
@@ -12,6 +13,7 @@ use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_store::{FromStock, StoreError};
 
 use crate::error::Kind;
+use crate::snapshots::recipe;
 use crate::{Allowed, Caller, Control, Error, NewMount, WriteSandboxes, now, token};
 
 /// Minutes: a week.
@@ -34,6 +36,8 @@ pub struct NewSandbox {
     pub name: Option<DisplayName>,
     /// Name or id of its snapshot; blank or absent: the default one.
     pub snapshot: Option<String>,
+    /// The image that it is made of instead.
+    pub image: Option<SandboxImage>,
     /// The user told to its processes.
     pub user: Option<String>,
     /// Environment variables.
@@ -64,19 +68,42 @@ pub struct NewSandbox {
     pub linked: Option<SandboxRef>,
 }
 
+/// The image of a sandbox that is made without a snapshot.
+#[derive(Clone, Debug)]
+pub enum SandboxImage {
+    /// The image of this reference.
+    Reference(String),
+    /// What this Dockerfile builds.
+    Dockerfile(String),
+}
+
+/// What a new sandbox is made of, before it is known what else is asked for.
+struct Base {
+    /// `None`: a recipe.
+    snapshot: Option<Snapshot>,
+    build: Option<Recipe>,
+    resources: Resources,
+}
+
 impl Control {
     /// Records the sandbox that the caller wants and waits, as long as the start budget lasts, for it to be started.
     ///
     /// Answers with the state it has then: `started`, or `creating`. One that failed meanwhile is 400 with the reason;
-    /// its row stays, in `error`.
+    /// its row stays, in `error`. One whose image is to be built is answered at once, as `pending_build`.
     pub async fn create_sandbox(&self, caller: &Allowed<WriteSandboxes>, new: NewSandbox) -> Result<Sandbox, Error> {
         let (sandbox, snapshot, given_name) = self.plan(caller, new).await?;
+        let is_built = sandbox.origin.build.is_some();
         let name = given_name.clone();
         let changes = self.changes();
         let writer = self.writer_within_capacity(caller);
         // nobody in a warm pool is linked
-        let from = if sandbox.linked.is_some() { FromStock::Infra } else { FromStock::Warm };
-        let inserted = writer.insert_sandbox(sandbox, from, Some(snapshot.id), move |row| {
+        let from = match sandbox.linked {
+            // it waits for its image first
+            _ if is_built => FromStock::Nothing,
+            Some(_) => FromStock::Infra,
+            None => FromStock::Warm,
+        };
+        let inserted = writer.insert_sandbox(sandbox, from, snapshot, move |row| {
             if let Some(name) = name.or_else(|| row.id.to_string().parse().ok()) {
                 row.name = name;
             }
@@ -86,7 +113,7 @@ impl Control {
             (other, _) => other.into(),
         })?;
         tracing::info!(sandbox = %sandbox.id, snapshot = %sandbox.origin.snapshot, "create wanted");
-        self.wait_started(changes, sandbox).await
+        if is_built { self.wait_built(changes, sandbox).await } else { self.wait_started(changes, sandbox).await }
     }
 
     /// Checks a request in the contract's order and makes the row it asks for, with its snapshot and the name given.
@@ -94,12 +121,8 @@ impl Control {
         &self,
         caller: &Caller,
         mut new: NewSandbox,
-    ) -> Result<(Sandbox, Snapshot, Option<DisplayName>), Error> {
-        if self.config().strict && new.asked.any() {
-            return Err(Error::invalid("Cannot specify Sandbox resources when using a snapshot"));
-        }
-        let snapshot = self.usable_snapshot(caller, new.snapshot.as_deref()).await?;
-        let resources = self.granted(&snapshot, new.asked)?;
+    ) -> Result<(Sandbox, Option<SnapshotId>, Option<DisplayName>), Error> {
+        let Base { snapshot, build, resources } = self.base(caller, &mut new).await?;
         let linked = self.link_target(caller, &new).await?;
         let mounts = self.mounts(caller, std::mem::take(&mut new.mounts)).await?;
         let (auto_stop_minutes, auto_pause_minutes) = idle_minutes(&new)?;
@@ -113,23 +136,46 @@ impl Control {
             network: unrestricted(new.network)?,
         };
         let target = new.target.filter(|target| !target.trim().is_empty());
+        let (called, image, entrypoint) = match (&snapshot, &build) {
+            (Some(snapshot), _) => (&*snapshot.name, snapshot.base(), snapshot.entrypoint.clone()),
+            (None, Some(recipe)) => (&*recipe.reference, &*recipe.reference, Some(recipe::entrypoint(recipe))),
+            (None, None) => return Err(Error::invalid("a sandbox is made of a snapshot or of an image")),
+        };
         let origin = Origin {
-            snapshot: snapshot.name.clone(),
-            image: snapshot.base().to_owned(),
-            entrypoint: snapshot.entrypoint.clone(),
+            snapshot: called.to_owned(),
+            image: image.to_owned(),
+            entrypoint,
+            build: build.clone(),
             user: known_user(new.user)?,
             env: checked_env(new.env)?,
             mounts,
             target: target.map_or_else(|| self.config().region.clone(), RegionId::new),
         };
         let mut sandbox = fresh(caller.organization, origin, resources, settings)?;
-        sandbox.files.beginning = beginning(&snapshot);
+        sandbox.files.beginning = snapshot.as_ref().map_or(Beginning::Unbuilt { begun: false }, beginning);
         sandbox.linked = linked;
         if let Some(name) = &new.name {
             sandbox.name = name.clone();
         }
         sandbox.destroy_at = new.ttl.map_or(Ok(None), |ttl| end_of_life(ttl, sandbox.created_at))?;
-        Ok((sandbox, snapshot, new.name))
+        Ok((sandbox, snapshot.map(|snapshot| snapshot.id), new.name))
+    }
+
+    /// What the new sandbox is made of: a snapshot, or an image that may have to be built.
+    async fn base(&self, caller: &Caller, new: &mut NewSandbox) -> Result<Base, Error> {
+        if let Some(image) = new.image.take() {
+            let build = match image {
+                SandboxImage::Reference(reference) => recipe::from_image(&reference)?,
+                SandboxImage::Dockerfile(dockerfile) => recipe::of(dockerfile)?,
+            };
+            return Ok(Base { snapshot: None, build: Some(build), resources: self.size(new.asked)? });
+        }
+        if self.config().strict && new.asked.any() {
+            return Err(Error::invalid("Cannot specify Sandbox resources when using a snapshot"));
+        }
+        let snapshot = self.usable_snapshot(caller, new.snapshot.as_deref()).await?;
+        let resources = self.granted(&snapshot, new.asked)?;
+        Ok(Base { snapshot: Some(snapshot), build: None, resources })
     }
 
     /// The sandbox that the new one is to be linked to, by the contract's rules (control-plane §5.10).
@@ -164,6 +210,7 @@ impl Control {
         let origin = Origin {
             snapshot: snapshot.name.clone(),
             image: snapshot.base().to_owned(),
+            build: None,
             entrypoint: snapshot.entrypoint.clone(),
             user: USERS[0].to_owned(),
             env: BTreeMap::new(),

@@ -13,7 +13,7 @@ mod wait;
 use harbor_model::names::SandboxRef;
 use harbor_model::sandboxes::{Effect, Operation, Refusal, Sandbox, SandboxState, WhyNot, allowed};
 
-pub use create::{AUTO_ARCHIVE_MAXIMUM, NewSandbox};
+pub use create::{AUTO_ARCHIVE_MAXIMUM, NewSandbox, SandboxImage};
 pub use list::{After, Filter, Order, Page, Range, Sort, SortValue};
 
 use crate::{Allowed, Caller, Control, DeleteSandboxes, Error, WriteSandboxes, now, token};

@@ -7,6 +7,7 @@ use harbor_store::{Change, Changes};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout_at};
 
+use crate::snapshots::AT_ONCE;
 use crate::{Control, Error};
 
 impl Control {
@@ -44,6 +45,24 @@ impl Control {
             return Err(Error::invalid(format!("Sandbox failed to start: {reason}")));
         }
         Ok(settled)
+    }
+
+    /// One that was made with a Dockerfile: as [`Self::wait_started`] if its image is there already, else as it is, so that
+    /// clients follow its build, which they do by the state `pending_build` alone (contract, control-plane §5.4).
+    pub(super) async fn wait_built(&self, mut changes: Changes, sandbox: Sandbox) -> Result<Sandbox, Error> {
+        let deadline = Instant::now() + AT_ONCE;
+        loop {
+            match timeout_at(deadline, changes.recv()).await {
+                Ok(Ok(Change::Sandbox { after, .. })) if after.id == sandbox.id && !after.awaits_image() => {
+                    return match after.state() {
+                        SandboxState::BuildFailed => Ok(sandbox),
+                        _ => self.wait_started(changes, (*after).clone()).await,
+                    };
+                }
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) | Err(_) => return Ok(sandbox),
+            }
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Snapshots: lookup, listing, making, and the general ones that this installation offers.
 
 mod create;
+mod logs;
+pub(crate) mod recipe;
 
 use harbor_model::actors::Actor;
 use harbor_model::ids::SnapshotId;
@@ -9,7 +11,9 @@ use harbor_model::snapshots::{Snapshot, SnapshotState};
 
 use crate::{Caller, Control, Error, now};
 
-pub use create::{BuildLog, NewImage, NewSnapshot};
+pub(crate) use create::AT_ONCE;
+pub use create::{NewImage, NewSnapshot};
+pub use logs::{BuildLog, Built};
 
 /// Sizes that documents promise by name, of the default image (contract, edges §11.4).
 const PRESETS: [(&str, Resources); 3] = [

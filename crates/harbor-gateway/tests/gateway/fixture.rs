@@ -219,6 +219,7 @@ fn sandbox(id: SandboxId, organization: OrganizationId) -> Sandbox {
         origin: Origin {
             snapshot: "default".into(),
             image: "image".into(),
+            build: None,
             entrypoint: None,
             user: "daytona".into(),
             env: BTreeMap::new(),

@@ -52,7 +52,10 @@ impl Sandbox {
                 both.into_iter().flatten().min_by_key(|due| due.at)
             }
             SandboxState::Destroying | SandboxState::Destroyed => return None,
-            SandboxState::Creating
+            SandboxState::PendingBuild
+            | SandboxState::BuildingSnapshot
+            | SandboxState::BuildFailed
+            | SandboxState::Creating
             | SandboxState::Starting
             | SandboxState::Stopping
             | SandboxState::Resizing

@@ -6,6 +6,7 @@
 use super::{Desired, Sandbox, Seen, Step};
 use crate::Timestamp;
 use crate::ids::{LayerId, SandboxId, SnapshotId};
+use crate::images::{ImageState, WantedImage};
 use crate::layers::Layer;
 
 /// A sandbox's files, apart from its container.
@@ -31,6 +32,11 @@ pub enum Beginning {
     Layer(Layer),
     /// A copy of its parent's files, which is being made.
     Awaited,
+    /// Its image, which is still to be built.
+    Unbuilt {
+        /// Whether the build goes on already.
+        begun: bool,
+    },
 }
 
 /// The files of a sandbox as they were.
@@ -116,7 +122,7 @@ impl Sandbox {
         let needed = self.layers();
         let beginning = match &self.files.beginning {
             Beginning::Layer(layer) => Some(layer),
-            Beginning::Image | Beginning::Awaited => None,
+            Beginning::Image | Beginning::Awaited | Beginning::Unbuilt { .. } => None,
         };
         let backup = self.files.backup.as_ref().map(|backup| &backup.layer);
         let layers = beginning.into_iter().chain(backup).filter(move |layer| needed.contains(&layer.id));
@@ -128,7 +134,7 @@ impl Sandbox {
         match (&self.seen, &self.files) {
             (Seen::Archived { .. }, Files { backup: Some(backup), .. }) => Some(&backup.layer),
             (_, Files { beginning: Beginning::Layer(layer), .. }) => Some(layer),
-            (_, Files { beginning: Beginning::Image | Beginning::Awaited, .. }) => None,
+            (_, Files { beginning: Beginning::Image | Beginning::Awaited | Beginning::Unbuilt { .. }, .. }) => None,
         }
     }
 
@@ -191,7 +197,7 @@ impl Sandbox {
     pub(super) fn recoverable(&self) -> bool {
         match (&self.seen, &self.files.beginning) {
             (Seen::Lost, _) => self.files.backup.is_some(),
-            (Seen::Absent, Beginning::Awaited) => false,
+            (Seen::Absent, Beginning::Awaited | Beginning::Unbuilt { .. }) => false,
             _ => true,
         }
     }
@@ -270,6 +276,30 @@ impl Sandbox {
         match outcome {
             Ok(layer) => self.files.beginning = Beginning::Layer(layer),
             Err(reason) => self.fail(format!("the files of its parent could not be copied: {reason}")),
+        }
+    }
+
+    /// Whether it waits for an image that is to be built.
+    pub fn awaits_image(&self) -> bool {
+        matches!(self.files.beginning, Beginning::Unbuilt { .. }) && self.failure.is_none() && self.live()
+    }
+
+    /// Follows the image that it waits for.
+    pub fn follow(&mut self, image: &WantedImage) {
+        if !self.awaits_image() {
+            return;
+        }
+        match (image.state, &image.engine_id) {
+            (ImageState::Pending, _) => self.files.beginning = Beginning::Unbuilt { begun: false },
+            (ImageState::UnderWay, _) => self.files.beginning = Beginning::Unbuilt { begun: true },
+            (ImageState::Ready, Some(id)) => {
+                self.files.beginning = Beginning::Image;
+                self.origin.image.clone_from(id);
+            }
+            (ImageState::Ready, None) => self.fail("its image has no id".to_owned()),
+            (ImageState::Failed, _) => {
+                self.fail(image.error.clone().unwrap_or_else(|| "its image could not be built".to_owned()));
+            }
         }
     }
 

@@ -33,6 +33,7 @@ pub use usage::Tally;
 
 use crate::Timestamp;
 use crate::ids::{OrganizationId, RegionId, SandboxId, VolumeId, WarmPoolId};
+use crate::images::Recipe;
 use crate::names::DisplayName;
 use crate::resources::Resources;
 use crate::secrets::Secret;
@@ -91,13 +92,15 @@ pub struct Sandbox {
     pub destroy_at: Option<Timestamp>,
 }
 
-/// What a sandbox is made of; fixed for its life.
+/// What a sandbox is made of; fixed for its life, once its image is built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The name of its snapshot.
     pub snapshot: String,
-    /// The image reference that the engine knows.
+    /// What the engine knows its image by: a reference or an id.
     pub image: String,
+    /// How its image is built, if it was made with a Dockerfile.
+    pub build: Option<Recipe>,
     /// What runs as entrypoint instead of the image's own.
     pub entrypoint: Option<Vec<String>>,
     /// The user named at creation: told to processes, not applied (contract, toolbox §4.3).

@@ -113,15 +113,18 @@ pub const fn verdict(operation: Operation, state: SandboxState) -> Verdict {
         (O::Start, S::Started) => V::Already,
         // a start that is asked for while it is being archived calls that off
         (O::Start, S::Stopped | S::Paused | S::Archiving | S::Archived) => V::Allowed,
-        (O::Start, S::Error) => V::Refused,
+        (O::Start, S::Error | S::BuildFailed) => V::Refused,
 
         (O::Stop, S::Started | S::Paused) => V::Allowed,
-        (O::Stop, S::Stopped | S::Archived | S::Error) => V::Refused,
+        (O::Stop, S::Stopped | S::Archived | S::Error | S::BuildFailed) => V::Refused,
 
         (O::Pause, S::Started) => V::Allowed,
         (
             O::Pause,
-            S::Creating
+            S::PendingBuild
+            | S::BuildingSnapshot
+            | S::BuildFailed
+            | S::Creating
             | S::Starting
             | S::Stopping
             | S::Resizing
@@ -139,16 +142,21 @@ pub const fn verdict(operation: Operation, state: SandboxState) -> Verdict {
         ) => V::Refused,
 
         (O::Resize, S::Started | S::Stopped) => V::Allowed,
-        (O::Resize, S::Paused | S::Archived | S::Error) => V::Refused,
+        (O::Resize, S::Paused | S::Archived | S::Error | S::BuildFailed) => V::Refused,
 
         (O::Delete, S::Started | S::Stopped | S::Paused | S::Archiving | S::Archived | S::Error) => V::Allowed,
+        // a build may take an hour
+        (O::Delete, S::PendingBuild | S::BuildingSnapshot | S::BuildFailed) => V::Allowed,
         // who cleans up twice has what it wants
         (O::Delete, S::Destroying) => V::Already,
 
         (O::Change, S::Destroying) => V::Busy,
         (
             O::Change,
-            S::Creating
+            S::PendingBuild
+            | S::BuildingSnapshot
+            | S::BuildFailed
+            | S::Creating
             | S::Starting
             | S::Stopping
             | S::Resizing
@@ -169,7 +177,10 @@ pub const fn verdict(operation: Operation, state: SandboxState) -> Verdict {
         (O::Enter, S::Started | S::Resizing | S::Snapshotting | S::Forking) => V::Allowed,
         (
             O::Enter,
-            S::Creating
+            S::PendingBuild
+            | S::BuildingSnapshot
+            | S::BuildFailed
+            | S::Creating
             | S::Starting
             | S::Stopping
             | S::Pausing
@@ -185,6 +196,7 @@ pub const fn verdict(operation: Operation, state: SandboxState) -> Verdict {
 
         (O::Start | O::Stop | O::Resize, S::Destroying) => V::Busy,
         (O::Stop | O::Resize, S::Archiving) => V::Busy,
+        (O::Start | O::Stop | O::Resize, S::PendingBuild | S::BuildingSnapshot) => V::Busy,
         (
             O::Start | O::Stop | O::Resize | O::Delete,
             S::Creating
@@ -210,7 +222,7 @@ const fn verdict_of_copies(operation: Operation, state: SandboxState) -> Verdict
     match (operation, state) {
         (O::Recover, S::Error) => V::Allowed,
         (_, S::Destroyed) => V::Gone,
-        (O::Recover, _) | (_, S::Error) => V::Refused,
+        (O::Recover, _) | (_, S::Error | S::BuildFailed) => V::Refused,
 
         (O::Archive, S::Stopped) => V::Allowed,
         (O::Archive, S::Started | S::Paused | S::Archived) => V::Refused,
@@ -228,7 +240,9 @@ const fn verdict_of_copies(operation: Operation, state: SandboxState) -> Verdict
 
         (
             _,
-            S::Creating
+            S::PendingBuild
+            | S::BuildingSnapshot
+            | S::Creating
             | S::Starting
             | S::Stopping
             | S::Resizing

@@ -1,10 +1,14 @@
 //! The contract's one word for where a sandbox stands (contract, control-plane §5.2).
 
-use super::{CopyPurpose, Desired, Sandbox, Seen};
+use super::{Beginning, CopyPurpose, Desired, Sandbox, Seen};
 
 /// The state that clients read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SandboxState {
+    /// Its image is to be built.
+    PendingBuild,
+    /// Its image is being built.
+    BuildingSnapshot,
     /// On its way to its first start.
     Creating,
     /// On its way to a later start.
@@ -39,6 +43,8 @@ pub enum SandboxState {
     Destroyed,
     /// Failed; its reason says why.
     Error,
+    /// Its image could not be built; its reason says why.
+    BuildFailed,
 }
 
 impl SandboxState {
@@ -58,6 +64,8 @@ impl SandboxState {
 
     /// Every state.
     pub const ALL: &[Self] = &[
+        Self::PendingBuild,
+        Self::BuildingSnapshot,
         Self::Creating,
         Self::Starting,
         Self::Started,
@@ -75,11 +83,14 @@ impl SandboxState {
         Self::Destroying,
         Self::Destroyed,
         Self::Error,
+        Self::BuildFailed,
     ];
 
     /// The contract's word.
     pub const fn word(self) -> &'static str {
         match self {
+            Self::PendingBuild => "pending_build",
+            Self::BuildingSnapshot => "building_snapshot",
             Self::Creating => "creating",
             Self::Starting => "starting",
             Self::Started => "started",
@@ -97,6 +108,7 @@ impl SandboxState {
             Self::Destroying => "destroying",
             Self::Destroyed => "destroyed",
             Self::Error => "error",
+            Self::BuildFailed => "build_failed",
         }
     }
 }
@@ -114,7 +126,10 @@ impl Sandbox {
                 // one that slept in between is the same run of its container, with another token
                 self.seen.boot() == entered.seen.boot() && self.preview_token == entered.preview_token
             }
-            SandboxState::Creating
+            SandboxState::PendingBuild
+            | SandboxState::BuildingSnapshot
+            | SandboxState::BuildFailed
+            | SandboxState::Creating
             | SandboxState::Starting
             | SandboxState::Stopped
             | SandboxState::Pausing
@@ -146,7 +161,10 @@ impl Sandbox {
         match (self.desired, &self.seen) {
             (_, Seen::Removed) => SandboxState::Destroyed,
             (Desired::Destroyed, _) => SandboxState::Destroying,
-            _ if self.failure.is_some() => SandboxState::Error,
+            _ if self.failure.is_some() => match self.files.beginning {
+                Beginning::Unbuilt { .. } => SandboxState::BuildFailed,
+                _ => SandboxState::Error,
+            },
             (_, Seen::Lost) => SandboxState::Error,
             (Desired::Started, Seen::Archived { .. }) if self.started_once => SandboxState::Restoring,
             (Desired::Started, Seen::Archived { .. }) => SandboxState::Creating,
@@ -160,6 +178,10 @@ impl Sandbox {
                 | Seen::Asleep { .. }
                 | Seen::Exited { .. },
             ) => SandboxState::Archiving,
+            (Desired::Started, Seen::Absent) if self.awaits_image() => match self.files.beginning {
+                Beginning::Unbuilt { begun: true } => SandboxState::BuildingSnapshot,
+                _ => SandboxState::PendingBuild,
+            },
             (Desired::Started, Seen::Running { configured: true, .. }) => SandboxState::Started,
             (Desired::Started, Seen::Exited { asked: false, .. }) => SandboxState::Stopped,
             (Desired::Started, Seen::Frozen { asked: true, .. }) => SandboxState::Resuming,

@@ -137,8 +137,10 @@ impl Sandbox {
                 | Seen::Asleep { container, .. }
                 | Seen::Exited { container, .. },
             ) if self.resize_to.is_some() => Step::Resize(container.clone()),
-            // whoever copies its parent's files says when they are there
-            (Step::Create, _) if self.files.beginning == Beginning::Awaited => Step::Settled,
+            // whoever copies its parent's files, or builds its image, says when they are there
+            (Step::Create, _) if matches!(self.files.beginning, Beginning::Awaited | Beginning::Unbuilt { .. }) => {
+                Step::Settled
+            }
             (step, _) => self.with_copy(step),
         }
     }

@@ -10,7 +10,9 @@ impl Sandbox {
         let whole = self.resize_to.map_or(self.resources, |to| to.raised_to(self.resources));
         let disk = Resources { cpu: 0, memory_gib: 0, gpu: 0, ..whole };
         match self.state() {
-            SandboxState::Creating
+            SandboxState::PendingBuild
+            | SandboxState::BuildingSnapshot
+            | SandboxState::Creating
             | SandboxState::Starting
             | SandboxState::Started
             | SandboxState::Stopping
@@ -22,9 +24,11 @@ impl Sandbox {
                 _ => disk,
             },
             SandboxState::Stopped | SandboxState::Paused | SandboxState::Archiving => disk,
-            SandboxState::Archived | SandboxState::Destroying | SandboxState::Destroyed | SandboxState::Error => {
-                Resources::NONE
-            }
+            SandboxState::Archived
+            | SandboxState::Destroying
+            | SandboxState::Destroyed
+            | SandboxState::Error
+            | SandboxState::BuildFailed => Resources::NONE,
         }
     }
 }

@@ -27,6 +27,7 @@ pub(crate) fn sandbox(ephemeral: bool) -> Sandbox {
         origin: Origin {
             snapshot: "s".to_owned(),
             image: "i".to_owned(),
+            build: None,
             entrypoint: None,
             user: "daytona".to_owned(),
             env: std::collections::BTreeMap::new(),

@@ -65,11 +65,13 @@ proptest! {
             | SandboxState::Paused
             | SandboxState::Archived
             | SandboxState::Error
+            | SandboxState::BuildFailed
             | SandboxState::Destroyed => true,
             SandboxState::Creating | SandboxState::Starting | SandboxState::Resizing | SandboxState::Resuming => false,
             SandboxState::Pausing | SandboxState::Stopping | SandboxState::Destroying => false,
             SandboxState::Archiving | SandboxState::Restoring => false,
             SandboxState::Snapshotting | SandboxState::Forking => false,
+            SandboxState::PendingBuild | SandboxState::BuildingSnapshot => false,
         };
         prop_assert!(settled, "{:?}", life.sandbox.state());
         prop_assert!(one_chain(&life.told), "{:?}", life.told);

@@ -124,11 +124,11 @@ impl Inner {
         }
     }
 
-    /// Ends once nobody wants the image any more.
+    /// Ends once nobody wants the image any more, and it is forgotten.
     async fn until_forgotten(&self, id: ImageId) {
         loop {
             tokio::time::sleep(LOOK).await;
-            if let Ok(None) = self.store.image(id).await {
+            if let Ok(true) = self.store.by(Actor::Harbor).forget_unwanted_image(id).await {
                 return;
             }
         }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use harbor_control::sandboxes::{NewSandbox, SandboxImage};
 use harbor_control::{NewImage, NewSnapshot};
 use harbor_model::resources::Asked;
+use harbor_model::sandboxes::SandboxState;
 use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_runner::Engine;
 use harbor_runner::pretend::{Act, Verb};
@@ -144,5 +146,84 @@ async fn a_build_that_nobody_wants_any_more_is_given_up() {
     let under_way = harbor.report("images").under_way;
     assert!(under_way.is_empty(), "{under_way:?}");
     harbor.idle(Duration::from_mins(31)).await;
+    assert_eq!(harbor.engine.built_images().await.unwrap(), [""; 0]);
+}
+
+fn made_of(image: SandboxImage) -> NewSandbox {
+    NewSandbox { image: Some(image), ..NewSandbox::default() }
+}
+
+fn of_dockerfile() -> NewSandbox {
+    made_of(SandboxImage::Dockerfile(DOCKERFILE.to_owned()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sandbox_waits_for_its_build_and_the_next_one_does_not() {
+    let mut harbor = Installation::new().await;
+    harbor.engine.takes(Verb::Build, Duration::from_secs(30));
+    let made = harbor.create_as(of_dockerfile()).await.unwrap();
+    assert_eq!(made.state(), SandboxState::PendingBuild, "which is how clients know that there is a build");
+    harbor.reaches(made.id, SandboxState::BuildingSnapshot, SOON).await;
+    assert!(harbor.start(made.id).await.unwrap_err().to_string().contains("building_snapshot"));
+    harbor.restart().await;
+    harbor.reaches(made.id, SandboxState::Started, Duration::from_mins(1)).await;
+    let row = harbor.row(made.id).await;
+    let recipe = row.origin.build.clone().unwrap();
+    assert_eq!((row.origin.image, recipe.dockerfile.as_str()), (format!("image of {}", recipe.reference), DOCKERFILE));
+
+    let builds = called(&harbor, Verb::Build);
+    let next = harbor.create_as(of_dockerfile()).await.unwrap();
+    assert_eq!((next.state(), called(&harbor, Verb::Build)), (SandboxState::Started, builds));
+    let plain = harbor.create_as(made_of(SandboxImage::Reference("a/b:1".to_owned()))).await.unwrap();
+    let dockerfile = harbor.row(plain.id).await.origin.build.unwrap().dockerfile;
+    assert_eq!(dockerfile, "FROM a/b:1\n");
+    let odd = made_of(SandboxImage::Reference("a\nRUN evil".to_owned()));
+    assert!(harbor.create_as(odd).await.unwrap_err().to_string().contains("cannot be the name"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sandbox_whose_build_fails_says_why() {
+    let harbor = Installation::new().await;
+    harbor.engine.next(Verb::Build, Act::Fail(refused()));
+    let made = harbor.create_as(of_dockerfile()).await.unwrap();
+    assert_eq!(made.state(), SandboxState::PendingBuild);
+    harbor.reaches(made.id, SandboxState::BuildFailed, SOON).await;
+    let failure = harbor.row(made.id).await.failure.unwrap();
+    assert!(failure.reason.ends_with(": no") && !failure.recoverable, "{failure:?}");
+    harbor.start(made.id).await.unwrap_err();
+    harbor.recover(made.id, true).await.unwrap_err();
+    harbor.delete(made.id).await.unwrap();
+    harbor.reaches(made.id, SandboxState::Destroyed, SOON).await;
+    let again = harbor.create_as(of_dockerfile()).await.unwrap();
+    assert_eq!(again.state(), SandboxState::Started, "it is asked for again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sandbox_is_deleted_while_its_image_is_built_and_the_build_with_it() {
+    let harbor = Installation::new().await;
+    harbor.engine.takes(Verb::Build, Duration::from_mins(30));
+    let (one, two) =
+        (harbor.create_as(of_dockerfile()).await.unwrap(), harbor.create_as(of_dockerfile()).await.unwrap());
+    for (id, under_way) in [(one.id, 1), (two.id, 0)] {
+        harbor.delete(id).await.unwrap();
+        harbor.reaches(id, SandboxState::Destroyed, SOON).await;
+        harbor.pass(SOON).await;
+        assert_eq!(harbor.report("images").under_way.len(), under_way);
+    }
+    assert_eq!(harbor.engine.built_images().await.unwrap(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_was_built_for_sandboxes_alone_is_kept_for_a_week() {
+    let harbor = Installation::new().await;
+    let made = harbor.create_as(of_dockerfile()).await.unwrap();
+    harbor.delete(made.id).await.unwrap();
+    harbor.reaches(made.id, SandboxState::Destroyed, SOON).await;
+    harbor.clock.pass(Duration::from_hours(6 * 24));
+    harbor.idle(Duration::from_mins(61)).await;
+    assert_eq!(harbor.engine.built_images().await.unwrap().len(), 1);
+    harbor.clock.pass(Duration::from_hours(24));
+    harbor.idle(Duration::from_mins(61)).await;
+    harbor.pass(SOON).await;
     assert_eq!(harbor.engine.built_images().await.unwrap(), [""; 0]);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use harbor_control::fixture::{self, KEY, NoEngine};
 use harbor_control::sandboxes::NewSandbox;
-use harbor_control::{Allowed, Caller, Control, Error, NewSnapshot, Requirement};
+use harbor_control::{Allowed, Built, Caller, Control, Error, NewSnapshot, Requirement};
 use harbor_model::actors::Actor;
 use harbor_model::ids::{OrganizationId, SandboxId, VolumeId};
 use harbor_model::names::SandboxRef;
@@ -311,7 +311,7 @@ impl<E: Subject> Installation<E> {
 
     /// What the build of this snapshot has said.
     pub(crate) async fn build_log(&self, name: &str) -> String {
-        self.control.snapshot_build_log(&self.caller, name, 0).await.unwrap().text
+        self.control.build_log(&self.caller, &Built::Snapshot(name.to_owned()), None).await.unwrap().text
     }
 
     /// Removes the snapshot of this name.

@@ -25,3 +25,9 @@ CREATE TABLE image_log (
 
 ALTER TABLE snapshot ADD COLUMN image_id TEXT;
 ALTER TABLE snapshot ADD COLUMN dockerfile TEXT;
+
+-- How the image of a sandbox that was made with a Dockerfile is built.
+ALTER TABLE sandbox ADD COLUMN build TEXT;
+ALTER TABLE sandbox ADD COLUMN dockerfile TEXT;
+
+CREATE INDEX sandbox_build ON sandbox (organization, build) WHERE build IS NOT NULL;

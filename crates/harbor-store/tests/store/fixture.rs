@@ -71,6 +71,7 @@ pub(crate) fn sandbox(organization: OrganizationId, name: &str) -> Sandbox {
         origin: Origin {
             snapshot: "base".into(),
             image: "image:1".into(),
+            build: None,
             entrypoint: Some(vec!["sleep".into(), "a b".into()]),
             user: "daytona".into(),
             env: BTreeMap::from([("A".into(), "1=2\n\"ü\"".into())]),

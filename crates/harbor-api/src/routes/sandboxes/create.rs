@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use harbor_control::NewMount;
-use harbor_control::sandboxes::NewSandbox;
+use harbor_control::sandboxes::{NewSandbox, SandboxImage};
 use harbor_model::names::{DisplayName, SandboxRef};
 use harbor_model::resources::Asked;
 use harbor_model::sandboxes::Network;
@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::error::ApiError;
 use crate::input::{Warnings, domains, networks, whole};
+use crate::routes::build::CreateBuildInfo;
 use crate::wire::sandboxes::SandboxVolume;
 
 /// What a new sandbox shall be. Unknown keys are ignored with a warning; null means absent.
@@ -67,9 +68,9 @@ pub(super) struct CreateSandbox {
     /// Domains, comma separated.
     domain_allow_list: Option<String>,
     volumes: Option<Vec<SandboxVolume>>,
-    /// Not built.
-    build_info: Option<BuildInfo>,
-    /// Not built.
+    /// Instead of a snapshot: what this builds.
+    build_info: Option<CreateBuildInfo>,
+    /// Instead of a snapshot: this image.
     image: Option<String>,
     /// Not built.
     linked_sandbox: Option<String>,
@@ -85,14 +86,6 @@ pub(super) struct CreateSandbox {
     outbound_proxy_url: Option<String>,
     /// Not built.
     otel_endpoint_override: Option<String>,
-}
-
-/// How to build an image.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct BuildInfo {
-    /// Not built.
-    dockerfile_content: String,
 }
 
 /// What is said of a sandbox that is to be public.
@@ -153,18 +146,27 @@ impl CreateSandbox {
             allow_networks: listed(self.network_allow_list.as_ref(), networks),
             allow_domains: listed(self.domain_allow_list.as_ref(), domains),
         };
-        if self.build_info.is_some() && given(self.snapshot.as_ref()) {
-            ok(Err("buildInfo and snapshot cannot be used together".to_owned()));
+        let named = given(self.image.as_ref());
+        let image = if self.build_info.is_some() { "buildInfo" } else { "image" };
+        for (field, other) in [("snapshot", &self.snapshot), ("linkedSandbox", &self.linked_sandbox)] {
+            if (self.build_info.is_some() || named) && given(other.as_ref()) {
+                ok(Err(format!("{image} and {field} cannot be used together")));
+            }
         }
-        if self.build_info.is_some() && given(self.linked_sandbox.as_ref()) {
-            ok(Err("buildInfo and linkedSandbox cannot be used together".to_owned()));
+        if self.build_info.is_some() && named {
+            ok(Err("buildInfo and image cannot be used together".to_owned()));
         }
         ApiError::all(&problems)?;
         self.check_built()?;
+        let image = match self.build_info {
+            Some(build) => Some(SandboxImage::Dockerfile(build.dockerfile()?)),
+            None => self.image.filter(|_| named).map(|image| SandboxImage::Reference(image.trim().to_owned())),
+        };
         let linked = self.linked_sandbox.filter(|linked| !linked.trim().is_empty()).map(SandboxRef::new);
         Ok(NewSandbox {
             name,
             snapshot: self.snapshot,
+            image,
             user: self.user,
             env: self.env.unwrap_or_default(),
             labels: self.labels.unwrap_or_default(),
@@ -225,12 +227,6 @@ impl CreateSandbox {
 
     /// Refuses what harbor does not do yet, rather than making a sandbox without it.
     fn check_built(&self) -> Result<(), ApiError> {
-        if let Some(build) = &self.build_info {
-            return Err(no_images(&format!("a Dockerfile ('{}')", base(&build.dockerfile_content))));
-        }
-        if let Some(image) = self.image.as_ref().filter(|image| given(Some(image))) {
-            return Err(no_images(&format!("the image '{}'", shown(image))));
-        }
         let set = |minutes: Option<i64>| minutes.is_some_and(|minutes| minutes != 0);
         let asked = [
             ("secrets", self.secrets.as_ref().is_some_and(|secrets| !secrets.is_empty())),
@@ -243,28 +239,6 @@ impl CreateSandbox {
         }
         Ok(())
     }
-}
-
-/// What was asked for and is not built, and what works instead.
-fn no_images(asked: &str) -> ApiError {
-    let presets = harbor_control::preset_names().collect::<Vec<_>>().join(", ");
-    ApiError::not_built(format!(
-        "sandboxes from {asked} are not built yet. What works today: no image and no buildInfo, which gives the default \
-         snapshot, or one of the snapshots {presets}"
-    ))
-}
-
-/// The first line of a Dockerfile that names an image, which is how clients send `image`; its first line otherwise.
-fn base(dockerfile: &str) -> String {
-    let mut lines = dockerfile.lines().map(str::trim).filter(|line| !line.is_empty());
-    let names = |line: &&str| line.get(..5).is_some_and(|word| word.eq_ignore_ascii_case("from "));
-    let first = lines.clone().next();
-    shown(lines.find(names).or(first).unwrap_or_default())
-}
-
-/// `text` as it can stand in a message: short, and on one line.
-fn shown(text: &str) -> String {
-    text.trim().chars().take(120).flat_map(char::escape_default).collect()
 }
 
 fn mount(SandboxVolume { volume_id, mount_path, subpath }: SandboxVolume) -> NewMount {

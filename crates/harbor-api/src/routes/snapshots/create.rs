@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::error::ApiError;
 use crate::input::{Body, Segments, whole};
+use crate::routes::build::CreateBuildInfo;
 use crate::state::Api;
 use crate::wire::snapshots::Snapshot;
 
@@ -41,15 +42,6 @@ pub(in crate::routes) struct CreateSnapshot {
     _region_id: Option<String>,
     /// `container`, the only class there is.
     sandbox_class: Option<String>,
-}
-
-/// How to build an image.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct CreateBuildInfo {
-    dockerfile_content: String,
-    /// Not built when not empty.
-    context_hashes: Option<Vec<String>>,
 }
 
 impl CreateSnapshot {
@@ -91,14 +83,7 @@ fn source(
         }
         (None, None) => Err(ApiError::invalid("Must specify an image name or a build info entry")),
         (Some(reference), None) => Ok(NewImage::Reference { reference, entrypoint }),
-        (None, Some(CreateBuildInfo { dockerfile_content, context_hashes })) => {
-            if context_hashes.is_some_and(|hashes| !hashes.is_empty()) {
-                let message = "contextHashes are not built yet: a Dockerfile cannot COPY local files; fetch or write them \
-                               with RUN, or upload them to the sandbox";
-                return Err(ApiError::not_built(message));
-            }
-            Ok(NewImage::Dockerfile(dockerfile_content))
-        }
+        (None, Some(build)) => Ok(NewImage::Dockerfile(build.dockerfile()?)),
     }
 }
 

@@ -1,6 +1,5 @@
 //! Snapshots: listing, lookup and removal (contract, control-plane §6.3, §6.4).
 
-mod build_logs;
 mod create;
 
 use std::cmp::Ordering;
@@ -17,7 +16,6 @@ use crate::input::{Query, Segments};
 use crate::state::Api;
 use crate::wire::snapshots::{Snapshot, SnapshotPage};
 
-pub(super) use build_logs::*;
 pub(super) use create::*;
 
 /// What snapshots are listed by.

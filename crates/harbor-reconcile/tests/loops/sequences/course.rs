@@ -325,8 +325,8 @@ fn no_fault(answer: Result<Sandbox, Error>) {
 fn transient(state: SandboxState) -> bool {
     use SandboxState as S;
     match state {
-        S::Started | S::Stopped | S::Paused | S::Archived | S::Error | S::Destroyed => false,
+        S::Started | S::Stopped | S::Paused | S::Archived | S::Error | S::BuildFailed | S::Destroyed => false,
         S::Creating | S::Starting | S::Resizing | S::Resuming | S::Pausing | S::Stopping | S::Destroying => true,
-        S::Archiving | S::Restoring | S::Snapshotting | S::Forking => true,
+        S::Archiving | S::Restoring | S::Snapshotting | S::Forking | S::PendingBuild | S::BuildingSnapshot => true,
     }
 }

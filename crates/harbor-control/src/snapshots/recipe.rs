@@ -1,0 +1,91 @@
+//! Dockerfiles that callers send: what they are called, and what they say (contract, control-plane §5.4).
+
+use harbor_model::images::Recipe;
+use sha2::{Digest as _, Sha256};
+
+use crate::Error;
+
+/// The longest Dockerfile, in bytes.
+const LONGEST: usize = 256 << 10;
+
+/// The recipe that a Dockerfile is; 400 where it cannot be one.
+pub(crate) fn of(dockerfile: String) -> Result<Recipe, Error> {
+    check(&dockerfile).map_err(Error::invalid)?;
+    Ok(Recipe { reference: reference(&dockerfile), dockerfile })
+}
+
+/// The Dockerfile that is this image and nothing else.
+pub(crate) fn from_image(reference: &str) -> Result<Recipe, Error> {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || "_.-:/@".contains(character);
+    if reference.is_empty() || !reference.chars().all(allowed) {
+        let shown: String = reference.chars().take(64).collect();
+        return Err(Error::invalid(format!("image '{}' cannot be the name of an image", shown.escape_default())));
+    }
+    of(format!("FROM {reference}\n"))
+}
+
+fn check(text: &str) -> Result<(), String> {
+    let from = |line: &str| line.trim().get(..5).is_some_and(|word| word.eq_ignore_ascii_case("from "));
+    match text {
+        text if text.len() > LONGEST => Err(format!("dockerfileContent must not be longer than {} KiB", LONGEST >> 10)),
+        text if text.contains('\0') => Err("dockerfileContent holds a NUL character".to_owned()),
+        text if !text.lines().any(from) => Err("dockerfileContent names no image: it needs a line FROM".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// What the image of a Dockerfile is called: the same for the same text (contract, control-plane §5.4).
+fn reference(dockerfile: &str) -> String {
+    let digest = Sha256::digest(dockerfile);
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("daytona-{digest}:daytona")
+}
+
+/// What the last `ENTRYPOINT` says, `sleep infinity` without one (contract, control-plane §5.4).
+pub(crate) fn entrypoint(recipe: &Recipe) -> Vec<String> {
+    let joined = recipe.dockerfile.replace("\\\r\n", " ").replace("\\\n", " ");
+    let said = joined.lines().map(str::trim).filter_map(|line| {
+        let (word, rest) = line.split_once(char::is_whitespace)?;
+        word.eq_ignore_ascii_case("entrypoint").then(|| rest.trim())
+    });
+    let words: Vec<String> = match said.last() {
+        None => Vec::new(),
+        Some(list) if list.starts_with('[') => serde_json::from_str(list).unwrap_or_default(),
+        Some(line) => ["/bin/sh", "-c", line].map(str::to_owned).into(),
+    };
+    if words.is_empty() { ["sleep", "infinity"].map(str::to_owned).into() } else { words }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_has_the_name_that_clients_compute() {
+        // printf 'FROM debian:12\n' | sha256sum
+        assert_eq!(
+            reference("FROM debian:12\n"),
+            "daytona-89c354c6a7d7d29fd6b01d527cdc9832aae244b1727da1521ad792cd69ee2be5:daytona"
+        );
+    }
+
+    #[test]
+    fn a_dockerfile_names_an_image() {
+        assert!(check("ARG A=1\n from debian:12").is_ok());
+        for text in ["", "RUN true", "# FROM debian:12", "FROM a\nRUN \0", &"FROM a\n".repeat(100_000)] {
+            assert!(check(text).is_err(), "{}", &text[..text.len().min(40)]);
+        }
+    }
+
+    #[test]
+    fn the_last_entrypoint_counts() {
+        for (dockerfile, words) in [
+            ("FROM a", vec!["sleep", "infinity"]),
+            ("FROM a\nENTRYPOINT [\"x\"]\nentrypoint [ \"a b\" , \"\\\"c\\\"\" ]\n", vec!["a b", "\"c\""]),
+            ("FROM a\nENTRYPOINT run \\\n  me", vec!["/bin/sh", "-c", "run    me"]),
+            ("FROM a\nENTRYPOINT [\"x\"]\nENTRYPOINT []", vec!["sleep", "infinity"]),
+        ] {
+            assert_eq!(entrypoint(&of(dockerfile.to_owned()).unwrap()), words, "{dockerfile}");
+        }
+    }
+}
