@@ -53,9 +53,11 @@ impl Control {
         let deadline = Instant::now() + AT_ONCE;
         loop {
             match timeout_at(deadline, changes.recv()).await {
-                Ok(Ok(Change::Sandbox { after, .. })) if after.id == sandbox.id && !after.awaits_image() => {
+                Ok(Ok(Change::Sandbox { after, .. }))
+                    if after.id == sandbox.id && after.state() != SandboxState::PendingBuild =>
+                {
                     return match after.state() {
-                        SandboxState::BuildFailed => Ok(sandbox),
+                        SandboxState::BuildingSnapshot | SandboxState::BuildFailed => Ok(sandbox),
                         _ => self.wait_started(changes, (*after).clone()).await,
                     };
                 }

@@ -13,7 +13,7 @@ use super::recipe;
 use crate::error::Kind;
 use crate::{Allowed, Caller, Control, DeleteSnapshots, Error, WriteSnapshots, now};
 
-/// How long a create waits for an image that is there already, so that clients need not ask again.
+/// How long a create waits until it is known whether its image is there already, so that clients need not ask again.
 pub(crate) const AT_ONCE: Duration = Duration::from_millis(800);
 
 /// What a caller asks for.
@@ -43,7 +43,7 @@ pub enum NewImage {
 
 impl Control {
     /// Records the snapshot that the caller wants; its image is pulled or built by and by. One whose image is there already
-    /// is active when this answers.
+    /// is active when this answers; otherwise it is `pulling` or `building`, from which clients begin to follow its log.
     pub async fn create_snapshot(&self, caller: &Allowed<WriteSnapshots>, new: NewSnapshot) -> Result<Snapshot, Error> {
         check_name(&new.name).map_err(Error::invalid)?;
         let (image, build, entrypoint) = self.source(new.source)?;
@@ -159,18 +159,17 @@ fn missing(text: &str) -> Error {
     Error::not_found(format!("Snapshot {text} not found"))
 }
 
-/// The snapshot once it is active, or as it was before it came to another end: `pending`, `pulling` or `building`, if that
-/// takes long or fails, which clients look for themselves.
-async fn wait_active(mut changes: Changes, mut snapshot: Snapshot) -> Snapshot {
+/// The snapshot once it is active or its image is pulled or built, which clients look for themselves; as it was if that is
+/// not known soon, or it has failed already.
+async fn wait_active(mut changes: Changes, snapshot: Snapshot) -> Snapshot {
     let deadline = Instant::now() + AT_ONCE;
-    while snapshot.awaits_image() {
+    while snapshot.state == SnapshotState::Pending {
         match timeout_at(deadline, changes.recv()).await {
-            Ok(Ok(Change::Snapshot { after, .. })) if after.id == snapshot.id => {
-                if !after.awaits_image() && after.state != SnapshotState::Active {
-                    break;
-                }
-                snapshot = (*after).clone();
-            }
+            Ok(Ok(Change::Snapshot { after, .. })) if after.id == snapshot.id => match after.state {
+                SnapshotState::Pending => {}
+                SnapshotState::Error | SnapshotState::BuildFailed => break,
+                _ => return (*after).clone(),
+            },
             Ok(Ok(_)) => {}
             Ok(Err(_)) | Err(_) => break,
         }

@@ -21,6 +21,8 @@ pub enum Built {
 pub struct BuildLog {
     /// Whether more may come.
     pub goes_on: bool,
+    /// Whether it is that of a snapshot which is active.
+    pub active: bool,
     /// What was said.
     pub text: String,
     /// How many pieces of the log that is, with those before.
@@ -28,14 +30,13 @@ pub struct BuildLog {
 }
 
 impl Control {
-    /// What a build said after its first `seen` pieces; `None` for the first question, which finds nothing where a snapshot
-    /// is active. 404 for what was not built.
-    pub async fn build_log(&self, caller: &Caller, built: &Built, seen: Option<u32>) -> Result<BuildLog, Error> {
-        let (organization, recipe, goes_on, quiet) = match built {
+    /// What a build said after its first `seen` pieces. 404 for what was not built.
+    pub async fn build_log(&self, caller: &Caller, built: &Built, seen: u32) -> Result<BuildLog, Error> {
+        let (organization, recipe, goes_on, active) = match built {
             Built::Snapshot(text) => {
                 let found = self.snapshot(caller, text).await?;
                 let active = found.state == SnapshotState::Active;
-                (found.organization, found.build.clone(), found.awaits_image(), active && seen.is_none())
+                (found.organization, found.build.clone(), found.awaits_image(), active)
             }
             Built::Sandbox(sandbox) => {
                 let found = self.sandbox(caller, sandbox).await?;
@@ -48,9 +49,8 @@ impl Control {
                 Built::Sandbox(sandbox) => format!("Sandbox with ID or name {sandbox} has no build info"),
             })
         })?;
-        let seen = seen.unwrap_or(0);
-        let (text, seen) = if quiet { (String::new(), seen) } else { self.log_of(organization, recipe, seen).await? };
-        Ok(BuildLog { goes_on, text, seen })
+        let (text, seen) = self.log_of(organization, recipe, seen).await?;
+        Ok(BuildLog { goes_on, active, text, seen })
     }
 
     async fn log_of(&self, organization: OrganizationId, recipe: Recipe, seen: u32) -> Result<(String, u32), Error> {

@@ -68,10 +68,19 @@ impl Inner {
 
     /// Has an image that somebody waits for, and records what came of it. It is given up when nobody wants it any more.
     async fn get_image(&self, id: ImageId) -> Result<Got, String> {
+        let wanted = self.store.image(id).await.map_err(|error| chain(&error))?;
+        let Some(wanted) = wanted.filter(WantedImage::is_awaited) else {
+            return Ok(Got::Settled(format!("nobody waits for image {id}")));
+        };
+        match self.image_on_engine(&wanted.reference).await {
+            Ok(Some(found)) => return self.settle(wanted, Ok(found)).await,
+            Ok(None) => {}
+            Err(error) => tracing::warn!(image = %id, error = chain(&error), "not known whether the image is there"),
+        }
         let at = self.now();
         let begun = self.store.by(Actor::Harbor).change_image(id, move |row| row.begin(at)).await;
-        let Some(image) = begun.map_err(|error| chain(&error))?.filter(WantedImage::is_awaited) else {
-            return Ok(Got::Settled(format!("nobody waits for image {id}")));
+        let Some(image) = begun.map_err(|error| chain(&error))? else {
+            return Ok(Got::Settled(format!("image {id} is wanted no more")));
         };
         let log = Log::new(self.store.clone(), id);
         let left = (image.updated_at + PATIENCE - self.now()).try_into().unwrap_or_default();
@@ -89,24 +98,31 @@ impl Inner {
             log.say(&format!("\n{reason}\n"));
         }
         log.finish().await;
+        self.settle(image, outcome).await
+    }
+
+    /// Records what came of it, for whoever waits.
+    async fn settle(&self, image: WantedImage, outcome: Result<Image, String>) -> Result<Got, String> {
         let told = match &outcome {
             Ok(_) => format!("image {} is there", image.reference),
             Err(reason) => format!("image {} could not be had: {reason}", image.reference),
         };
         tracing::info!(image = image.reference, told, "image settled");
         let (at, had) = (self.now(), outcome.map(|image| (image.id, image.size)));
-        let noted = self.store.by(Actor::Harbor).change_image(id, move |row| row.receive(had, at)).await;
+        let noted = self.store.by(Actor::Harbor).change_image(image.id, move |row| row.receive(had, at)).await;
         noted.map_err(|error| chain(&error))?;
         Ok(Got::Settled(told))
     }
 
+    async fn image_on_engine(&self, reference: &str) -> Result<Option<Image>, EngineError> {
+        let _looking = self.looking_for_images.lock().await;
+        self.engine.image(reference).await
+    }
+
     async fn have_image(&self, image: &WantedImage, log: &Log) -> Result<Image, EngineError> {
         let reference = &image.reference;
-        let looking = self.looking_for_images.lock().await;
-        let found = self.engine.image(reference).await?;
-        drop(looking);
-        if let Some(found) = found {
-            log.say(&format!("{reference} is on the engine\n"));
+        // an attempt before this one may have come to its end without harbor
+        if let Some(found) = self.image_on_engine(reference).await? {
             return Ok(found);
         }
         match &image.dockerfile {

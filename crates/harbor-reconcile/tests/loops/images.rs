@@ -47,7 +47,10 @@ fn called(harbor: &Installation, verb: Verb) -> usize {
 async fn an_image_is_pulled_kept_and_used_by_its_id() {
     let harbor = Installation::new().await;
     let made = harbor.create_snapshot(pulled("mine", "a/b:1")).await.unwrap();
-    assert_eq!((made.state, made.image.as_str()), (SnapshotState::Active, "a/b:1"), "it is there at once");
+    assert_eq!((made.state, made.image.as_str()), (SnapshotState::Pulling, "a/b:1"));
+    let made = reaches(&harbor, "mine", SnapshotState::Active).await;
+    assert_eq!(harbor.create_snapshot(pulled("second", "a/b:1")).await.unwrap().state, SnapshotState::Active);
+    harbor.remove_snapshot("second").await;
     let id = made.image_id.clone().expect("the engine's id");
     let sandbox = harbor.create_from("mine").await.unwrap();
     assert_eq!(sandbox.origin.image, id);
@@ -60,8 +63,9 @@ async fn an_image_is_pulled_kept_and_used_by_its_id() {
     assert!(!harbor.engine.kept_images().contains(&id));
     assert!(harbor.create_from("mine").await.unwrap_err().to_string().contains("inactive"));
     harbor.engine.remove_image("a/b:1");
-    let again = harbor.activate_snapshot("mine").await.unwrap();
-    assert_eq!((again.state, called(&harbor, Verb::Pull)), (SnapshotState::Active, 2), "it is had once more");
+    assert_eq!(harbor.activate_snapshot("mine").await.unwrap().state, SnapshotState::Pulling);
+    reaches(&harbor, "mine", SnapshotState::Active).await;
+    assert_eq!(called(&harbor, Verb::Pull), 2, "it is had once more");
     assert!(harbor.activate_snapshot("mine").await.unwrap_err().to_string().contains("already active"));
 }
 
@@ -99,7 +103,8 @@ async fn what_cannot_be_had_says_why_and_can_be_asked_for_again() {
     assert!(harbor.activate_snapshot("mine").await.is_err());
     harbor.create_snapshot(pulled("mine", "a/b:1")).await.unwrap_err();
     harbor.remove_snapshot("mine").await;
-    assert_eq!(harbor.create_snapshot(pulled("mine", "a/b:1")).await.unwrap().state, SnapshotState::Active);
+    harbor.create_snapshot(pulled("mine", "a/b:1")).await.unwrap();
+    reaches(&harbor, "mine", SnapshotState::Active).await;
 
     harbor.engine.next(Verb::Build, Act::Fail(refused()));
     harbor.create_snapshot(built("built")).await.unwrap();
@@ -174,6 +179,7 @@ async fn a_sandbox_waits_for_its_build_and_the_next_one_does_not() {
     let builds = called(&harbor, Verb::Build);
     let next = harbor.create_as(of_dockerfile()).await.unwrap();
     assert_eq!((next.state(), called(&harbor, Verb::Build)), (SandboxState::Started, builds));
+    assert!(harbor.engine.built_images().await.unwrap().contains(&recipe.reference));
     let plain = harbor.create_as(made_of(SandboxImage::Reference("a/b:1".to_owned()))).await.unwrap();
     let dockerfile = harbor.row(plain.id).await.origin.build.unwrap().dockerfile;
     assert_eq!(dockerfile, "FROM a/b:1\n");
@@ -195,7 +201,7 @@ async fn a_sandbox_whose_build_fails_says_why() {
     harbor.delete(made.id).await.unwrap();
     harbor.reaches(made.id, SandboxState::Destroyed, SOON).await;
     let again = harbor.create_as(of_dockerfile()).await.unwrap();
-    assert_eq!(again.state(), SandboxState::Started, "it is asked for again");
+    harbor.reaches(again.id, SandboxState::Started, SOON).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -217,6 +223,7 @@ async fn a_sandbox_is_deleted_while_its_image_is_built_and_the_build_with_it() {
 async fn an_image_that_was_built_for_sandboxes_alone_is_kept_for_a_week() {
     let harbor = Installation::new().await;
     let made = harbor.create_as(of_dockerfile()).await.unwrap();
+    harbor.reaches(made.id, SandboxState::Started, SOON).await;
     harbor.delete(made.id).await.unwrap();
     harbor.reaches(made.id, SandboxState::Destroyed, SOON).await;
     harbor.clock.pass(Duration::from_hours(6 * 24));

@@ -311,7 +311,7 @@ impl<E: Subject> Installation<E> {
 
     /// What the build of this snapshot has said.
     pub(crate) async fn build_log(&self, name: &str) -> String {
-        self.control.build_log(&self.caller, &Built::Snapshot(name.to_owned()), None).await.unwrap().text
+        self.control.build_log(&self.caller, &Built::Snapshot(name.to_owned()), 0).await.unwrap().text
     }
 
     /// Removes the snapshot of this name.

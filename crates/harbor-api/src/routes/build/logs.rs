@@ -31,11 +31,11 @@ pub(in crate::routes) async fn snapshot_log_url(
     Segments(text): Segments<String>,
 ) -> Result<Json<Url>, ApiError> {
     let id = api.control.snapshot(&caller, &text).await?.id;
-    api.control.build_log(&caller, &Built::Snapshot(text), None).await?;
+    api.control.build_log(&caller, &Built::Snapshot(text), u32::MAX).await?;
     Ok(Json(Url { url: format!("{}/snapshots/{id}/build-logs", api.config.urls.api) }))
 }
 
-/// The log of a snapshot's build: UTF-8, whole lines; nothing once the snapshot is active.
+/// The log of a snapshot's build: UTF-8, whole lines; nothing once the snapshot is active, unless it is followed.
 #[utoipa::path(
     get, path = "/snapshots/{id}/build-logs", tag = "snapshots",
     params(
@@ -65,7 +65,7 @@ pub(in crate::routes) async fn sandbox_log_url(
 ) -> Result<Json<Url>, ApiError> {
     let sandbox = SandboxRef::new(text);
     let id = api.control.sandbox(&caller, &sandbox).await?.id;
-    api.control.build_log(&caller, &Built::Sandbox(sandbox), None).await?;
+    api.control.build_log(&caller, &Built::Sandbox(sandbox), u32::MAX).await?;
     Ok(Json(Url { url: format!("{}/sandbox/{id}/build-logs", api.config.urls.api) }))
 }
 
@@ -89,10 +89,15 @@ pub(in crate::routes) async fn sandbox_log(
 
 async fn log(api: Api, caller: Caller, built: Built, mut query: Query) -> Result<Response, ApiError> {
     // what was not built is told before what is wrong with the question
-    let first = api.control.build_log(&caller, &built, None).await?;
+    let first = api.control.build_log(&caller, &built, 0).await?;
     let follow = query.flag("follow").unwrap_or(false);
     query.finish()?;
-    let body = if follow && first.goes_on { followed(api, caller, built, first) } else { Body::from(first.text) };
+    let body = match follow {
+        true if first.goes_on => followed(api, caller, built, first),
+        // who begins to follow a build that was quick gets all of it
+        false if first.active => Body::empty(),
+        _ => Body::from(first.text),
+    };
     Ok(([(CONTENT_TYPE, "application/octet-stream")], body).into_response())
 }
 
@@ -103,7 +108,7 @@ fn followed(api: Api, caller: Caller, built: Built, first: BuildLog) -> Body {
         loop {
             let log = match ready.take() {
                 Some(log) => log,
-                None => match api.control.build_log(&caller, &built, Some(seen)).await {
+                None => match api.control.build_log(&caller, &built, seen).await {
                     Ok(log) => log,
                     Err(_) => return Ok::<_, Error>(None),
                 },
