@@ -10,6 +10,7 @@ mod default_image;
 mod engine_lost;
 mod foreground;
 mod full_disk;
+mod images;
 mod limits;
 mod links;
 mod meddling;

@@ -20,6 +20,7 @@ sweep() {
     docker ps --all --quiet --no-trunc --filter "$label" | xargs --no-run-if-empty docker rm --force --volumes
     docker volume ls --quiet --filter "$label" | xargs --no-run-if-empty docker volume rm --force
     docker network ls --quiet --filter "$label" | xargs --no-run-if-empty docker network rm
+    docker image ls --quiet --filter "label=harbor.built-by=${label##*=}" | xargs --no-run-if-empty docker rmi --force
   done
 }
 sweep

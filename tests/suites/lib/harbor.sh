@@ -86,6 +86,8 @@ remove_instance() {
     on_engine containers | xargs --no-run-if-empty docker rm --force --volumes >/dev/null 2>&1 || true
     on_engine volumes | xargs --no-run-if-empty docker volume rm --force >/dev/null 2>&1 || true
     on_engine networks | xargs --no-run-if-empty docker network rm >/dev/null 2>&1 || true
+    docker image ls --quiet --filter "label=harbor.built-by=$(cat "$HARBOR_DATA_DIR/instance")" |
+      xargs --no-run-if-empty docker rmi --force >/dev/null 2>&1 || true
   fi
 }
 

@@ -38,7 +38,6 @@ pub(crate) fn iso(at: Timestamp) -> String {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BuildInfo {
     dockerfile_content: String,
-    context_hashes: Vec<String>,
     created_at: String,
     updated_at: String,
     /// What the engine calls the image.
@@ -51,7 +50,6 @@ impl BuildInfo {
         let Recipe { reference, dockerfile } = recipe;
         Self {
             dockerfile_content: dockerfile,
-            context_hashes: Vec::new(),
             created_at: iso(created_at),
             updated_at: iso(updated_at),
             snapshot_ref: reference,

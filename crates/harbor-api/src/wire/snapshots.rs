@@ -37,8 +37,9 @@ pub(crate) struct Snapshot {
     last_used_at: Option<String>,
     region_ids: Vec<String>,
     initial_runner_id: String,
-    #[serde(rename = "ref")]
-    reference: String,
+    /// What the engine calls the image; absent while it has none of one that is pulled.
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    reference: Option<String>,
     sandbox_class: &'static str,
     #[schema(required)]
     source_sandbox_id: Option<String>,
@@ -53,9 +54,9 @@ impl Snapshot {
             name,
             general,
             image,
-            image_id: _,
+            image_id,
             build,
-            layer: _,
+            layer,
             source,
             entrypoint,
             resources: Resources { cpu, memory_gib, disk_gib, gpu },
@@ -66,6 +67,7 @@ impl Snapshot {
             created_at,
             updated_at,
         } = snapshot;
+        let is_known = general || image_id.is_some() || layer.is_some() || build.is_some();
         Self {
             id: id.to_string(),
             organization_id: organization.to_string(),
@@ -86,7 +88,7 @@ impl Snapshot {
             last_used_at: last_used_at.map(iso),
             region_ids: vec![region.to_owned()],
             initial_runner_id: runner.to_owned(),
-            reference: image,
+            reference: Some(image).filter(|_| is_known),
             sandbox_class: "container",
             source_sandbox_id: source.map(|id| id.to_string()),
         }

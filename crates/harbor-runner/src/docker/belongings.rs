@@ -25,7 +25,7 @@ impl DockerEngine {
     }
 
     /// Names of the images that were built as this installation's own.
-    pub(crate) async fn built_images(&self) -> Result<Vec<String>, EngineError> {
+    pub async fn built_images(&self) -> Result<Vec<String>, EngineError> {
         let ours = self.instance().to_string();
         let listed = self.client().list_images().await?.into_iter();
         let built = listed.filter(|image| image.labels.get(naming::BUILT_BY) == Some(&ours));

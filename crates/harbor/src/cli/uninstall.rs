@@ -59,7 +59,8 @@ struct Belongings {
     sandboxes: usize,
     /// Volumes, each with its files.
     volumes: usize,
-    /// Images that a harbor made, where no other installation uses this engine.
+    /// Images that were built for users of this installation, and those that a harbor made for itself where no other
+    /// installation uses this engine.
     images: Vec<String>,
     /// Directories of this installation.
     directories: Vec<PathBuf>,
@@ -84,8 +85,11 @@ impl Belongings {
         let sandboxes = listed.held.iter().filter(|held| held.found.sandbox.is_some()).count();
         found.sandboxes = sandboxes + listed.unclear.len();
         found.volumes = runner.volumes()?.len();
-        if !keep_images && !runner.is_shared().await? {
-            found.images = runner.own_images().await?.into_iter().collect();
+        if !keep_images {
+            found.images = runner.built_images().await?;
+            if !runner.is_shared().await? {
+                found.images.extend(runner.own_images().await?);
+            }
         }
         found.runner = Some(runner);
         Ok(found)
