@@ -2,12 +2,15 @@
 # matplotlib.pyplot. What that and a failure need comes behind the program and is compiled when it is needed.
 
 
-def _boot(length, marker, is_target):
+def _boot(length, whole, marker, is_target):
     import sys
 
     main = sys.modules['__main__']
     del main._boot
     given = sys.stdin.buffer.read()
+    if len(given) != whole:
+        # sitecustomize, usercustomize and lines of *.pth files run first
+        sys.exit('harbor: a start-up file of Python has read the program, which comes on standard input: it did not run')
     source, name = given[:length], '<target_code>' if is_target else '<stdin>'
 
     def tool(wanted):

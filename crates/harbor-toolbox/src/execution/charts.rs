@@ -128,8 +128,9 @@ pub(super) struct Watched {
 pub(super) fn watched(code: &str) -> Watched {
     let word = format!("dtn_artifact_{}:", Uuid::new_v4().simple());
     let is_target = if says_matplotlib(code) { "True" } else { "False" };
-    let boot = format!("{BOOT}_boot({}, '{word}', {is_target})", code.len());
-    Watched { boot, input: format!("{code}{REPORTER}"), word }
+    let input = format!("{code}{REPORTER}");
+    let boot = format!("{BOOT}_boot({}, {}, '{word}', {is_target})", code.len(), input.len());
+    Watched { boot, input, word }
 }
 
 /// Takes the artifacts out of a program's output.

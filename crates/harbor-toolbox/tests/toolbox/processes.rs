@@ -314,6 +314,23 @@ fn start_up_files_do_not_eat_commands() {
     assert!(toolbox.at("made").exists());
 }
 
+/// Python runs files of its user's before the program: one that reads it is told of, and not taken for a program that ends.
+#[test]
+fn a_start_up_file_of_python_that_eats_the_program_is_told() {
+    let toolbox = Toolbox::start();
+    let site = toolbox.execute("python3 -m site --user-site").1;
+    let site = site.trim().strip_prefix(toolbox.home.path().to_str().unwrap()).unwrap().trim_start_matches('/');
+    let program = json!({"language": "python", "code": "print(6 * 7)"});
+    for eaten in ["sys.stdin.buffer.read()", "sys.stdin.readline()", "sys.stdin.buffer.read(1)"] {
+        toolbox.write(&format!("{site}/usercustomize.py"), &format!("import sys\n{eaten}\n"));
+        let answer = toolbox.post("/process/code-run", &program).json();
+        assert_eq!(answer["exitCode"], 1, "{eaten}: {answer}");
+        assert!(answer["result"].as_str().unwrap().starts_with("harbor: a start-up file of Python"), "{answer}");
+    }
+    toolbox.write(&format!("{site}/usercustomize.py"), "print('hello')\n");
+    assert_eq!(toolbox.post("/process/code-run", &program).json()["result"], "hello\n42\n");
+}
+
 /// As in a sandbox that a fork bomb holds at its limit of processes.
 #[test]
 fn files_are_served_where_no_thread_can_be_started() {
