@@ -27,6 +27,7 @@ impl Api {
     pub(crate) fn new(control: Control, config: Config, readiness: Arc<dyn Readiness>) -> Self {
         Self { control, bodies: Bodies::within(config.bodies.clone()), config: Arc::new(config), readiness }
     }
+
     /// A snapshot as the one runner of the one region holds it.
     pub(crate) fn shown_snapshot(&self, row: harbor_model::snapshots::Snapshot) -> Snapshot {
         Snapshot::of(row, self.control.config().region.as_str(), &self.config.instance.to_string())

@@ -160,6 +160,22 @@ impl Requirement for DeleteSnapshots {
     const PERMISSIONS: &'static [Permission] = &[Permission::DeleteSnapshots];
 }
 
+/// Make and change registries.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteRegistries;
+
+impl Requirement for WriteRegistries {
+    const PERMISSIONS: &'static [Permission] = &[Permission::WriteRegistries];
+}
+
+/// Forget registries.
+#[derive(Clone, Copy, Debug)]
+pub struct DeleteRegistries;
+
+impl Requirement for DeleteRegistries {
+    const PERMISSIONS: &'static [Permission] = &[Permission::DeleteRegistries];
+}
+
 /// See volumes.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadVolumes;

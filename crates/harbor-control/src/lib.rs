@@ -16,6 +16,7 @@ mod key_watch;
 mod keys;
 mod organizations;
 mod pools;
+mod registries;
 pub mod sandboxes;
 mod signed_files;
 mod snapshots;
@@ -35,8 +36,9 @@ use harbor_store::{Changes, Store};
 
 pub use admission::{Admission, Credential, Dial, DialError, DialFailure, Purpose, Stream};
 pub use caller::{
-    Administer, Allowed, Caller, DeleteSandboxes, DeleteSnapshots, DeleteVolumes, Grant, OwnOrganization, ReadMachine,
-    ReadVolumes, Requirement, WriteSandboxes, WriteSnapshots, WriteVolumes,
+    Administer, Allowed, Caller, DeleteRegistries, DeleteSandboxes, DeleteSnapshots, DeleteVolumes, Grant,
+    OwnOrganization, ReadMachine, ReadVolumes, Requirement, WriteRegistries, WriteSandboxes, WriteSnapshots,
+    WriteVolumes,
 };
 pub use capacity::{Machine, MachineUsage};
 pub use error::{Error, Kind};
@@ -45,6 +47,7 @@ pub use identity::hash_key;
 pub use keys::{IssuedKey, NewKey};
 pub use organizations::{Member, Usage};
 pub use pools::PoolInUse;
+pub use registries::NewRegistry;
 pub use signed_files::{FileOperation, SignedFile};
 pub use snapshots::{BuildLog, Built, NewImage, NewSnapshot, preset_names};
 pub use users::NewUser;

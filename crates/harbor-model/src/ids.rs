@@ -80,6 +80,10 @@ uuid_id! {
     ImageId
 }
 uuid_id! {
+    /// A registry that an organization has a login to.
+    RegistryId
+}
+uuid_id! {
     /// A stored layer: what a sandbox's files differ in from its image.
     LayerId
 }

@@ -1,4 +1,5 @@
-//! Images that organizations ask for: pulled by reference, or built from a Dockerfile. Snapshots wait for them.
+//! Images that organizations ask for: pulled by reference, or built from a Dockerfile. Snapshots and sandboxes wait for
+//! them.
 
 use crate::Timestamp;
 use crate::ids::{ImageId, OrganizationId};
@@ -133,6 +134,9 @@ pub fn check_reference(text: &str) -> Result<(), String> {
         let rule = "it is up to 255 letters, digits, dots, colons, dashes, underscores and slashes";
         return Err(format!("Invalid image name format: {rule}"));
     }
+    if is_own(text) {
+        return Err(format!("{text} is an image that harbor made for somebody: use the snapshot or Dockerfile itself"));
+    }
     // a colon before the last slash belongs to a registry's port
     let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
     match (last.split_once(':'), digest) {
@@ -142,6 +146,17 @@ pub fn check_reference(text: &str) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether only harbor uses images of this name: what it built for somebody, and files of a sandbox that it made anew.
+pub fn is_own(reference: &str) -> bool {
+    is_recipe(reference) || reference.starts_with("harbor/kept:")
+}
+
+/// Whether an image of this name was built from a recipe.
+pub fn is_recipe(reference: &str) -> bool {
+    let hex = reference.strip_prefix("daytona-").and_then(|rest| rest.strip_suffix(":daytona"));
+    hex.is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// The longest reference without its digest, in bytes.
@@ -161,6 +176,10 @@ mod tests {
         let digest = format!("debian@sha256:{}", "0".repeat(64));
         for text in ["debian:12", "localhost:5000/a/b:1.0", "daytonaio/sandbox:0.4.3", &digest] {
             assert_eq!(check_reference(text), Ok(()), "{text}");
+        }
+        let own = format!("daytona-{}:daytona", "0".repeat(64));
+        for text in [&own, "harbor/kept:x"] {
+            assert!(check_reference(text).unwrap_err().contains("harbor made"), "{text}");
         }
         for text in ["", "debian", "debian:", "debian:latest", "localhost:5000/a", "debian@sha256:ab", "a b:1", "ü:1"]
         {

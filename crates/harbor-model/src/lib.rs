@@ -5,6 +5,7 @@
 
 pub mod actors;
 pub mod capacity;
+pub mod dockerfiles;
 pub mod errors;
 pub mod identity;
 pub mod ids;
@@ -13,6 +14,7 @@ pub mod layers;
 pub mod names;
 pub mod organizations;
 pub mod pools;
+pub mod registries;
 pub mod resources;
 pub mod sandboxes;
 pub mod secrets;

@@ -102,6 +102,13 @@ impl Snapshot {
         }
     }
 
+    /// Its image is not on the engine any more: it waits for it again. One that holds a sandbox's files, or is general, stays.
+    pub fn lose_image(&mut self, at: Timestamp) {
+        if self.state == SnapshotState::Active && self.layer.is_none() && !self.general {
+            (self.state, self.updated_at) = (SnapshotState::Pending, at);
+        }
+    }
+
     /// Puts it aside: no sandbox is made of it, and its image is kept no longer. What is put aside stays so.
     pub fn deactivate(&mut self, at: Timestamp) -> Result<(), String> {
         match self.state {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use harbor_model::actors::Actor;
 use harbor_model::errors::chain;
 use harbor_model::ids::SandboxId;
+use harbor_runner::EngineError;
 
 use crate::Inner;
 use crate::orphans::known;
@@ -58,7 +59,11 @@ impl Work for Garbage {
 
     async fn step(&self, key: GarbageKey, _: Mark) -> Stepped {
         let (outcome, again) = match key {
-            GarbageKey::Rows => (self.0.purge().await, Some(Mark::after(INTERVAL, Lane::Bulk))),
+            GarbageKey::Rows => {
+                // one that could not be read when it was to be marked waits no longer than this
+                self.0.mark_awaited_images().await;
+                (self.0.purge().await, Some(Mark::after(INTERVAL, Lane::Bulk)))
+            }
             GarbageKey::Layers => {
                 let outcome = self.0.discard_layers().await;
                 let pause = if outcome.is_ok() { INTERVAL } else { AGAIN };
@@ -99,7 +104,14 @@ impl Inner {
             outcome = outcome.and(self.engine.discard(layer).await);
         }
         // what is just being copied lies on an image that no row names yet
-        outcome = self.engine.keep_images(&needed.images, !needed.copying).await.and(outcome);
+        let kept = self.engine.keep_images(&needed.images, !needed.copying).await;
+        if let Err(EngineError::ImageMissing { image }) = &kept {
+            let asked = self.store.by(Actor::Harbor).ask_for_lost_image(image.clone(), self.now()).await;
+            if let Ok(1..) = asked {
+                tracing::warn!(image, "an image was removed by somebody: the snapshots of it ask for it again");
+            }
+        }
+        outcome = kept.and(outcome);
         let images = self.discard_built_images().await;
         outcome.map_err(|error| chain(&error))?;
         images.map(|images| format!("{count} layers and {images} built images removed"))
@@ -107,11 +119,12 @@ impl Inner {
 
     /// Removes the built images that nobody asks for any more, and answers how many there were.
     async fn discard_built_images(&self) -> Result<usize, String> {
+        self.engine.tidy_builds().await.map_err(|error| chain(&error))?;
         let mut removed = 0;
         for name in self.engine.built_images().await.map_err(|error| chain(&error))? {
             // whoever asks for it again from here on finds it either kept or gone
             let _looking = self.looking_for_images.lock().await;
-            let wanted = self.store.is_built_image(name.clone()).await.map_err(|error| chain(&error))?;
+            let wanted = self.store.is_wanted_image(name.clone()).await.map_err(|error| chain(&error))?;
             if !wanted {
                 let gone = self.engine.remove_built_image(&name).await.map_err(|error| chain(&error))?;
                 removed += usize::from(gone);

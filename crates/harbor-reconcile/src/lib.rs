@@ -127,8 +127,8 @@ impl Reconciler {
         let clock_watch = ClockWatch::new(&*config.clock);
         let pools = Queue::new("warm pools", Bounds::ONE);
         let volumes = Queue::new("volumes", Bounds { bulk: 4, ..Bounds::ONE });
-        // each keeps the engine's disk and network busy, and lasts for minutes
-        let images = Queue::new("images", Bounds { spare: 2, ..Bounds::ONE });
+        // a look is short; what follows keeps the engine's disk and network busy, and lasts for minutes
+        let images = Queue::new("images", Bounds { look: 8, spare: 2, ..Bounds::ONE });
         let (own_members, demand) = (OwnMembers::default(), Demand::default());
         Self {
             inner: Arc::new(Inner {

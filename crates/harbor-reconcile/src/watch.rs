@@ -61,7 +61,7 @@ pub(crate) async fn store(inner: Arc<Inner>) {
             Ok(Change::WarmPools) => inner.pools.mark(AllPools, Mark::now(Lane::Bulk)),
             Ok(Change::Image(image)) => {
                 if image.state == ImageState::Pending {
-                    inner.images.mark(image.id, Mark::now(Lane::Spare));
+                    inner.images.mark(image.id, Mark::now(Lane::Look));
                 }
             }
             Ok(Change::Volume { before, after }) => {

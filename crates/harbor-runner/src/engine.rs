@@ -15,7 +15,7 @@ use harbor_protocol::toolbox::Configured;
 use crate::about::About;
 use crate::dial::{DialError, Stream};
 use crate::error::EngineError;
-use crate::image::{Build, Context, Image, Progress};
+use crate::image::{Build, Context, Image, Login, Progress};
 use crate::sandbox::{Configuration, Event, Inventory, SandboxSpec, Storing, Woken};
 
 /// Makes, starts, configures, finds, dials, stops and removes sandboxes, and gets the images that they are made of.
@@ -125,14 +125,22 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// The image of this reference or id; `None` when it is not there.
     async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError>;
 
-    /// Gets an image by reference; without tag or digest it is `latest`.
-    async fn pull(&self, reference: &str, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Image, EngineError>;
+    /// Gets an image by reference, by this login if there is one; without tag or digest it is `latest`.
+    async fn pull(
+        &self,
+        reference: &str,
+        login: Option<&Login>,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Image, EngineError>;
 
     /// The names of the images that were built as this installation's own.
     async fn built_images(&self) -> Result<Vec<String>, EngineError>;
 
     /// Removes one of them by name. `false`: a sandbox still needs it. What is gone is removed.
     async fn remove_built_image(&self, name: &str) -> Result<bool, EngineError>;
+
+    /// Removes what builds of this installation that failed or were given up an hour ago have left without a name.
+    async fn tidy_builds(&self) -> Result<(), EngineError>;
 
     /// Builds an image; `log` gets the build's output as it comes. One that was given up leaves nothing with a name.
     async fn build(

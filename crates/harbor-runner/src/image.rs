@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use harbor_model::secrets::Secret;
 
 /// An image on the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,17 @@ pub struct Image {
     pub user: String,
     /// Its architecture: `amd64`, `arm64`.
     pub architecture: String,
+}
+
+/// A login to a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// Where: a host, with a port or path if need be, without a scheme.
+    pub registry: String,
+    /// Who.
+    pub username: String,
+    /// With what.
+    pub password: Secret,
 }
 
 /// A step of a pull.
@@ -53,4 +65,6 @@ pub struct Build {
     pub labels: HashMap<String, String>,
     /// Whether it is this installation's, so that `Engine::built_images` tells of it.
     pub own: bool,
+    /// Logins to the registries that its base images may lie in.
+    pub logins: Vec<Login>,
 }

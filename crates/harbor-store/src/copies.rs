@@ -44,6 +44,7 @@ impl Store {
             needed.layers.extend(row.layers());
             needed.images.extend(row.base_images().map(str::to_owned));
             needed.copying |= row.files.copying.is_some();
+            needed.images.extend(row.image_to_come_from().map(str::to_owned));
         }
         let of_snapshots = self.read(move |connection| {
             let mut statement = connection.prepare_cached("SELECT layer FROM snapshot WHERE layer IS NOT NULL")?;

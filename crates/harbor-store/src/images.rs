@@ -23,11 +23,16 @@ macro_rules! unused {
     };
 }
 
-/// The most bytes that are kept of what one pull or build says.
-const MOST_LOG: u64 = 4 << 20;
-
-/// Stands at the end of a log that was longer.
-const CUT: &str = "[harbor keeps no more of this log]\n";
+/// No snapshot and no sandbox waits for it.
+macro_rules! unawaited {
+    () => {
+        "NOT EXISTS (SELECT 1 FROM snapshot WHERE snapshot.organization = image.organization
+             AND snapshot.image = image.reference AND snapshot.state IN ('pending', 'pulling', 'building'))
+         AND NOT EXISTS (SELECT 1 FROM sandbox WHERE sandbox.organization = image.organization
+             AND sandbox.build = image.reference AND sandbox.live = 1 AND sandbox.failure IS NULL
+             AND json_extract(sandbox.files, '$.beginning.unbuilt') IS NOT NULL)"
+    };
+}
 
 impl Store {
     /// The image with this id.
@@ -54,11 +59,10 @@ impl Store {
         .await
     }
 
-    /// Whether anybody asked for an image of this reference that is built.
-    pub async fn is_built_image(&self, reference: String) -> Result<bool, StoreError> {
+    /// Whether anybody asked for an image of this reference.
+    pub async fn is_wanted_image(&self, reference: String) -> Result<bool, StoreError> {
         self.read(move |connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT 1 FROM image WHERE reference = ?1 AND dockerfile IS NOT NULL")?;
+            let mut statement = connection.prepare_cached("SELECT 1 FROM image WHERE reference = ?1")?;
             Ok(statement.exists(params![reference])?)
         })
         .await
@@ -113,13 +117,43 @@ impl Writer {
         .await
     }
 
-    /// Forgets an image that is being had, if nobody wants it any more; answers whether it is gone.
-    pub async fn forget_unwanted_image(&self, id: ImageId) -> Result<bool, StoreError> {
+    /// Gives an image up that nobody waits for any more, and forgets it if nobody has it either; answers whether it did, or
+    /// it was forgotten before.
+    pub async fn give_up_image(&self, id: ImageId) -> Result<bool, StoreError> {
         self.write(move |transaction, _| {
+            let id = id.to_string();
             transaction
                 .prepare_cached(concat!("DELETE FROM image WHERE id = ?1 AND ", unused!()))?
-                .execute(params![id.to_string()])?;
-            Ok(by_id(transaction, id)?.is_none())
+                .execute(params![id])?;
+            transaction
+                .prepare_cached(concat!(
+                    "UPDATE image SET state = 'failed', error = 'it was given up: nobody waited for it' WHERE id = ?1 AND ",
+                    unawaited!()
+                ))?
+                .execute(params![id])?;
+            let mut statement = transaction
+                .prepare_cached("SELECT 1 FROM image WHERE id = ?1 AND state IN ('pending', 'under way')")?;
+            Ok(!statement.exists(params![id])?)
+        })
+        .await
+    }
+
+    /// The image with this id of the engine's is gone there: the snapshots that are made of it ask for theirs again.
+    /// Answers how many do.
+    pub async fn ask_for_lost_image(&self, engine_id: String, at: Timestamp) -> Result<usize, StoreError> {
+        self.write(move |transaction, changes| {
+            let mut count = 0;
+            for before in snapshots::of_engine_image(transaction, &engine_id)? {
+                let mut after = before.clone();
+                after.lose_image(at);
+                if after != before {
+                    ask(transaction, changes, snapshots::wanted_by(&after), at)?;
+                    snapshots::write(transaction, &after)?;
+                    changes.push(Change::Snapshot { before: Some(Arc::new(before)), after: Arc::new(after) });
+                    count += 1;
+                }
+            }
+            Ok(count)
         })
         .await
     }
@@ -136,39 +170,32 @@ impl Writer {
         .await
     }
 
-    /// Keeps what a pull or build says: whole lines, after those that are kept. What is too much is left out.
+    /// Keeps what a pull or build says: whole lines, after those that are kept.
     pub async fn add_to_image_log(&self, id: ImageId, text: String) -> Result<(), StoreError> {
         self.write(move |transaction, _| {
-            let (pieces, bytes): (u32, i64) = transaction
+            transaction
                 .prepare_cached(
-                    "SELECT count(*), coalesce(sum(length(CAST(text AS BLOB))), 0) FROM image_log WHERE image = ?1",
+                    "INSERT INTO image_log SELECT id,
+                         (SELECT coalesce(max(sequence) + 1, 0) FROM image_log WHERE image = ?1), ?2
+                     FROM image WHERE id = ?1",
                 )?
-                .query_row(params![id.to_string()], |found| Ok((found.get(0)?, found.get(1)?)))?;
-            let there = by_id(transaction, id)?.is_some();
-            let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-            if !there || bytes >= MOST_LOG {
-                return Ok(());
-            }
-            let cut = bytes + text.len() as u64 >= MOST_LOG;
-            let text = if cut { format!("{text}{CUT}") } else { text };
-            transaction.prepare_cached("INSERT INTO image_log VALUES (?1, ?2, ?3)")?.execute(params![
-                id.to_string(),
-                pieces,
-                text
-            ])?;
+                .execute(params![id.to_string(), text])?;
             Ok(())
         })
         .await
     }
 }
 
-/// Asks for the image of whoever waits for it, in the transaction that records that.
+/// Who asks for an image, its reference, and how it is built if it is.
+pub(crate) type Wish<'a> = (OrganizationId, &'a str, Option<&'a Recipe>);
+
+/// Asks for the image of whoever waits for it, in the transaction that records that. The row comes back, to be followed.
 pub(crate) fn ask(
     transaction: &Transaction<'_>,
     changes: &mut Noted,
-    (organization, reference, recipe): (OrganizationId, &str, Option<&Recipe>),
+    (organization, reference, recipe): Wish<'_>,
     at: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<WantedImage, StoreError> {
     let before = by_reference(transaction, organization, reference)?;
     let mut after = before.clone().unwrap_or_else(|| {
         let dockerfile = recipe.map(|recipe| recipe.dockerfile.clone());
@@ -177,9 +204,9 @@ pub(crate) fn ask(
     after.ask_again(at);
     if before.as_ref() != Some(&after) {
         write(transaction, &after)?;
-        changes.push(Change::Image(Arc::new(after)));
+        changes.push(Change::Image(Arc::new(after.clone())));
     }
-    Ok(())
+    Ok(after)
 }
 
 /// Forgets the image of a snapshot that is gone, unless another one of its organization has it too, or a sandbox.

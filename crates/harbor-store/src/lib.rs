@@ -19,6 +19,7 @@ mod migrations;
 mod organizations;
 mod outbox;
 mod pools;
+mod registries;
 mod row;
 mod sandbox_change;
 mod sandbox_row;

@@ -119,7 +119,8 @@ impl Writer {
             volumes::note_use(transaction, changes, &sandbox)?;
             if sandbox.awaits_image() {
                 let wanted = (sandbox.organization, sandbox.origin.image.as_str(), sandbox.origin.build.as_ref());
-                images::ask(transaction, changes, wanted, sandbox.created_at)?;
+                let image = images::ask(transaction, changes, wanted, sandbox.created_at)?;
+                sandbox.follow(&image);
             }
             put(transaction, &key, if member.is_some() { UPDATE } else { INSERT }, &sandbox)?;
             outbox::note_sandbox(transaction, &actor, member.as_ref(), &sandbox)?;

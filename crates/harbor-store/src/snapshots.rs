@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use harbor_model::ids::{OrganizationId, SnapshotId};
-use harbor_model::images::Recipe;
 use harbor_model::resources::Resources;
 use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_model::{Timestamp, to_millisecond};
 use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::changes::Change;
+use crate::images::Wish;
 use crate::{Store, StoreError, Writer, files, images, row};
 
 impl Store {
@@ -70,11 +70,13 @@ impl Writer {
     /// of this name.
     pub async fn add_snapshot(&self, snapshot: Snapshot) -> Result<Snapshot, StoreError> {
         self.write(move |transaction, changes| {
+            let mut snapshot = snapshot;
+            if snapshot.awaits_image() {
+                let image = images::ask(transaction, changes, wanted_by(&snapshot), snapshot.created_at)?;
+                snapshot.follow(&image, snapshot.created_at);
+            }
             write(transaction, &snapshot)?;
             changes.push(Change::Snapshot { before: None, after: Arc::new(snapshot.clone()) });
-            if snapshot.awaits_image() {
-                images::ask(transaction, changes, wanted_by(&snapshot), snapshot.created_at)?;
-            }
             Ok(snapshot)
         })
         .await
@@ -93,10 +95,11 @@ impl Writer {
             let mut after = before.clone();
             let outcome = change(&mut after);
             if after != before {
-                write(transaction, &after)?;
                 if after.awaits_image() && !before.awaits_image() {
-                    images::ask(transaction, changes, wanted_by(&after), after.updated_at)?;
+                    let image = images::ask(transaction, changes, wanted_by(&after), after.updated_at)?;
+                    after.follow(&image, after.updated_at);
                 }
+                write(transaction, &after)?;
                 changes.push(Change::Snapshot { before: Some(Arc::new(before)), after: Arc::new(after.clone()) });
             }
             Ok(Some((after, outcome)))
@@ -117,8 +120,8 @@ impl Writer {
     }
 }
 
-/// The image of a snapshot: who asks for it, its reference, and how it is built.
-fn wanted_by(snapshot: &Snapshot) -> (OrganizationId, &str, Option<&Recipe>) {
+/// How a snapshot asks for its image.
+pub(crate) fn wanted_by(snapshot: &Snapshot) -> Wish<'_> {
     (snapshot.organization, &snapshot.image, snapshot.build.as_ref())
 }
 
@@ -143,6 +146,12 @@ pub(crate) fn of_image(
 ) -> Result<Vec<Snapshot>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT * FROM snapshot WHERE organization = ?1 AND image = ?2")?;
     row::collect(&mut statement, params![organization.to_string(), reference], read)
+}
+
+/// The snapshots that are made of the image with this id of the engine's.
+pub(crate) fn of_engine_image(connection: &Connection, id: &str) -> Result<Vec<Snapshot>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT * FROM snapshot WHERE image_id = ?1")?;
+    row::collect(&mut statement, params![id], read)
 }
 
 /// The snapshot with this id.
@@ -205,8 +214,8 @@ pub(crate) fn write(transaction: &Transaction<'_>, snapshot: &Snapshot) -> Resul
         .prepare_cached(
             "INSERT INTO snapshot VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
              ON CONFLICT (id) DO UPDATE SET
-                 (general, image, entrypoint, cpu, memory_gib, disk_gib, gpu, state, error, size_bytes, last_used_at, updated_at, layer, source, image_id)
-                 = (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?16, ?17, ?18, ?19)",
+                 (general, image, entrypoint, cpu, memory_gib, disk_gib, gpu, state, error, size_bytes, last_used_at, updated_at, layer, source, image_id, dockerfile)
+                 = (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?16, ?17, ?18, ?19, ?20)",
         )?
         .execute(params![
             id.to_string(),

@@ -5,6 +5,7 @@ mod keys;
 mod organizations;
 mod pools;
 mod regions;
+mod registries;
 mod runners;
 mod sandboxes;
 mod snapshots;
@@ -105,6 +106,11 @@ pub(crate) fn built() -> (Router<Api>, OpenApi) {
         pools::list,
         pools::update,
         pools::delete,
+        registries::create,
+        registries::list,
+        registries::get,
+        registries::change,
+        registries::delete,
         regions::list,
         regions::get,
         runners::list,

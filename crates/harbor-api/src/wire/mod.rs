@@ -13,6 +13,7 @@ pub(crate) mod loops;
 pub(crate) mod organizations;
 pub(crate) mod pools;
 pub(crate) mod regions;
+pub(crate) mod registries;
 pub(crate) mod runners;
 pub(crate) mod sandboxes;
 pub(crate) mod snapshots;

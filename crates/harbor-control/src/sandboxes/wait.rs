@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use harbor_model::sandboxes::{Sandbox, SandboxState};
+use harbor_model::sandboxes::{Beginning, Sandbox, SandboxState};
 use harbor_store::{Change, Changes};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout_at};
@@ -51,18 +51,24 @@ impl Control {
     /// clients follow its build, which they do by the state `pending_build` alone (contract, control-plane §5.4).
     pub(super) async fn wait_built(&self, mut changes: Changes, sandbox: Sandbox) -> Result<Sandbox, Error> {
         let deadline = Instant::now() + AT_ONCE;
+        let goes_on = sandbox.state() == SandboxState::BuildingSnapshot;
+        let mut first = sandbox;
+        first.files.beginning = Beginning::Unbuilt { begun: false };
+        if goes_on {
+            return Ok(first);
+        }
         loop {
             match timeout_at(deadline, changes.recv()).await {
                 Ok(Ok(Change::Sandbox { after, .. }))
-                    if after.id == sandbox.id && after.state() != SandboxState::PendingBuild =>
+                    if after.id == first.id && after.state() != SandboxState::PendingBuild =>
                 {
                     return match after.state() {
-                        SandboxState::BuildingSnapshot | SandboxState::BuildFailed => Ok(sandbox),
+                        SandboxState::BuildingSnapshot | SandboxState::BuildFailed => Ok(first),
                         _ => self.wait_started(changes, (*after).clone()).await,
                     };
                 }
                 Ok(Ok(_)) => {}
-                Ok(Err(_)) | Err(_) => return Ok(sandbox),
+                Ok(Err(_)) | Err(_) => return Ok(first),
             }
         }
     }

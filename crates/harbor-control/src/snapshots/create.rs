@@ -46,6 +46,9 @@ impl Control {
     /// is active when this answers; otherwise it is `pulling` or `building`, from which clients begin to follow its log.
     pub async fn create_snapshot(&self, caller: &Allowed<WriteSnapshots>, new: NewSnapshot) -> Result<Snapshot, Error> {
         check_name(&new.name).map_err(Error::invalid)?;
+        if super::is_reserved(&new.name) {
+            return Err(Error::conflict(format!("Snapshot {} is one of harbor's own: take another name", new.name)));
+        }
         let (image, build, entrypoint) = self.source(new.source)?;
         let resources = self.size(new.asked)?;
         let at = now();

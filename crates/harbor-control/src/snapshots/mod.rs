@@ -30,6 +30,11 @@ pub fn preset_names() -> impl Iterator<Item = &'static str> {
     PRESETS.iter().map(|(name, _)| *name)
 }
 
+/// Whether this installation offers a snapshot of this name to everybody, or a later version may.
+fn is_reserved(name: &str) -> bool {
+    preset_names().any(|preset| preset == name) || is_version_of_default(name)
+}
+
 /// Whether `text` names a version of the default image, such as `daytonaio/sandbox:0.4.3`. `latest` or a misspelt tag
 /// names none: it would be another image than was asked for, without a word.
 fn is_version_of_default(text: &str) -> bool {

@@ -1,6 +1,7 @@
 //! Dockerfiles that callers send: what they are called, and what they say (contract, control-plane §5.4).
 
-use harbor_model::images::Recipe;
+use harbor_model::dockerfiles::instructions;
+use harbor_model::images::{Recipe, is_own};
 use sha2::{Digest as _, Sha256};
 
 use crate::Error;
@@ -25,12 +26,20 @@ pub(crate) fn from_image(reference: &str) -> Result<Recipe, Error> {
 }
 
 fn check(text: &str) -> Result<(), String> {
-    let from = |line: &str| line.trim().get(..5).is_some_and(|word| word.eq_ignore_ascii_case("from "));
-    match text {
-        text if text.len() > LONGEST => Err(format!("dockerfileContent must not be longer than {} KiB", LONGEST >> 10)),
-        text if text.contains('\0') => Err("dockerfileContent holds a NUL character".to_owned()),
-        text if !text.lines().any(from) => Err("dockerfileContent names no image: it needs a line FROM".to_owned()),
-        _ => Ok(()),
+    if text.len() > LONGEST {
+        return Err(format!("dockerfileContent must not be longer than {} KiB", LONGEST >> 10));
+    }
+    if text.contains('\0') {
+        return Err("dockerfileContent holds a NUL character".to_owned());
+    }
+    let instructions = instructions(text);
+    let mut bases = instructions.iter().filter(|one| one.word == "FROM" && !one.rest.is_empty()).peekable();
+    if bases.peek().is_none() {
+        return Err("dockerfileContent names no image: it needs a line FROM".to_owned());
+    }
+    match bases.find_map(|base| base.rest.split_whitespace().find(|word| is_own(word))) {
+        Some(own) => Err(format!("FROM {own}: harbor made that image for somebody; use its Dockerfile itself")),
+        None => Ok(()),
     }
 }
 
@@ -43,11 +52,8 @@ fn reference(dockerfile: &str) -> String {
 
 /// What the last `ENTRYPOINT` says, `sleep infinity` without one (contract, control-plane §5.4).
 pub(crate) fn entrypoint(recipe: &Recipe) -> Vec<String> {
-    let joined = recipe.dockerfile.replace("\\\r\n", " ").replace("\\\n", " ");
-    let said = joined.lines().map(str::trim).filter_map(|line| {
-        let (word, rest) = line.split_once(char::is_whitespace)?;
-        word.eq_ignore_ascii_case("entrypoint").then(|| rest.trim())
-    });
+    let instructions = instructions(&recipe.dockerfile);
+    let said = instructions.iter().filter(|one| one.word == "ENTRYPOINT").map(|one| &*one.rest);
     let words: Vec<String> = match said.last() {
         None => Vec::new(),
         Some(list) if list.starts_with('[') => serde_json::from_str(list).unwrap_or_default(),
@@ -82,7 +88,7 @@ mod tests {
         for (dockerfile, words) in [
             ("FROM a", vec!["sleep", "infinity"]),
             ("FROM a\nENTRYPOINT [\"x\"]\nentrypoint [ \"a b\" , \"\\\"c\\\"\" ]\n", vec!["a b", "\"c\""]),
-            ("FROM a\nENTRYPOINT run \\\n  me", vec!["/bin/sh", "-c", "run    me"]),
+            ("FROM a\nENTRYPOINT run \\\n  me", vec!["/bin/sh", "-c", "run   me"]),
             ("FROM a\nENTRYPOINT [\"x\"]\nENTRYPOINT []", vec!["sleep", "infinity"]),
         ] {
             assert_eq!(entrypoint(&of(dockerfile.to_owned()).unwrap()), words, "{dockerfile}");

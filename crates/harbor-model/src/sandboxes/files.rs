@@ -279,6 +279,13 @@ impl Sandbox {
         }
     }
 
+    /// The image that it is still to be made of, by the engine's id: only this row says that it is needed. One by its name is
+    /// looked after by whoever offers it.
+    pub fn image_to_come_from(&self) -> Option<&str> {
+        let to_come = self.seen == Seen::Absent && self.live();
+        Some(&*self.origin.image).filter(|image| to_come && image.starts_with("sha256:"))
+    }
+
     /// Whether it waits for an image that is to be built.
     pub fn awaits_image(&self) -> bool {
         matches!(self.files.beginning, Beginning::Unbuilt { .. }) && self.failure.is_none() && self.live()
@@ -297,6 +304,7 @@ impl Sandbox {
                 self.origin.image.clone_from(id);
             }
             (ImageState::Ready, None) => self.fail("its image has no id".to_owned()),
+            // it stays unbuilt, which is what makes the failure one of its build
             (ImageState::Failed, _) => {
                 self.fail(image.error.clone().unwrap_or_else(|| "its image could not be built".to_owned()));
             }

@@ -17,6 +17,12 @@ const EVERY: Duration = Duration::from_millis(250);
 /// The most bytes that wait to be stored; what is beyond is left out.
 const MOST_WAITING: usize = 1 << 20;
 
+/// The most bytes of one pull or build that are kept.
+const MOST_KEPT: usize = 4 << 20;
+
+/// Stands at the end of a log that was longer.
+const CUT: &str = "[harbor keeps no more of this log]\n";
+
 /// The most bytes of one line.
 const LONGEST_LINE: usize = 16 << 10;
 
@@ -33,6 +39,8 @@ struct Said {
     text: String,
     /// The last line that says something.
     last: String,
+    /// How many bytes were stored.
+    kept: usize,
 }
 
 impl Log {
@@ -74,7 +82,14 @@ impl Log {
             let end = said.text.rfind('\n').map_or(0, |at| at + 1);
             let whole = all || said.text.len() - end > LONGEST_LINE;
             let end = if whole { said.text.len() } else { end };
-            said.text.drain(..end).collect::<String>()
+            let text = said.text.drain(..end).collect::<String>();
+            let before = said.kept;
+            said.kept = before.saturating_add(text.len());
+            match (before >= MOST_KEPT, said.kept >= MOST_KEPT) {
+                (true, _) => String::new(),
+                (false, true) => format!("{text}{CUT}"),
+                (false, false) => text,
+            }
         };
         if text.is_empty() {
             return;

@@ -10,7 +10,8 @@ use harbor_model::actors::Actor;
 use harbor_model::errors::chain;
 use harbor_model::ids::ImageId;
 use harbor_model::images::WantedImage;
-use harbor_runner::{Build, EngineError, Image};
+use harbor_model::registries::Registry;
+use harbor_runner::{Build, EngineError, Image, Login};
 
 use crate::Inner;
 use crate::queue::{Lane, Mark, Queue, Stepped};
@@ -38,12 +39,17 @@ impl Work for Images {
         &self.0.images
     }
 
-    async fn step(&self, id: ImageId, _: Mark) -> Stepped {
-        match self.0.get_image(id).await {
+    async fn step(&self, id: ImageId, mark: Mark) -> Stepped {
+        let is_turn = mark.lane == Lane::Spare;
+        match self.0.get_image(id, is_turn).await {
             Ok(Got::Settled(told)) => Stepped { again: None, outcome: Ok(told) },
+            Ok(Got::Absent) => {
+                let outcome = Ok(format!("image {id} is to be pulled or built"));
+                Stepped { again: Some(Mark::now(Lane::Spare)), outcome }
+            }
             Ok(Got::Later(reason)) | Err(reason) => {
                 tracing::warn!(image = %id, reason, "image not had yet");
-                Stepped { again: Some(Mark::after(AGAIN, Lane::Spare)), outcome: Err(reason) }
+                Stepped { again: Some(Mark::after(AGAIN, Lane::Look)), outcome: Err(reason) }
             }
         }
     }
@@ -53,6 +59,8 @@ impl Work for Images {
 enum Got {
     /// There is nothing left to do.
     Settled(String),
+    /// It is not on the engine, and waits for its turn to be pulled or built.
+    Absent,
     /// It is worth trying again.
     Later(String),
 }
@@ -61,21 +69,29 @@ impl Inner {
     /// Marks every image that is still to be had.
     pub(crate) async fn mark_awaited_images(&self) {
         match self.store.awaited_images().await {
-            Ok(awaited) => awaited.into_iter().for_each(|id| self.images.mark(id, Mark::now(Lane::Spare))),
+            Ok(awaited) => awaited.into_iter().for_each(|id| self.images.mark(id, Mark::now(Lane::Look))),
             Err(error) => tracing::error!(error = chain(&error), "images not read"),
         }
     }
 
-    /// Has an image that somebody waits for, and records what came of it. It is given up when nobody wants it any more.
-    async fn get_image(&self, id: ImageId) -> Result<Got, String> {
+    /// Looks for an image that somebody waits for, pulls or builds it if it `is_turn`, and records what came of it. It is
+    /// given up when nobody waits for it any more.
+    async fn get_image(&self, id: ImageId, is_turn: bool) -> Result<Got, String> {
+        if self.is_given_up(id).await {
+            return Ok(Got::Settled(format!("nobody waits for image {id}")));
+        }
         let wanted = self.store.image(id).await.map_err(|error| chain(&error))?;
         let Some(wanted) = wanted.filter(WantedImage::is_awaited) else {
             return Ok(Got::Settled(format!("nobody waits for image {id}")));
         };
+        if wanted.updated_at + PATIENCE <= self.now() {
+            return self.settle(wanted, Err(too_late())).await;
+        }
         match self.image_on_engine(&wanted.reference).await {
             Ok(Some(found)) => return self.settle(wanted, Ok(found)).await,
-            Ok(None) => {}
-            Err(error) => tracing::warn!(image = %id, error = chain(&error), "not known whether the image is there"),
+            Ok(None) if is_turn => {}
+            Ok(None) => return Ok(Got::Absent),
+            Err(error) => return Ok(Got::Later(chain(&error))),
         }
         let at = self.now();
         let begun = self.store.by(Actor::Harbor).change_image(id, move |row| row.begin(at)).await;
@@ -86,13 +102,13 @@ impl Inner {
         let left = (image.updated_at + PATIENCE - self.now()).try_into().unwrap_or_default();
         let outcome = tokio::select! {
             outcome = tokio::time::timeout(left, self.have_image(&image, &log)) => outcome,
-            () = self.until_forgotten(id) => return Ok(Got::Settled(format!("image {id} is wanted no more"))),
+            () = self.until_given_up(id) => return Ok(Got::Settled(format!("nobody waits for image {id} any more"))),
             never = log.keep() => match never {},
         };
         let outcome = match outcome {
             Ok(Err(error)) if worth_another_try(&error) => return Ok(Got::Later(chain(&error))),
             Ok(outcome) => outcome.map_err(|error| reason(&error, &log)),
-            Err(_) => Err(format!("it was not there after {} minutes", PATIENCE.as_secs() / 60)),
+            Err(_) => Err(too_late()),
         };
         if let Err(reason) = &outcome {
             log.say(&format!("\n{reason}\n"));
@@ -121,34 +137,58 @@ impl Inner {
 
     async fn have_image(&self, image: &WantedImage, log: &Log) -> Result<Image, EngineError> {
         let reference = &image.reference;
-        // an attempt before this one may have come to its end without harbor
-        if let Some(found) = self.image_on_engine(reference).await? {
-            return Ok(found);
-        }
+        let mut registries = self.registries_of(image).await;
         match &image.dockerfile {
             None => {
-                log.say(&format!("pulling {reference}\n"));
+                // the one that says most of the reference
+                registries.retain(|registry| registry.has(reference));
+                let registry = registries.iter().max_by_key(|registry| registry.prefix().len());
+                let login = registry.map(login);
+                let as_whom = login.as_ref().map(|login| format!(" as {}", login.username)).unwrap_or_default();
+                log.say(&format!("pulling {reference}{as_whom}\n"));
                 let mut layers = log::Layers::default();
-                self.engine.pull(reference, &mut |step| log.say(&layers.line(step))).await
+                self.engine.pull(reference, login.as_ref(), &mut |step| log.say(&layers.line(step))).await
             }
             Some(dockerfile) => {
                 let Builder { arguments, .. } = self.config.builder.clone();
-                let build = Build { tag: reference.clone(), arguments, own: true, ..Build::default() };
+                let logins = registries.iter().map(login).collect();
+                let build = Build { tag: reference.clone(), arguments, own: true, logins, ..Build::default() };
                 let context = self.config.builder.context(dockerfile);
                 self.engine.build(&build, context, &mut |text| log.say(text)).await
             }
         }
     }
 
-    /// Ends once nobody wants the image any more, and it is forgotten.
-    async fn until_forgotten(&self, id: ImageId) {
+    /// The registries that whoever wants the image has logins to; none if they cannot be read, as most images need none.
+    async fn registries_of(&self, image: &WantedImage) -> Vec<Registry> {
+        self.store.registries(image.organization).await.unwrap_or_else(|error| {
+            tracing::warn!(error = chain(&error), "registries not read");
+            Vec::new()
+        })
+    }
+
+    /// Ends once nobody waits for the image any more.
+    async fn until_given_up(&self, id: ImageId) {
         loop {
             tokio::time::sleep(LOOK).await;
-            if let Ok(true) = self.store.by(Actor::Harbor).forget_unwanted_image(id).await {
+            if self.is_given_up(id).await {
                 return;
             }
         }
     }
+
+    async fn is_given_up(&self, id: ImageId) -> bool {
+        matches!(self.store.by(Actor::Harbor).give_up_image(id).await, Ok(true))
+    }
+}
+
+fn too_late() -> String {
+    format!("it was not there after {} minutes", PATIENCE.as_secs() / 60)
+}
+
+fn login(registry: &Registry) -> Login {
+    let Registry { username, password, .. } = registry;
+    Login { registry: registry.prefix().to_owned(), username: username.clone(), password: password.clone() }
 }
 
 /// Whether the engine, and not the image, is to blame.

@@ -1,9 +1,11 @@
-//! What goes to the engine for a build: the user's Dockerfile, with the host's own certificate authorities in it.
+//! What goes to the engine for a build: the user's Dockerfile, in which every stage has harbor's label and the host's own
+//! certificate authorities.
 
 use std::collections::HashMap;
 use std::io;
 
 use bytes::Bytes;
+use harbor_model::dockerfiles::instructions;
 use harbor_runner::Context;
 
 /// Where an image keeps authorities that its `update-ca-certificates` takes in.
@@ -21,6 +23,8 @@ const VARIABLES: [&str; 6] =
 pub struct Builder {
     /// Build arguments that every build gets, such as the address of a proxy.
     pub arguments: HashMap<String, String>,
+    /// A label of every stage, as `name=value`, by which what a build leaves is found.
+    pub label: Option<String>,
     /// The host's own certificate authorities; `None`: it has none beside the usual ones.
     pub authorities: Option<Authorities>,
 }
@@ -43,16 +47,27 @@ impl Builder {
 
     fn archive(&self, dockerfile: &str) -> io::Result<Vec<u8>> {
         let mut archive = tar::Builder::new(Vec::new());
-        let Some(Authorities { added, bundle }) = &self.authorities else {
-            append(&mut archive, "Dockerfile", dockerfile.as_bytes())?;
-            return archive.into_inner();
-        };
-        append(&mut archive, "Dockerfile", with_authorities(dockerfile).as_bytes())?;
-        append(&mut archive, ".harbor/bundle.crt", bundle)?;
-        for (name, content) in added {
-            append(&mut archive, &format!(".harbor/authorities/{name}"), content)?;
+        append(&mut archive, "Dockerfile", with_lines(dockerfile, &self.of_every_stage()).as_bytes())?;
+        if let Some(Authorities { added, bundle }) = &self.authorities {
+            append(&mut archive, ".harbor/bundle.crt", bundle)?;
+            for (name, content) in added {
+                append(&mut archive, &format!(".harbor/authorities/{name}"), content)?;
+            }
         }
         archive.into_inner()
+    }
+
+    /// The lines with which every stage begins. None of them runs anything: the stage may have nothing that could.
+    fn of_every_stage(&self) -> String {
+        let mut lines = self.label.as_ref().map(|label| format!("LABEL {label}\n")).unwrap_or_default();
+        if self.authorities.is_some() {
+            let variables: Vec<String> = VARIABLES.iter().map(|name| format!("{name}={BUNDLE}")).collect();
+            lines += &format!(
+                "COPY .harbor/authorities/ {AUTHORITIES}\nCOPY .harbor/bundle.crt {BUNDLE}\nENV {}\n",
+                variables.join(" ")
+            );
+        }
+        lines
     }
 }
 
@@ -63,29 +78,16 @@ fn append(archive: &mut tar::Builder<Vec<u8>>, name: &str, content: &[u8]) -> io
     archive.append_data(&mut header, name, content)
 }
 
-/// The Dockerfile in which every stage begins by taking the authorities in.
-fn with_authorities(dockerfile: &str) -> String {
-    let variables: Vec<String> = VARIABLES.iter().map(|name| format!("{name}={BUNDLE}")).collect();
-    let take = format!(
-        "COPY .harbor/authorities/ {AUTHORITIES}\nCOPY .harbor/bundle.crt {BUNDLE}\nENV {}\n",
-        variables.join(" ")
-    );
+/// The Dockerfile in which every stage begins with `lines`.
+fn with_lines(dockerfile: &str, lines: &str) -> String {
+    let instructions = instructions(dockerfile);
+    let stages: Vec<usize> = instructions.iter().filter(|one| one.word == "FROM").map(|one| one.last_line).collect();
     let mut out = String::new();
-    let (mut continues, mut stage) = (false, false);
-    for line in dockerfile.lines() {
-        let text = line.trim();
-        if !continues {
-            stage = text
-                .get(..5)
-                .is_some_and(|word| word.eq_ignore_ascii_case("from ") || word.eq_ignore_ascii_case("from\t"));
-        }
-        // a comment within an instruction ends nothing
-        continues = text.ends_with('\\') || continues && (text.is_empty() || text.starts_with('#'));
+    for (number, line) in dockerfile.lines().enumerate() {
         out.push_str(line);
         out.push('\n');
-        if stage && !continues {
-            out.push_str(&take);
-            stage = false;
+        if stages.contains(&number) {
+            out.push_str(lines);
         }
     }
     out
@@ -98,18 +100,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_stage_takes_the_authorities_and_nothing_else_changes() {
+    fn every_stage_begins_so_and_nothing_else_changes() {
         let dockerfile =
             "# syntax=x\nARG A=1\nFROM a AS b\nRUN echo \\\n  FROM nowhere\nfrom \\\n  b\nENTRYPOINT [\"x\"]";
-        let changed = with_authorities(dockerfile);
-        let kept: Vec<&str> = changed
-            .lines()
-            .filter(|line| !line.starts_with("COPY .harbor/") && !line.starts_with("ENV SSL_CERT_FILE="))
-            .collect();
-        assert_eq!(kept.join("\n"), dockerfile);
-        assert_eq!(changed.matches("COPY .harbor/bundle.crt").count(), 2);
-        assert!(changed.starts_with("# syntax=x\nARG A=1\nFROM a AS b\nCOPY .harbor/"), "{changed}");
-        assert!(changed.contains("from \\\n  b\nCOPY .harbor/"), "{changed}");
+        assert_eq!(
+            with_lines(dockerfile, "+\n"),
+            "# syntax=x\nARG A=1\nFROM a AS b\n+\nRUN echo \\\n  FROM nowhere\nfrom \\\n  b\n+\nENTRYPOINT [\"x\"]\n"
+        );
     }
 
     #[test]
@@ -126,6 +123,8 @@ mod tests {
             entries.collect::<Vec<_>>()
         };
         assert_eq!(files(&Builder::default()), [("Dockerfile".to_owned(), "FROM a\n".to_owned())]);
+        let labelled = Builder { label: Some("a=b".to_owned()), ..Builder::default() };
+        assert_eq!(files(&labelled), [("Dockerfile".to_owned(), "FROM a\nLABEL a=b\n".to_owned())]);
         let authorities = Authorities { added: vec![("x.crt".to_owned(), b"X".to_vec())], bundle: b"all".to_vec() };
         let names = files(&Builder { authorities: Some(authorities), ..Builder::default() });
         let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();

@@ -7,8 +7,8 @@ use harbor_control::{NewImage, NewSnapshot};
 use harbor_model::resources::Asked;
 use harbor_model::sandboxes::SandboxState;
 use harbor_model::snapshots::{Snapshot, SnapshotState};
-use harbor_runner::Engine;
 use harbor_runner::pretend::{Act, Verb};
+use harbor_runner::{Engine, EngineError};
 
 use crate::installation::{Installation, refused};
 
@@ -75,7 +75,14 @@ async fn who_asks_for_the_same_waits_for_the_same() {
     harbor.engine.takes(Verb::Build, Duration::from_secs(30));
     let first = harbor.create_snapshot(built("one")).await.unwrap();
     let second = harbor.create_snapshot(built("two")).await.unwrap();
-    assert_eq!((first.state, second.image), (SnapshotState::Building, first.image.clone()));
+    assert_eq!((first.state, &second.image), (SnapshotState::Building, &first.image));
+    assert_eq!(second.state, SnapshotState::Building, "it follows what goes on already");
+    let sandbox = harbor.create_as(of_dockerfile()).await.unwrap();
+    assert_eq!(
+        (sandbox.state(), harbor.row(sandbox.id).await.state()),
+        (SandboxState::PendingBuild, SandboxState::BuildingSnapshot)
+    );
+    harbor.delete(sandbox.id).await.unwrap();
     harbor.pass(Duration::from_secs(31)).await;
     let (one, two) = (reaches(&harbor, "one", SnapshotState::Active).await, harbor.named("two").await.unwrap());
     assert_eq!((two.state, two.image_id, called(&harbor, Verb::Build)), (SnapshotState::Active, one.image_id, 1));
@@ -119,9 +126,9 @@ async fn an_engine_that_does_not_answer_and_a_crash_only_delay_it() {
     let mut harbor = Installation::new().await;
     harbor.engine.unplug();
     let made = harbor.create_snapshot(built("mine")).await.unwrap();
-    assert_eq!(made.state, SnapshotState::Building);
+    assert_eq!(made.state, SnapshotState::Pending);
     harbor.idle(Duration::from_mins(2)).await;
-    assert_eq!(harbor.named("mine").await.unwrap().state, SnapshotState::Building);
+    assert_eq!(harbor.named("mine").await.unwrap().state, SnapshotState::Pending);
     harbor.engine.takes(Verb::Build, Duration::from_secs(30));
     harbor.engine.plug_in();
     harbor.pass(Duration::from_secs(10)).await;
@@ -138,6 +145,11 @@ async fn nobody_waits_for_ever() {
     harbor.idle(Duration::from_mins(61)).await;
     let failed = reaches(&harbor, "mine", SnapshotState::BuildFailed).await;
     assert!(failed.error.is_some_and(|error| error.contains("60 minutes")));
+
+    harbor.engine.unplug();
+    harbor.create_snapshot(pulled("other", "a/b:1")).await.unwrap();
+    harbor.idle(Duration::from_mins(61)).await;
+    reaches(&harbor, "other", SnapshotState::Error).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,6 +164,79 @@ async fn a_build_that_nobody_wants_any_more_is_given_up() {
     assert!(under_way.is_empty(), "{under_way:?}");
     harbor.idle(Duration::from_mins(31)).await;
     assert_eq!(harbor.engine.built_images().await.unwrap(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_registry_that_says_most_of_the_reference_is_logged_in_to() {
+    let harbor = Installation::new().await;
+    for (url, username) in [("https://r.test", "all"), ("r.test/team", "team"), ("other.test", "other")] {
+        harbor.registry(url, username).await;
+    }
+    for (number, (reference, username)) in
+        [("r.test/team/app:1", Some("team")), ("r.test/teams/app:1", Some("all")), ("else.test/app:1", None)]
+            .into_iter()
+            .enumerate()
+    {
+        let before = harbor.engine.logins().len();
+        let name = format!("mine-{number}");
+        harbor.create_snapshot(pulled(&name, reference)).await.unwrap();
+        reaches(&harbor, &name, SnapshotState::Active).await;
+        let used: Vec<_> = harbor.engine.logins().split_off(before);
+        assert_eq!(
+            used.iter().map(|login| &*login.username).collect::<Vec<_>>(),
+            Vec::from_iter(username),
+            "{reference}"
+        );
+        assert!(used.iter().all(|login| login.password.reveal() == "secret" && !login.registry.contains("://")));
+    }
+    let before = harbor.engine.logins().len();
+    harbor.create_snapshot(built("built")).await.unwrap();
+    reaches(&harbor, "built", SnapshotState::Active).await;
+    assert_eq!(harbor.engine.logins().len(), before + 3, "the engine chooses for each base image");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_there_waits_for_no_build() {
+    let harbor = Installation::new().await;
+    harbor.create_snapshot(pulled("there", "a/b:1")).await.unwrap();
+    reaches(&harbor, "there", SnapshotState::Active).await;
+    harbor.engine.takes(Verb::Build, Duration::from_mins(50));
+    for number in 0..4 {
+        let dockerfile = format!("{DOCKERFILE}RUN {number}\n");
+        harbor.create_snapshot(of(&format!("slow-{number}"), NewImage::Dockerfile(dockerfile))).await.unwrap();
+    }
+    assert_eq!(harbor.create_snapshot(pulled("again", "a/b:1")).await.unwrap().state, SnapshotState::Active);
+    // the others have their turn
+    harbor.idle(Duration::from_mins(101)).await;
+    reaches(&harbor, "slow-3", SnapshotState::Active).await;
+    assert_eq!(harbor.engine.most_at_once(Verb::Build), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_somebody_removed_is_had_again() {
+    let harbor = Installation::new().await;
+    harbor.create_snapshot(pulled("mine", "a/b:1")).await.unwrap();
+    let id = reaches(&harbor, "mine", SnapshotState::Active).await.image_id.unwrap();
+    harbor.pass(SOON).await;
+    harbor.engine.remove_image("a/b:1");
+    harbor.engine.next(Verb::KeepImages, Act::Fail(EngineError::ImageMissing { image: id }));
+    harbor.idle(Duration::from_mins(61)).await;
+    reaches(&harbor, "mine", SnapshotState::Active).await;
+    assert_eq!(called(&harbor, Verb::Pull), 2);
+    assert_eq!(harbor.create_from("mine").await.unwrap().state(), SandboxState::Started);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_goes_before_the_sandbox_of_it_is_made() {
+    let harbor = Installation::new().await;
+    harbor.create_snapshot(built("mine")).await.unwrap();
+    reaches(&harbor, "mine", SnapshotState::Active).await;
+    harbor.engine.takes(Verb::Create, Duration::from_secs(19));
+    let sandbox = harbor.create_from("mine").await.unwrap();
+    harbor.remove_snapshot("mine").await;
+    harbor.pass(SOON).await;
+    assert!(harbor.engine.kept_images().contains(&sandbox.origin.image), "it is still to be made of it");
+    harbor.reaches(sandbox.id, SandboxState::Started, SOON * 3).await;
 }
 
 fn made_of(image: SandboxImage) -> NewSandbox {
@@ -174,7 +259,7 @@ async fn a_sandbox_waits_for_its_build_and_the_next_one_does_not() {
     harbor.reaches(made.id, SandboxState::Started, Duration::from_mins(1)).await;
     let row = harbor.row(made.id).await;
     let recipe = row.origin.build.clone().unwrap();
-    assert_eq!((row.origin.image, recipe.dockerfile.as_str()), (format!("image of {}", recipe.reference), DOCKERFILE));
+    assert_eq!((row.origin.image, recipe.dockerfile.as_str()), (format!("sha256:of {}", recipe.reference), DOCKERFILE));
 
     let builds = called(&harbor, Verb::Build);
     let next = harbor.create_as(of_dockerfile()).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use harbor_control::fixture::{self, KEY, NoEngine};
 use harbor_control::sandboxes::NewSandbox;
-use harbor_control::{Allowed, Built, Caller, Control, Error, NewSnapshot, Requirement};
+use harbor_control::{Allowed, Built, Caller, Control, Error, NewRegistry, NewSnapshot, Requirement};
 use harbor_model::actors::Actor;
 use harbor_model::ids::{OrganizationId, SandboxId, VolumeId};
 use harbor_model::names::SandboxRef;
@@ -293,6 +293,13 @@ impl<E: Subject> Installation<E> {
     /// The snapshot of this name.
     pub(crate) async fn named(&self, name: &str) -> Result<Snapshot, Error> {
         self.control.snapshot(&self.caller, name).await
+    }
+
+    /// A registry that the caller's organization has a login to.
+    pub(crate) async fn registry(&self, url: &str, username: &str) {
+        let (name, url, username) = ("registry".parse().unwrap(), url.to_owned(), username.to_owned());
+        let new = NewRegistry { name, url, username, password: Some(Secret::new("secret")), project: None };
+        self.control.create_registry(&self.may(), new).await.unwrap();
     }
 
     /// As [`Control::create_snapshot`], while the clock moves.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use harbor_model::images::is_recipe;
+
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming;
 use crate::error::EngineError;
@@ -29,7 +31,18 @@ impl DockerEngine {
         let ours = self.instance().to_string();
         let listed = self.client().list_images().await?.into_iter();
         let built = listed.filter(|image| image.labels.get(naming::BUILT_BY) == Some(&ours));
-        Ok(built.flat_map(|image| image.names).collect())
+        // images that others made of them have the label too
+        Ok(built.flat_map(|image| image.names).filter(|name| is_recipe(name)).collect())
+    }
+
+    /// Removes images without a name that carry the label of this installation's builds and are an hour old.
+    pub(crate) async fn tidy_builds(&self) -> Result<(), EngineError> {
+        let label = format!("{}={}", naming::BUILT_BY, self.instance());
+        match self.client().prune_images(&label, "1h").await {
+            // somebody cleans up already
+            Err(EngineError::Conflict { .. }) => Ok(()),
+            pruned => pruned,
+        }
     }
 
     /// Removes an image by name. `false`: a container still needs it. Idempotent.

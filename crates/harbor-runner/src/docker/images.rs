@@ -3,7 +3,7 @@
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming;
 use crate::error::EngineError;
-use crate::image::{Build, Context, Image, Progress};
+use crate::image::{Build, Context, Image, Login, Progress};
 
 impl DockerEngine {
     /// The image of this reference or id; `None` when it is not on the engine.
@@ -16,11 +16,16 @@ impl DockerEngine {
         Ok(Some(image))
     }
 
-    /// Pulls an image by reference; without tag or digest it is `latest`.
-    pub async fn pull(&self, reference: &str, progress: impl FnMut(Progress) + Send) -> Result<Image, EngineError> {
+    /// Pulls an image by reference, by this login if there is one; without tag or digest it is `latest`.
+    pub async fn pull(
+        &self,
+        reference: &str,
+        login: Option<&Login>,
+        progress: impl FnMut(Progress) + Send,
+    ) -> Result<Image, EngineError> {
         // without a tag the engine pulls every tag there is
         let reference = if names_version(reference) { reference.to_owned() } else { format!("{reference}:latest") };
-        match self.client().pull_image(&reference, progress).await {
+        match self.client().pull_image(&reference, login, progress).await {
             Ok(()) => self.present_image(&reference).await,
             Err(
                 EngineError::NotFound { source, .. }

@@ -51,10 +51,11 @@ use crate::about::About;
 use crate::dial::{DialError, Stream};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::image::{Build, Context, Image, Progress};
+use crate::image::{Build, Context, Image, Login, Progress};
 use crate::sandbox::{Configuration, Event, Inventory, SandboxSpec, Storing, Woken};
 
 pub use handle::DockerEngine;
+pub use naming::BUILT_BY;
 
 #[async_trait]
 impl Engine for DockerEngine {
@@ -175,8 +176,17 @@ impl Engine for DockerEngine {
         self.image(reference).await
     }
 
-    async fn pull(&self, reference: &str, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Image, EngineError> {
-        self.pull(reference, progress).await
+    async fn pull(
+        &self,
+        reference: &str,
+        login: Option<&Login>,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Image, EngineError> {
+        self.pull(reference, login, progress).await
+    }
+
+    async fn tidy_builds(&self) -> Result<(), EngineError> {
+        self.tidy_builds().await
     }
 
     async fn built_images(&self) -> Result<Vec<String>, EngineError> {

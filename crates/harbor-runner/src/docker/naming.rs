@@ -18,7 +18,7 @@ pub(crate) const HOME_AS_WORK_DIR: &str = "harbor.home-as-work-dir";
 pub(crate) const REMADE: &str = "harbor.remade";
 
 /// Label of an image: the installation that built it. Not [`INSTANCE`], as containers inherit it.
-pub(crate) const BUILT_BY: &str = "harbor.built-by";
+pub const BUILT_BY: &str = "harbor.built-by";
 
 /// Label: the image that it keeps, by id.
 pub(crate) const IMAGE: &str = "harbor.image";

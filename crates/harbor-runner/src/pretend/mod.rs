@@ -6,6 +6,7 @@
 //! Guarantees: a call that is dropped before it was done has done nothing; containers and boots never have a name twice.
 //! Leaves out: processes and limits of sandboxes, and of their files all but one.
 
+mod meddling;
 mod script;
 mod waking;
 mod world;
@@ -30,7 +31,7 @@ use crate::about::About;
 use crate::dial::{DialError, Stream};
 use crate::engine::Engine;
 use crate::error::{EngineError, EngineSaid};
-use crate::image::{Build, Context, Image, Progress};
+use crate::image::{Build, Context, Image, Login, Progress};
 use crate::sandbox::{Configuration, Event, Held, Inventory, SandboxSpec, Storing, Woken};
 
 use script::Script;
@@ -104,11 +105,6 @@ impl Pretend {
         self.lock().script.most_at_once(verb)
     }
 
-    /// The image of this name goes.
-    pub fn remove_image(&self, reference: &str) {
-        self.lock().world.images.remove(reference);
-    }
-
     /// No call reaches the engine any more, and no event comes from it.
     pub fn unplug(&self) {
         self.lock().reachable = false;
@@ -118,41 +114,6 @@ impl Pretend {
     pub fn plug_in(&self) {
         self.lock().reachable = true;
         self.tell(Event::Reconnected);
-    }
-
-    /// Process 1 of the sandbox ends with this code.
-    pub fn kill(&self, id: &SandboxId, code: i64) {
-        self.meddle(id, |world| world.kill(id, code));
-    }
-
-    /// Somebody freezes the sandbox container.
-    pub fn pause(&self, id: &SandboxId) {
-        self.meddle(id, |world| world.pause(id));
-    }
-
-    /// Somebody lets the sandbox container go on.
-    pub fn thaw(&self, id: &SandboxId) {
-        self.meddle(id, |world| world.thaw(id));
-    }
-
-    /// Its infra container ends.
-    pub fn kill_infra(&self, id: &SandboxId) {
-        self.meddle(id, |world| world.kill_infra(id));
-    }
-
-    /// The images that are kept from everybody who cleans up.
-    pub fn kept_images(&self) -> BTreeSet<String> {
-        self.lock().world.kept_images.clone()
-    }
-
-    /// Somebody removes its sandbox container.
-    pub fn lose(&self, id: &SandboxId) {
-        self.meddle(id, |world| world.lose(id));
-    }
-
-    /// Somebody removes its infra container.
-    pub fn lose_infra(&self, id: &SandboxId) {
-        self.meddle(id, |world| world.lose_infra(id));
     }
 
     /// Every process ends, without an event, as when the engine's machine loses power.
@@ -426,9 +387,12 @@ impl Engine for Pretend {
     }
 
     async fn keep_images(&self, images: &BTreeSet<String>, only: bool) -> Result<(), EngineError> {
-        self.lock().world.kept_images.retain(|image| !only || images.contains(image));
-        self.lock().world.kept_images.extend(images.iter().cloned());
-        Ok(())
+        self.call(Verb::KeepImages, None, false, |world| {
+            world.kept_images.retain(|image| !only || images.contains(image));
+            world.kept_images.extend(images.iter().cloned());
+            Ok(())
+        })
+        .await
     }
 
     async fn discard(&self, layer: &LayerId) -> Result<(), EngineError> {
@@ -469,7 +433,13 @@ impl Engine for Pretend {
         self.call(Verb::Image, None, false, |world| Ok(world.images.get(reference).cloned())).await
     }
 
-    async fn pull(&self, reference: &str, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Image, EngineError> {
+    async fn pull(
+        &self,
+        reference: &str,
+        login: Option<&Login>,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Image, EngineError> {
+        self.lock().world.logins.extend(login.cloned());
         let step = |status: &str| Progress { layer: Some("a".to_owned()), status: status.to_owned(), bytes: None };
         progress(step("Downloading"));
         progress(step("Pull complete"));
@@ -479,13 +449,21 @@ impl Engine for Pretend {
         .await
     }
 
+    async fn tidy_builds(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     async fn built_images(&self) -> Result<Vec<String>, EngineError> {
         Ok(self.lock().world.built.iter().cloned().collect())
     }
 
     async fn remove_built_image(&self, name: &str) -> Result<bool, EngineError> {
-        self.lock().world.built.remove(name);
-        self.lock().world.images.remove(name);
+        let world = &mut self.lock().world;
+        if world.images.get(name).is_some_and(|image| world.kept_images.contains(&image.id)) {
+            return Ok(false);
+        }
+        world.built.remove(name);
+        world.images.remove(name);
         Ok(true)
     }
 
@@ -495,6 +473,7 @@ impl Engine for Pretend {
         _context: Context,
         log: &mut (dyn for<'text> FnMut(&'text str) + Send),
     ) -> Result<Image, EngineError> {
+        self.lock().world.logins.extend(build.logins.iter().cloned());
         log("Step 1/1 : ");
         log("pretend\n");
         self.call(Verb::Build, None, false, |world| {

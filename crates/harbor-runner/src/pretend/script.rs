@@ -42,6 +42,8 @@ pub enum Verb {
     RemoveVolume,
     /// `image`.
     Image,
+    /// `keep_images`.
+    KeepImages,
     /// `pull`.
     Pull,
     /// `build`.

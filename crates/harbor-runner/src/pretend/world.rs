@@ -8,7 +8,7 @@ use harbor_model::sandboxes::{Boot, Found, FoundSandbox};
 use harbor_protocol::toolbox::PORT;
 
 use crate::error::{EngineError, EngineSaid};
-use crate::image::Image;
+use crate::image::{Image, Login};
 use crate::sandbox::{Configuration, Held, HeldInfra, SandboxSpec};
 
 /// Containers and images.
@@ -20,6 +20,8 @@ pub(super) struct World {
     pub(super) volumes: BTreeSet<VolumeId>,
     /// Images that are kept from everybody who cleans up.
     pub(super) kept_images: BTreeSet<String>,
+    /// The logins that it was given.
+    pub(super) logins: Vec<Login>,
     /// Names of images that were built as the installation's own.
     pub(super) built: BTreeSet<String>,
     sandboxes: BTreeMap<SandboxId, Containers>,
@@ -80,7 +82,7 @@ const ASKED: i64 = 143;
 /// The image of this name.
 pub(super) fn image(reference: &str) -> Image {
     Image {
-        id: format!("image of {reference}"),
+        id: format!("sha256:of {reference}"),
         size: 1 << 20,
         entrypoint: Vec::new(),
         working_dir: String::new(),

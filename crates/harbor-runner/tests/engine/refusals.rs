@@ -47,7 +47,7 @@ async fn somebody_elses_network_and_volume_are_refused() {
 #[tokio::test]
 async fn an_image_that_no_registry_has_is_named() {
     let fixture = Fixture::prepared().await;
-    let pulled = fixture.runner.pull("localhost:1/harbor-test/none", |_| ()).await.unwrap_err();
+    let pulled = fixture.runner.pull("localhost:1/harbor-test/none", None, |_| ()).await.unwrap_err();
     assert!(matches!(&pulled, EngineError::Pull { image, .. } if image.ends_with(":latest")), "{pulled:?}");
     let image = fixture.runner.image(&fixture.image).await.unwrap().unwrap();
     assert_eq!(image.entrypoint, ["/bin/busybox", "sleep", "1000"]);

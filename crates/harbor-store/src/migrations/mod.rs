@@ -25,6 +25,7 @@ const STEPS: &[(&str, &str)] = &[
     ("installation", include_str!("0013_installation.sql")),
     ("volumes", include_str!("0014_volumes.sql")),
     ("images", include_str!("0015_images.sql")),
+    ("registries", include_str!("0016_registries.sql")),
 ];
 
 /// The step after which secrets are encrypted, by code.

@@ -4,6 +4,7 @@
 //! installation's label goes, and of images only those that a harbor made here and that nothing needs any more; a
 //! directory that is not this installation's is not touched. What is left is said.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -86,10 +87,11 @@ impl Belongings {
         found.sandboxes = sandboxes + listed.unclear.len();
         found.volumes = runner.volumes()?.len();
         if !keep_images {
-            found.images = runner.built_images().await?;
+            let mut images: BTreeSet<String> = runner.built_images().await?.into_iter().collect();
             if !runner.is_shared().await? {
-                found.images.extend(runner.own_images().await?);
+                images.extend(runner.own_images().await?);
             }
+            found.images = images.into_iter().collect();
         }
         found.runner = Some(runner);
         Ok(found)

@@ -77,7 +77,7 @@ async fn pull(runner: &DockerEngine, reference: &str, progress: &Progress) -> an
     progress.say(format!("asking the registry for {reference}"));
     let spoke = AtomicBool::new(false);
     let mut layers: HashMap<String, (u64, u64)> = HashMap::new();
-    let pulled = runner.pull(reference, |step| {
+    let pulled = runner.pull(reference, None, |step| {
         // before it has reached the registry, the engine only repeats what it was asked
         spoke.fetch_or(step.layer.is_some() && !step.status.starts_with("Pulling from"), Ordering::Relaxed);
         if let (Some(layer), Some(bytes), "Downloading") = (step.layer, step.bytes, step.status.as_str()) {
@@ -105,12 +105,11 @@ async fn build(runner: &DockerEngine, reference: &str, progress: &Progress) -> a
     let mut arguments = crate::wiring::proxies();
     arguments.insert("BASE".to_owned(), base);
     let what = Build {
-        dockerfile: None,
         target: Some(TARGET.to_owned()),
         tag: reference.to_owned(),
         arguments,
         labels: HashMap::from([("harbor.dockerfile".to_owned(), context::dockerfile_hash())]),
-        own: false,
+        ..Build::default()
     };
     let context = context::sandbox().context("cannot pack the build context")?;
     let mut tail = String::new();

@@ -18,7 +18,7 @@ use harbor_gateway::Gateway;
 use harbor_model::actors::Actor;
 use harbor_model::ids::{InstanceId, RegionId, UserId};
 use harbor_reconcile::{Builder, Reconciler};
-use harbor_runner::{About, DockerEngine, Engine};
+use harbor_runner::{About, BUILT_BY, DockerEngine, Engine};
 use harbor_serve::Budget;
 use harbor_store::{EncryptionKey, Store};
 use tokio::net::TcpListener;
@@ -92,8 +92,11 @@ pub(crate) async fn serve(
     let dial = Arc::new(joins::Dialer::new(Arc::clone(&engine)));
     let machine = Arc::new(machine::EngineMachine::of(&about));
     let control = Control::new(store.clone(), control_config(config, secrets, &about), dial, machine).await?;
-    let reconciler =
-        Reconciler::new(store.clone(), Arc::clone(&engine), reconcile_config(config, &about, control.clone()));
+    let reconciler = Reconciler::new(
+        store.clone(),
+        Arc::clone(&engine),
+        reconcile_config(config, &about, control.clone(), secrets.instance),
+    );
 
     let readiness = Arc::new(joins::Ready::new(engine, control.clone(), reconciler.clone()));
     let (router, events) =
@@ -177,7 +180,12 @@ fn control_config(config: &Config, secrets: &Secrets, about: &About) -> harbor_c
     }
 }
 
-fn reconcile_config(config: &Config, about: &About, control: Control) -> harbor_reconcile::Config {
+fn reconcile_config(
+    config: &Config,
+    about: &About,
+    control: Control,
+    instance: InstanceId,
+) -> harbor_reconcile::Config {
     harbor_reconcile::Config {
         starts: usize::try_from(about.processors).unwrap_or(1).max(1) * 2,
         infra_stock: config.infra.stock,
@@ -190,6 +198,7 @@ fn reconcile_config(config: &Config, about: &About, control: Control) -> harbor_
         recruiter: Arc::new(joins::Recruits(control)),
         builder: Builder {
             arguments: proxies(),
+            label: Some(format!("{BUILT_BY}={instance}")),
             authorities: config.build.host_authorities.then(authorities::of_host).flatten(),
         },
     }

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use harbor_control::{BuildLog, Built, Caller, Error};
+use harbor_model::errors::chain;
 use harbor_model::names::SandboxRef;
 use http::header::CONTENT_TYPE;
 
@@ -50,7 +51,9 @@ pub(in crate::routes) async fn snapshot_log(
     Segments(text): Segments<String>,
     query: Query,
 ) -> Result<Response, ApiError> {
-    log(api, caller, Built::Snapshot(text), query).await
+    // by its id: the name may be given to another one meanwhile
+    let id = api.control.snapshot(&caller, &text).await?.id.to_string();
+    log(api, caller, Built::Snapshot(id), query).await
 }
 
 /// Where the log of the build of a sandbox's image is read.
@@ -84,7 +87,8 @@ pub(in crate::routes) async fn sandbox_log(
     Segments(text): Segments<String>,
     query: Query,
 ) -> Result<Response, ApiError> {
-    log(api, caller, Built::Sandbox(SandboxRef::new(text)), query).await
+    let id = api.control.sandbox(&caller, &SandboxRef::new(text)).await?.id;
+    log(api, caller, Built::Sandbox(id.into()), query).await
 }
 
 async fn log(api: Api, caller: Caller, built: Built, mut query: Query) -> Result<Response, ApiError> {
@@ -110,7 +114,10 @@ fn followed(api: Api, caller: Caller, built: Built, first: BuildLog) -> Body {
                 Some(log) => log,
                 None => match api.control.build_log(&caller, &built, seen).await {
                     Ok(log) => log,
-                    Err(_) => return Ok::<_, Error>(None),
+                    Err(error) => {
+                        tracing::debug!(error = chain(&error), "a build's log is not followed any further");
+                        return Ok::<_, Error>(None);
+                    }
                 },
             };
             seen = log.seen;

@@ -3,18 +3,19 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use bollard::auth::DockerCredentials;
 use bollard::errors::Error as ClientError;
 use bollard::models::{BuildInfo, ContainerConfig, CreateImageInfo};
 use bollard::query_parameters::{
     BuildImageOptionsBuilder, CommitContainerOptionsBuilder, CreateImageOptionsBuilder, ListImagesOptionsBuilder,
-    RemoveImageOptionsBuilder,
+    PruneImagesOptionsBuilder, RemoveImageOptionsBuilder,
 };
 use bollard::{body_full, body_try_stream};
 use futures_util::{Stream, StreamExt};
 
 use crate::docker::objects::client::{BULK, Client, QUICK, SLOW, error_of};
 use crate::error::EngineError;
-use crate::image::{Build, Context, Image, Progress};
+use crate::image::{Build, Context, Image, Login, Progress};
 
 /// How long a pull or build may go without a word. A build step may be silent for long.
 const SILENCE: Duration = Duration::from_mins(20);
@@ -58,14 +59,23 @@ impl Client {
         self.call(&format!("remove image {name}"), SLOW, call).await.map(drop)
     }
 
+    /// Removes the images without a name that carry `label`, as `name=value`, and are older than `age`.
+    pub(crate) async fn prune_images(&self, label: &str, age: &str) -> Result<(), EngineError> {
+        let filters = HashMap::from([("dangling", vec!["true"]), ("label", vec![label]), ("until", vec![age])]);
+        let options = PruneImagesOptionsBuilder::new().filters(&filters).build();
+        let call = self.docker().prune_images(Some(options));
+        self.call("remove what builds have left", SLOW, call).await.map(drop)
+    }
+
     /// Pulls the image of this reference and reports each step.
     pub(crate) async fn pull_image(
         &self,
         reference: &str,
+        login: Option<&Login>,
         mut progress: impl FnMut(Progress) + Send,
     ) -> Result<(), EngineError> {
         let options = CreateImageOptionsBuilder::new().from_image(reference).build();
-        let mut steps = self.docker().create_image(Some(options), None, None).boxed();
+        let mut steps = self.docker().create_image(Some(options), None, login.map(credentials)).boxed();
         self.follow(&format!("pull image {reference}"), &mut steps, |step| progress(step.into())).await
     }
 
@@ -86,10 +96,21 @@ impl Client {
             .rm(true)
             .forcerm(true)
             .build();
-        let mut steps = self.docker().build_image(options, None, Some(body_try_stream(context)));
+        let logins = build.logins.iter().map(|login| (login.registry.clone(), credentials(login))).collect();
+        let mut steps = self.docker().build_image(options, Some(logins), Some(body_try_stream(context)));
         let each = |step: BuildInfo| {
-            if let Some(text) = step.stream.as_deref().or(step.status.as_deref()) {
-                log(text);
+            match step {
+                BuildInfo { stream: Some(text), .. } => log(&text),
+                // of a base image that is pulled: not how far each layer is
+                BuildInfo { status: Some(status), id, progress_detail, .. } => {
+                    let counted = progress_detail.is_some_and(|detail| detail.current.is_some());
+                    match id {
+                        _ if counted => {}
+                        Some(id) => log(&format!("{id}: {status}\n")),
+                        None => log(&format!("{status}\n")),
+                    }
+                }
+                _ => {}
             }
         };
         self.follow(&format!("build image {}", build.tag), &mut steps, each).await
@@ -136,6 +157,15 @@ impl Client {
             }
         };
         tokio::time::timeout(BULK, read).await.unwrap_or_else(|_| Err(too_slow(BULK)))
+    }
+}
+
+fn credentials(login: &Login) -> DockerCredentials {
+    DockerCredentials {
+        username: Some(login.username.clone()),
+        password: Some(login.password.reveal().to_owned()),
+        serveraddress: Some(login.registry.clone()),
+        ..DockerCredentials::default()
     }
 }
 
