@@ -192,7 +192,7 @@ async fn git_and_language_servers_that_reach_it_say_so_too() {
     let mut question = server;
     question["uri"] = json!("file://project/a.py");
     question["position"] = json!({"line": 0, "character": 9});
-    let refused = within(Duration::from_secs(60), "the server ends", async || {
+    let refused = within(Duration::from_mins(1), "the server ends", async || {
         let answer = post("/lsp/completions", question.clone()).await;
         if answer.status == 200 { Err(answer.to_string()) } else { Ok(answer) }
     })

@@ -91,7 +91,7 @@ impl Control {
     /// Answers with the state it has then: `started`, or `creating`. One that failed meanwhile is 400 with the reason;
     /// its row stays, in `error`. One whose image is to be built is answered at once, as `pending_build`.
     pub async fn create_sandbox(&self, caller: &Allowed<WriteSandboxes>, new: NewSandbox) -> Result<Sandbox, Error> {
-        let (sandbox, snapshot, given_name) = self.plan(caller, new).await?;
+        let (sandbox, snapshot, given_name) = Box::pin(self.plan(caller, new)).await?;
         let is_built = sandbox.origin.build.is_some();
         let name = given_name.clone();
         let changes = self.changes();
@@ -113,7 +113,12 @@ impl Control {
             (other, _) => other.into(),
         })?;
         tracing::info!(sandbox = %sandbox.id, snapshot = %sandbox.origin.snapshot, "create wanted");
-        if is_built { self.wait_built(changes, sandbox).await } else { self.wait_started(changes, sandbox).await }
+        // its future is large, and seldom needed
+        if is_built {
+            Box::pin(self.wait_built(changes, sandbox)).await
+        } else {
+            self.wait_started(changes, sandbox).await
+        }
     }
 
     /// Checks a request in the contract's order and makes the row it asks for, with its snapshot and the name given.
@@ -136,13 +141,13 @@ impl Control {
             network: unrestricted(new.network)?,
         };
         let target = new.target.filter(|target| !target.trim().is_empty());
-        let (called, image, entrypoint) = match (&snapshot, &build) {
+        let (origin_name, image, entrypoint) = match (&snapshot, &build) {
             (Some(snapshot), _) => (&*snapshot.name, snapshot.base(), snapshot.entrypoint.clone()),
             (None, Some(recipe)) => (&*recipe.reference, &*recipe.reference, Some(recipe::entrypoint(recipe))),
             (None, None) => return Err(Error::invalid("a sandbox is made of a snapshot or of an image")),
         };
         let origin = Origin {
-            snapshot: called.to_owned(),
+            snapshot: origin_name.to_owned(),
             image: image.to_owned(),
             entrypoint,
             build: build.clone(),

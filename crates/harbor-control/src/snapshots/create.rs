@@ -41,6 +41,14 @@ pub enum NewImage {
     Dockerfile(String),
 }
 
+/// What a new snapshot is made of.
+struct Source {
+    /// The reference of its image.
+    image: String,
+    build: Option<Recipe>,
+    entrypoint: Option<Vec<String>>,
+}
+
 impl Control {
     /// Records the snapshot that the caller wants; its image is pulled or built by and by. One whose image is there already
     /// is active when this answers; otherwise it is `pulling` or `building`, from which clients begin to follow its log.
@@ -49,7 +57,7 @@ impl Control {
         if super::is_reserved(&new.name) {
             return Err(Error::conflict(format!("Snapshot {} is one of harbor's own: take another name", new.name)));
         }
-        let (image, build, entrypoint) = self.source(new.source)?;
+        let Source { image, build, entrypoint } = self.source(new.source)?;
         let resources = self.size(new.asked)?;
         let at = now();
         let name = new.name;
@@ -126,7 +134,7 @@ impl Control {
         found.filter(|found| found.organization == caller.organization).ok_or_else(|| missing(text))
     }
 
-    fn source(&self, source: NewImage) -> Result<(String, Option<Recipe>, Option<Vec<String>>), Error> {
+    fn source(&self, source: NewImage) -> Result<Source, Error> {
         match source {
             NewImage::Reference { reference, entrypoint } => {
                 check_reference(&reference).map_err(Error::invalid)?;
@@ -136,12 +144,13 @@ impl Control {
                     return Err(Error::invalid("entrypoint holds a NUL character"));
                 }
                 let alias = super::is_version_of_default(&reference);
-                Ok((if alias { self.config().default_snapshot.clone() } else { reference }, None, entrypoint))
+                let image = if alias { self.config().default_snapshot.clone() } else { reference };
+                Ok(Source { image, build: None, entrypoint })
             }
             NewImage::Dockerfile(dockerfile) => {
                 let recipe = recipe::of(dockerfile)?;
                 let entrypoint = recipe::entrypoint(&recipe);
-                Ok((recipe.reference.clone(), Some(recipe), Some(entrypoint)))
+                Ok(Source { image: recipe.reference.clone(), build: Some(recipe), entrypoint: Some(entrypoint) })
             }
         }
     }
@@ -166,16 +175,18 @@ fn missing(text: &str) -> Error {
 /// not known soon, or it has failed already.
 async fn wait_active(mut changes: Changes, snapshot: Snapshot) -> Snapshot {
     let deadline = Instant::now() + AT_ONCE;
-    while snapshot.state == SnapshotState::Pending {
+    if snapshot.state != SnapshotState::Pending {
+        return snapshot;
+    }
+    loop {
         match timeout_at(deadline, changes.recv()).await {
             Ok(Ok(Change::Snapshot { after, .. })) if after.id == snapshot.id => match after.state {
                 SnapshotState::Pending => {}
-                SnapshotState::Error | SnapshotState::BuildFailed => break,
+                SnapshotState::Error | SnapshotState::BuildFailed => return snapshot,
                 _ => return (*after).clone(),
             },
             Ok(Ok(_)) => {}
-            Ok(Err(_)) | Err(_) => break,
+            Ok(Err(_)) | Err(_) => return snapshot,
         }
     }
-    snapshot
 }

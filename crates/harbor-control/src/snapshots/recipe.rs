@@ -1,5 +1,7 @@
 //! Dockerfiles that callers send: what they are called, and what they say (contract, control-plane §5.4).
 
+use std::fmt::Write as _;
+
 use harbor_model::dockerfiles::instructions;
 use harbor_model::images::{Recipe, is_own};
 use sha2::{Digest as _, Sha256};
@@ -45,16 +47,18 @@ fn check(text: &str) -> Result<(), String> {
 
 /// What the image of a Dockerfile is called: the same for the same text (contract, control-plane §5.4).
 fn reference(dockerfile: &str) -> String {
-    let digest = Sha256::digest(dockerfile);
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("daytona-{digest}:daytona")
+    let mut name = "daytona-".to_owned();
+    for byte in Sha256::digest(dockerfile) {
+        let _ = write!(name, "{byte:02x}"); // a String takes everything
+    }
+    name + ":daytona"
 }
 
 /// What the last `ENTRYPOINT` says, `sleep infinity` without one (contract, control-plane §5.4).
 pub(crate) fn entrypoint(recipe: &Recipe) -> Vec<String> {
     let instructions = instructions(&recipe.dockerfile);
-    let said = instructions.iter().filter(|one| one.word == "ENTRYPOINT").map(|one| &*one.rest);
-    let words: Vec<String> = match said.last() {
+    let mut said = instructions.iter().filter(|one| one.word == "ENTRYPOINT").map(|one| &*one.rest);
+    let words: Vec<String> = match said.next_back() {
         None => Vec::new(),
         Some(list) if list.starts_with('[') => serde_json::from_str(list).unwrap_or_default(),
         Some(line) => ["/bin/sh", "-c", line].map(str::to_owned).into(),

@@ -62,10 +62,9 @@ impl Builder {
         let mut lines = self.label.as_ref().map(|label| format!("LABEL {label}\n")).unwrap_or_default();
         if self.authorities.is_some() {
             let variables: Vec<String> = VARIABLES.iter().map(|name| format!("{name}={BUNDLE}")).collect();
-            lines += &format!(
-                "COPY .harbor/authorities/ {AUTHORITIES}\nCOPY .harbor/bundle.crt {BUNDLE}\nENV {}\n",
-                variables.join(" ")
-            );
+            let copies =
+                [format!("COPY .harbor/authorities/ {AUTHORITIES}"), format!("COPY .harbor/bundle.crt {BUNDLE}")];
+            lines += &[copies.join("\n"), format!("ENV {}\n", variables.join(" "))].join("\n");
         }
         lines
     }
