@@ -119,16 +119,25 @@ async fn a_build_without_end_is_given_up_with_whoever_waits_for_it() {
 async fn a_dockerfile_reaches_nothing_of_the_machine() {
     let harbor = Harbor::shared().await;
     let client = harbor.client();
+    let with_volume = Name::new("volume");
+    let container = docker(&["create", BASE]).await;
+    let change = "VOLUME [\"/data\", \"/opt/harbor/current\"]";
+    docker(&["commit", "--change", change, &container, &with_volume.0]).await;
+    docker(&["rm", &container]).await;
     for (name, line) in [
         ("outside", "COPY ../../etc/passwd /tmp/passwd"),
         ("absolute", "COPY /etc/hostname /tmp/hostname"),
         ("unknown", "LAUNCH rockets"),
+        ("volume", "ENV A=1"),
     ] {
-        let dockerfile = format!("FROM {BASE}\n{line}\n");
+        let base = if name == "volume" { &with_volume.0 } else { BASE };
+        let dockerfile = format!("FROM {base}\n{line}\n");
         let body = json!({"name": name, "buildInfo": {"dockerfileContent": dockerfile}});
         let id = wanted(&client, &body).await;
         let failed = reaches(&client, &id, "build_failed").await;
-        assert!(failed["errorReason"].as_str().is_some_and(|reason| reason.contains("could not build")), "{failed}");
+        let reason = failed["errorReason"].as_str().unwrap_or_default();
+        let expected = if name == "volume" { "VOLUME /data, /opt/harbor/current" } else { "could not build" };
+        assert!(reason.contains(expected), "{failed}");
         let _removed = client.ask(Method::DELETE, &format!("/snapshots/{id}"), None).await.expect(200);
     }
 }

@@ -21,6 +21,8 @@ pub struct Image {
     pub working_dir: String,
     /// Its user; empty: root.
     pub user: String,
+    /// The directories whose files a container of it keeps in volumes of its own (`VOLUME`).
+    pub volumes: Vec<String>,
     /// Its architecture: `amd64`, `arm64`.
     pub architecture: String,
 }

@@ -75,7 +75,12 @@ impl Context {
     pub(crate) fn configure(&self, variables: Environment, home_as_work_dir: bool) {
         let mut environment = self.shared.base.clone();
         environment.extend(variables);
-        let work_dir = if home_as_work_dir { home_in(&environment) } else { self.shared.started_in.clone() };
+        let work_dir = if home_as_work_dir {
+            // users such as `nobody` have one that is not there
+            Some(home_in(&environment)).filter(|home| home.is_dir()).unwrap_or_else(|| PathBuf::from("/"))
+        } else {
+            self.shared.started_in.clone()
+        };
         let mut surroundings = self.shared.surroundings.write().unwrap_or_else(PoisonError::into_inner);
         apply(&mut environment, &surroundings.changes);
         (surroundings.environment, surroundings.work_dir) = (Arc::new(environment), work_dir);

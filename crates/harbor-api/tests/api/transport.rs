@@ -123,7 +123,8 @@ async fn a_body_is_read_by_what_its_route_needs() {
     assert_eq!(post("/api/api-keys", long).await, 413);
     assert_eq!(post("/api/sandbox/nobody/start", "{".to_owned()).await, 400);
     assert_eq!(post("/api/docker-registry", "{".to_owned()).await, 400);
-    assert_eq!(post("/api/docker-registry", "{}".to_owned()).await, 501);
+    assert_eq!(post("/api/organizations", "{".to_owned()).await, 400);
+    assert_eq!(post("/api/organizations", "{}".to_owned()).await, 501);
 }
 
 #[tokio::test]

@@ -2,11 +2,20 @@
 
 use std::fmt::Write as _;
 
-use harbor_model::dockerfiles::instructions;
+use harbor_model::dockerfiles::{Instruction, instructions};
 use harbor_model::images::{Recipe, is_own};
 use sha2::{Digest as _, Sha256};
 
 use crate::Error;
+
+/// Instructions that no Dockerfile may have here.
+const REFUSED: &[(&str, &str)] = &[
+    ("ADD", "the engine itself would fetch what it names, within this machine's network; use RUN with curl or git"),
+    (
+        "VOLUME",
+        "what a sandbox writes there would be lost in archives, forks and snapshots; mount a volume of harbor's",
+    ),
+];
 
 /// The longest Dockerfile, in bytes.
 const LONGEST: usize = 256 << 10;
@@ -38,6 +47,14 @@ fn check(text: &str) -> Result<(), String> {
     let mut bases = instructions.iter().filter(|one| one.word == "FROM" && !one.rest.is_empty()).peekable();
     if bases.peek().is_none() {
         return Err("dockerfileContent names no image: it needs a line FROM".to_owned());
+    }
+    for (word, why) in REFUSED {
+        let is_it = |one: &Instruction| {
+            one.word == *word || one.word == "ONBUILD" && one.rest.to_ascii_uppercase().starts_with(word)
+        };
+        if instructions.iter().any(is_it) {
+            return Err(format!("{word} is refused: {why}"));
+        }
     }
     match bases.find_map(|base| base.rest.split_whitespace().find(|word| is_own(word))) {
         Some(own) => Err(format!("FROM {own}: harbor made that image for somebody; use its Dockerfile itself")),
@@ -82,6 +99,9 @@ mod tests {
     #[test]
     fn a_dockerfile_names_an_image() {
         assert!(check("ARG A=1\n from debian:12").is_ok());
+        for line in ["ADD http://127.0.0.1/x /x", "add x /x", "ONBUILD add x /x", "VOLUME /data"] {
+            assert!(check(&format!("FROM a\n{line}\n")).unwrap_err().contains("is refused"), "{line}");
+        }
         for text in ["", "RUN true", "# FROM debian:12", "FROM a\nRUN \0", &"FROM a\n".repeat(100_000)] {
             assert!(check(text).is_err(), "{}", &text[..text.len().min(40)]);
         }

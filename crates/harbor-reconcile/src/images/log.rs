@@ -53,7 +53,8 @@ impl Log {
         let mut said = self.said();
         let room = MOST_WAITING.saturating_sub(said.text.len());
         said.text.push_str(&text[..text.floor_char_boundary(room)]);
-        if let Some(line) = text.lines().map(str::trim).rfind(|line| !line.is_empty()) {
+        let says = |line: &&str| !line.is_empty() && !line.starts_with("--->") && !line.starts_with("Removing ");
+        if let Some(line) = text.lines().map(str::trim).rfind(says) {
             line[..line.floor_char_boundary(200)].clone_into(&mut said.last);
         }
     }
@@ -86,6 +87,10 @@ impl Log {
             let before = said.kept;
             said.kept = before.saturating_add(text.len());
             match (before >= MOST_KEPT, said.kept >= MOST_KEPT) {
+                // how it ended
+                (true, _) if all => {
+                    text[text.floor_char_boundary(text.len().saturating_sub(LONGEST_LINE))..].to_owned()
+                }
                 (true, _) => String::new(),
                 (false, true) => format!("{text}{CUT}"),
                 (false, false) => text,

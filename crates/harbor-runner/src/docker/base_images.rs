@@ -27,6 +27,11 @@ impl DockerEngine {
         let (mut kept, mut useless) = (BTreeSet::new(), Vec::new());
         for found in self.containers(&labels).await? {
             let image = found.labels.get(naming::IMAGE).cloned().unwrap_or_default();
+            // what a Dockerfile says of labels is no sign of anything
+            let name = naming::base(self.instance(), &image);
+            if !found.names.iter().any(|given| given.trim_start_matches('/') == name) {
+                continue;
+            }
             let needed = !only || images.contains(&image);
             if !(needed && found.running() && kept.insert(image)) {
                 useless.extend(found.id);

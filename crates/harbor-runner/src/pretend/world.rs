@@ -87,6 +87,7 @@ pub(super) fn image(reference: &str) -> Image {
         entrypoint: Vec::new(),
         working_dir: String::new(),
         user: String::new(),
+        volumes: Vec::new(),
         architecture: "amd64".to_owned(),
     }
 }

@@ -73,6 +73,9 @@ fn the_home_directory_is_the_work_dir_when_asked_for() {
         assert_eq!(toolbox.get(path).json(), json!({"dir": home}));
     }
     assert_eq!(toolbox.execute("pwd").1, format!("{home}\n"));
+    // as that of `nobody`
+    toolbox.configure(Some(TOKEN), &json!({"home_as_work_dir": true, "env": {"HOME": "/nonexistent"}}));
+    assert_eq!(toolbox.execute("pwd"), (0, "/\n".to_owned()));
 }
 
 #[test]

@@ -41,6 +41,7 @@ impl Client {
             entrypoint: config.entrypoint.unwrap_or_default(),
             working_dir: config.working_dir.unwrap_or_default(),
             user: config.user.unwrap_or_default(),
+            volumes: config.volumes.unwrap_or_default(),
             architecture: found.architecture.unwrap_or_default(),
         }))
     }
