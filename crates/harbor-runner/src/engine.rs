@@ -133,6 +133,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Image, EngineError>;
 
+    /// This image without volumes of its own (`VOLUME`), whose files would be in no copy of a sandbox's.
+    async fn without_volumes(&self, image: &Image) -> Result<Image, EngineError>;
+
     /// The names of the images that were built as this installation's own.
     async fn built_images(&self) -> Result<Vec<String>, EngineError>;
 

@@ -9,13 +9,8 @@ use sha2::{Digest as _, Sha256};
 use crate::Error;
 
 /// Instructions that no Dockerfile may have here.
-const REFUSED: &[(&str, &str)] = &[
-    ("ADD", "the engine itself would fetch what it names, within this machine's network; use RUN with curl or git"),
-    (
-        "VOLUME",
-        "what a sandbox writes there would be lost in archives, forks and snapshots; mount a volume of harbor's",
-    ),
-];
+const REFUSED: &[(&str, &str)] =
+    &[("ADD", "the engine itself would fetch what it names, within this machine's network; use RUN with curl or git")];
 
 /// The longest Dockerfile, in bytes.
 const LONGEST: usize = 256 << 10;
@@ -99,7 +94,7 @@ mod tests {
     #[test]
     fn a_dockerfile_names_an_image() {
         assert!(check("ARG A=1\n from debian:12").is_ok());
-        for line in ["ADD http://127.0.0.1/x /x", "add x /x", "ONBUILD add x /x", "VOLUME /data"] {
+        for line in ["ADD http://127.0.0.1/x /x", "add x /x", "ONBUILD add x /x"] {
             assert!(check(&format!("FROM a\n{line}\n")).unwrap_err().contains("is refused"), "{line}");
         }
         for text in ["", "RUN true", "# FROM debian:12", "FROM a\nRUN \0", &"FROM a\n".repeat(100_000)] {

@@ -119,7 +119,10 @@ impl Inner {
 
     /// Records what came of it, for whoever waits.
     async fn settle(&self, image: WantedImage, outcome: Result<Image, String>) -> Result<Got, String> {
-        let outcome = outcome.and_then(without_volumes);
+        let outcome = match outcome {
+            Ok(image) => self.engine.without_volumes(&image).await.map_err(|error| chain(&error)),
+            Err(reason) => Err(reason),
+        };
         let told = match &outcome {
             Ok(_) => format!("image {} is there", image.reference),
             Err(reason) => format!("image {} could not be had: {reason}", image.reference),
@@ -181,19 +184,6 @@ impl Inner {
     async fn is_given_up(&self, id: ImageId) -> bool {
         matches!(self.store.by(Actor::Harbor).give_up_image(id).await, Ok(true))
     }
-}
-
-/// Refuses an image with volumes of its own: they lie beside a sandbox's files, and so would what is written there be missing
-/// from every copy of them.
-fn without_volumes(image: Image) -> Result<Image, String> {
-    if image.volumes.is_empty() {
-        return Ok(image);
-    }
-    let paths = image.volumes.join(", ");
-    Err(format!(
-        "the image declares VOLUME {paths}: what a sandbox writes there would be lost in archives, forks and snapshots, so \
-         harbor makes no sandboxes of it; use an image without VOLUME"
-    ))
 }
 
 fn too_late() -> String {

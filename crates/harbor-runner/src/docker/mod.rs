@@ -28,6 +28,7 @@ mod links;
 mod naming;
 mod objects;
 mod outline;
+mod plain_images;
 mod prepare;
 mod probe;
 mod remake;
@@ -183,6 +184,10 @@ impl Engine for DockerEngine {
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Image, EngineError> {
         self.pull(reference, login, progress).await
+    }
+
+    async fn without_volumes(&self, image: &Image) -> Result<Image, EngineError> {
+        self.without_volumes(image).await
     }
 
     async fn tidy_builds(&self) -> Result<(), EngineError> {

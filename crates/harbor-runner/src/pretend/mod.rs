@@ -449,6 +449,10 @@ impl Engine for Pretend {
         .await
     }
 
+    async fn without_volumes(&self, image: &Image) -> Result<Image, EngineError> {
+        Ok(Image { volumes: Vec::new(), ..image.clone() })
+    }
+
     async fn tidy_builds(&self) -> Result<(), EngineError> {
         Ok(())
     }

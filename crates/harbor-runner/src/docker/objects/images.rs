@@ -7,11 +7,13 @@ use bollard::auth::DockerCredentials;
 use bollard::errors::Error as ClientError;
 use bollard::models::{BuildInfo, ContainerConfig, CreateImageInfo};
 use bollard::query_parameters::{
-    BuildImageOptionsBuilder, CommitContainerOptionsBuilder, CreateImageOptionsBuilder, ListImagesOptionsBuilder,
-    PruneImagesOptionsBuilder, RemoveImageOptionsBuilder,
+    BuildImageOptionsBuilder, CommitContainerOptionsBuilder, CreateImageOptionsBuilder, ImportImageOptionsBuilder,
+    ListImagesOptionsBuilder, PruneImagesOptionsBuilder, RemoveImageOptionsBuilder,
 };
 use bollard::{body_full, body_try_stream};
 use futures_util::{Stream, StreamExt};
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::docker::objects::client::{BULK, Client, QUICK, SLOW, error_of};
 use crate::error::EngineError;
@@ -58,6 +60,32 @@ impl Client {
         let options = RemoveImageOptionsBuilder::new().force(force).build();
         let call = self.docker().remove_image(name, Some(options), None);
         self.call(&format!("remove image {name}"), SLOW, call).await.map(drop)
+    }
+
+    /// Writes an image with all its layers to a file, as a tar archive.
+    pub(crate) async fn export_image(&self, image: &str, file: &mut File) -> Result<(), EngineError> {
+        let doing = format!("write image {image} to a file");
+        let too_slow = |limit| EngineError::TooSlow { doing: doing.clone(), limit };
+        let failed = |source| EngineError::Files { doing: doing.clone(), source };
+        let mut pieces = self.docker().export_image(image).boxed();
+        let copy = async {
+            loop {
+                match tokio::time::timeout(SILENCE, pieces.next()).await {
+                    Err(_) => return Err(too_slow(SILENCE)),
+                    Ok(None) => return file.flush().await.map_err(failed),
+                    Ok(Some(Ok(piece))) => file.write_all(&piece).await.map_err(failed)?,
+                    Ok(Some(Err(error))) => return Err(error_of(doing.clone(), self.address(), &error)),
+                }
+            }
+        };
+        tokio::time::timeout(BULK, copy).await.unwrap_or_else(|_| Err(too_slow(BULK)))
+    }
+
+    /// Reads an image in from a tar archive, which says what it is called.
+    pub(crate) async fn load_image(&self, name: &str, archive: Context) -> Result<(), EngineError> {
+        let options = ImportImageOptionsBuilder::new().quiet(true).build();
+        let mut steps = self.docker().import_image(options, body_try_stream(archive), None).boxed();
+        self.follow(&format!("read image {name} in"), &mut steps, |_: BuildInfo| {}).await
     }
 
     /// Removes the images without a name that carry `label`, as `name=value`, and are older than `age`.
