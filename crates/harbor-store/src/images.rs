@@ -4,24 +4,14 @@ use std::sync::Arc;
 
 use harbor_model::Timestamp;
 use harbor_model::ids::{ImageId, OrganizationId};
-use harbor_model::images::{ImageState, Recipe, WantedImage};
-use harbor_model::snapshots::Snapshot;
-use rusqlite::{Connection, Row, Transaction, params};
+use harbor_model::images::{ImageState, WantedImage};
+use rusqlite::{Transaction, params};
 
 use crate::changes::Change;
+use crate::image_row::{ask, by_id, by_reference, unused, write};
 use crate::live::Noted;
 use crate::sandbox_change::commit_change;
 use crate::{Store, StoreError, Writer, row, sandbox_row, snapshots};
-
-/// No snapshot has it and no sandbox was made of it, or waits for it.
-macro_rules! unused {
-    () => {
-        "NOT EXISTS (SELECT 1 FROM snapshot WHERE snapshot.organization = image.organization
-             AND snapshot.image = image.reference)
-         AND NOT EXISTS (SELECT 1 FROM sandbox WHERE sandbox.organization = image.organization
-             AND sandbox.build = image.reference AND sandbox.live = 1)"
-    };
-}
 
 /// No snapshot and no sandbox waits for it.
 macro_rules! unawaited {
@@ -186,37 +176,6 @@ impl Writer {
     }
 }
 
-/// Who asks for an image, its reference, and how it is built if it is.
-pub(crate) type Wish<'a> = (OrganizationId, &'a str, Option<&'a Recipe>);
-
-/// Asks for the image of whoever waits for it, in the transaction that records that. The row comes back, to be followed.
-pub(crate) fn ask(
-    transaction: &Transaction<'_>,
-    changes: &mut Noted,
-    (organization, reference, recipe): Wish<'_>,
-    at: Timestamp,
-) -> Result<WantedImage, StoreError> {
-    let before = by_reference(transaction, organization, reference)?;
-    let mut after = before.clone().unwrap_or_else(|| {
-        let dockerfile = recipe.map(|recipe| recipe.dockerfile.clone());
-        WantedImage::new(organization, reference.to_owned(), dockerfile, at)
-    });
-    after.ask_again(at);
-    if before.as_ref() != Some(&after) {
-        write(transaction, &after)?;
-        changes.push(Change::Image(Arc::new(after.clone())));
-    }
-    Ok(after)
-}
-
-/// Forgets the image of a snapshot that is gone, unless another one of its organization has it too, or a sandbox.
-pub(crate) fn forget(transaction: &Transaction<'_>, gone: &Snapshot) -> Result<(), StoreError> {
-    transaction
-        .prepare_cached(concat!("DELETE FROM image WHERE organization = ?1 AND reference = ?2 AND ", unused!()))?
-        .execute(params![gone.organization.to_string(), gone.image])?;
-    Ok(())
-}
-
 fn tell_snapshots(transaction: &Transaction<'_>, changes: &mut Noted, image: &WantedImage) -> Result<(), StoreError> {
     for before in snapshots::of_image(transaction, image.organization, &image.reference)? {
         let mut after = before.clone();
@@ -232,55 +191,4 @@ fn tell_snapshots(transaction: &Transaction<'_>, changes: &mut Noted, image: &Wa
 fn forget_log(transaction: &Transaction<'_>, id: ImageId) -> Result<(), StoreError> {
     transaction.prepare_cached("DELETE FROM image_log WHERE image = ?1")?.execute(params![id.to_string()])?;
     Ok(())
-}
-
-fn write(transaction: &Transaction<'_>, image: &WantedImage) -> Result<(), StoreError> {
-    transaction
-        .prepare_cached(
-            "INSERT INTO image VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-             ON CONFLICT (id) DO UPDATE SET (state, error, engine_id, size_bytes, updated_at) = (?5, ?6, ?7, ?8, ?10)",
-        )?
-        .execute(params![
-            image.id.to_string(),
-            image.organization.to_string(),
-            image.reference,
-            image.dockerfile,
-            image.state.word(),
-            image.error,
-            image.engine_id,
-            image.size_bytes.and_then(|size| i64::try_from(size).ok()),
-            row::milliseconds(image.created_at),
-            row::milliseconds(image.updated_at),
-        ])?;
-    Ok(())
-}
-
-fn by_id(connection: &Connection, id: ImageId) -> Result<Option<WantedImage>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT * FROM image WHERE id = ?1")?;
-    row::first(&mut statement, params![id.to_string()], read)
-}
-
-fn by_reference(
-    connection: &Connection,
-    organization: OrganizationId,
-    reference: &str,
-) -> Result<Option<WantedImage>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT * FROM image WHERE organization = ?1 AND reference = ?2")?;
-    row::first(&mut statement, params![organization.to_string(), reference], read)
-}
-
-fn read(found: &Row<'_>) -> Result<WantedImage, StoreError> {
-    let state: String = found.get("state")?;
-    Ok(WantedImage {
-        id: row::parsed(found, "id")?,
-        organization: row::parsed(found, "organization")?,
-        reference: found.get("reference")?,
-        dockerfile: found.get("dockerfile")?,
-        state: ImageState::from_word(&state).ok_or(StoreError::Unreadable("image state"))?,
-        error: found.get("error")?,
-        engine_id: found.get("engine_id")?,
-        size_bytes: found.get::<_, Option<i64>>("size_bytes")?.and_then(|size| u64::try_from(size).ok()),
-        created_at: row::moment(found, "created_at")?,
-        updated_at: row::moment(found, "updated_at")?,
-    })
 }

@@ -11,6 +11,7 @@ mod copies;
 mod database;
 mod encryption;
 mod files;
+mod image_row;
 mod images;
 mod installation;
 mod keys;

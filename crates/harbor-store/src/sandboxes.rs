@@ -11,7 +11,7 @@ use rusqlite::{named_params, params};
 use crate::changes::Change;
 use crate::sandbox_change::commit_change;
 use crate::sandbox_row::{INSERT, UPDATE, all, by_id, put, read};
-use crate::{Store, StoreError, Writer, images, outbox, pools, row, snapshots, stock, volumes};
+use crate::{Store, StoreError, Writer, image_row, outbox, pools, row, snapshots, stock, volumes};
 
 /// What a new sandbox takes from what was made ahead of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl Writer {
             volumes::note_use(transaction, changes, &sandbox)?;
             if sandbox.awaits_image() {
                 let wanted = (sandbox.organization, sandbox.origin.image.as_str(), sandbox.origin.build.as_ref());
-                let image = images::ask(transaction, changes, wanted, sandbox.created_at)?;
+                let image = image_row::ask(transaction, changes, wanted, sandbox.created_at)?;
                 sandbox.follow(&image);
             }
             put(transaction, &key, if member.is_some() { UPDATE } else { INSERT }, &sandbox)?;

@@ -9,8 +9,8 @@ use harbor_model::{Timestamp, to_millisecond};
 use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::changes::Change;
-use crate::images::Wish;
-use crate::{Store, StoreError, Writer, files, images, row};
+use crate::image_row::Wish;
+use crate::{Store, StoreError, Writer, files, image_row, row};
 
 impl Store {
     /// The snapshot with this id.
@@ -72,7 +72,7 @@ impl Writer {
         self.write(move |transaction, changes| {
             let mut snapshot = snapshot;
             if snapshot.awaits_image() {
-                let image = images::ask(transaction, changes, wanted_by(&snapshot), snapshot.created_at)?;
+                let image = image_row::ask(transaction, changes, wanted_by(&snapshot), snapshot.created_at)?;
                 snapshot.follow(&image, snapshot.created_at);
             }
             write(transaction, &snapshot)?;
@@ -96,7 +96,7 @@ impl Writer {
             let outcome = change(&mut after);
             if after != before {
                 if after.awaits_image() && !before.awaits_image() {
-                    let image = images::ask(transaction, changes, wanted_by(&after), after.updated_at)?;
+                    let image = image_row::ask(transaction, changes, wanted_by(&after), after.updated_at)?;
                     after.follow(&image, after.updated_at);
                 }
                 write(transaction, &after)?;
@@ -112,7 +112,7 @@ impl Writer {
         self.write(move |transaction, changes| {
             let Some(before) = by_id(transaction, id)? else { return Ok(false) };
             transaction.prepare_cached("DELETE FROM snapshot WHERE id = ?1")?.execute(params![id.to_string()])?;
-            images::forget(transaction, &before)?;
+            image_row::forget(transaction, &before)?;
             changes.push(Change::SnapshotRemoved(Arc::new(before)));
             Ok(true)
         })

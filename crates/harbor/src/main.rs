@@ -3,7 +3,7 @@
 //! This crate is the binary: command line, configuration, first-start secrets, the process and its supervision, and
 //! the wiring of everything else. What a sandbox is, and how it is made and reached, is in the other crates.
 
-mod authorities;
+mod builds;
 mod cli;
 mod components;
 mod config;

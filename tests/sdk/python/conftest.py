@@ -94,12 +94,14 @@ def create(daytona, made):
 
 @pytest.fixture
 def shows(daytona):
-    """Checks what a sandbox shows, read anew and in the object by which it was changed: that one after a refresh, since the
-    newest client applies what an event from before the change tells whenever it arrives."""
+    """Checks what a sandbox shows, read anew and in the object by which it was changed: both within a while, since the newest
+    client applies what an event from before the change tells whenever it arrives, and by that ends its waiting early."""
 
     def shows(sandbox, read, expected):
-        assert read(daytona.get(sandbox.id)) == expected
         deadline = time.monotonic() + 15
+        while read(found := daytona.get(sandbox.id)) != expected:
+            assert time.monotonic() < deadline, (read(found), expected)
+            time.sleep(0.05)
         while read(sandbox) != expected:
             assert time.monotonic() < deadline, (read(sandbox), expected)
             sandbox.refresh_data()

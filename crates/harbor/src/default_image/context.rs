@@ -8,7 +8,7 @@ use bytes::Bytes;
 use harbor_runner::Context;
 use tokio_util::io::ReaderStream;
 
-use crate::authorities;
+use crate::builds;
 
 /// The Dockerfile of the default image.
 const DOCKERFILE: &str = include_str!("../../../../deploy/sandbox/Dockerfile");
@@ -21,7 +21,7 @@ pub(super) fn dockerfile_hash() -> String {
 
 /// The Dockerfile and `ca/`.
 pub(super) fn sandbox() -> io::Result<Context> {
-    let archive = pack(Path::new(authorities::ADDED))?;
+    let archive = pack(Path::new(builds::ADDED))?;
     Ok(Box::pin(futures_util::stream::iter([Ok(Bytes::from(archive))])))
 }
 
@@ -33,7 +33,7 @@ fn pack(added: &Path) -> io::Result<Vec<u8>> {
     directory.set_mode(0o755);
     directory.set_size(0);
     archive.append_data(&mut directory, "ca/", io::empty())?;
-    for (name, content) in authorities::certificates(added)? {
+    for (name, content) in builds::certificates(added)? {
         append(&mut archive, &format!("ca/{name}"), &content)?;
     }
     archive.into_inner()

@@ -102,7 +102,7 @@ async fn pull(runner: &DockerEngine, reference: &str, progress: &Progress) -> an
 async fn build(runner: &DockerEngine, reference: &str, progress: &Progress) -> anyhow::Result<Image> {
     let base = base::find(runner, progress).await?;
     progress.say(format!("building {reference} on {base} (2 to 5 minutes)"));
-    let mut arguments = crate::wiring::proxies();
+    let mut arguments = crate::builds::proxies();
     arguments.insert("BASE".to_owned(), base);
     let what = Build {
         target: Some(TARGET.to_owned()),

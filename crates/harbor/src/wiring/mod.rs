@@ -7,7 +7,6 @@
 mod joins;
 mod machine;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::authorities;
+use crate::builds;
 use crate::components::Service;
 use crate::config::Config;
 use crate::config::engine::engine_config;
@@ -197,17 +196,11 @@ fn reconcile_config(
         most_warm: usize::try_from(about.memory / 8 / (16 << 20)).unwrap_or(usize::MAX).clamp(1, MOST_WARM),
         recruiter: Arc::new(joins::Recruits(control)),
         builder: Builder {
-            arguments: proxies(),
+            arguments: builds::proxies(),
             label: Some(format!("{BUILT_BY}={instance}")),
-            authorities: config.build.host_authorities.then(authorities::of_host).flatten(),
+            authorities: config.build.host_authorities.then(builds::authorities).flatten(),
         },
     }
-}
-
-/// How this machine reaches the network, as build arguments, which stay in no image.
-pub(crate) fn proxies() -> HashMap<String, String> {
-    let names = ["http_proxy", "https_proxy", "no_proxy"];
-    names.into_iter().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
 }
 
 fn api_config(

@@ -1,6 +1,7 @@
-//! Certificate authorities that an administrator added to this machine: what is built here needs them behind a proxy that
-//! looks into TLS (design D8).
+//! What images that are built here need of this machine: how it reaches the network, and the certificate authorities that
+//! an administrator added to it, without which nothing works behind a proxy that looks into TLS (design D8).
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -12,6 +13,12 @@ pub(crate) const ADDED: &str = "/usr/local/share/ca-certificates";
 
 /// The file in which Debian and Ubuntu keep all authorities, the added ones too.
 const ALL: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// How this machine reaches the network, as build arguments, which stay in no image.
+pub(crate) fn proxies() -> HashMap<String, String> {
+    let names = ["http_proxy", "https_proxy", "no_proxy"];
+    names.into_iter().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
+}
 
 /// The `*.crt` files of `directory`, by name; none where there is no such directory.
 pub(crate) fn certificates(directory: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
@@ -34,7 +41,7 @@ pub(crate) fn certificates(directory: &Path) -> io::Result<Vec<(String, Vec<u8>)
 }
 
 /// Those of this machine; `None` where nobody added any, or they cannot be read.
-pub(crate) fn of_host() -> Option<Authorities> {
+pub(crate) fn authorities() -> Option<Authorities> {
     let read = || -> io::Result<Option<Authorities>> {
         let added = certificates(Path::new(ADDED))?;
         if added.is_empty() {
