@@ -49,7 +49,7 @@ pub use organizations::{Member, Usage};
 pub use pools::PoolInUse;
 pub use registries::NewRegistry;
 pub use signed_files::{FileOperation, SignedFile};
-pub use snapshots::{BuildLog, Built, NewImage, NewSnapshot, preset_names};
+pub use snapshots::{BuildLog, Built, NewImage, NewSnapshot};
 pub use users::NewUser;
 pub use volumes::NewMount;
 

@@ -25,14 +25,9 @@ const PRESETS: [(&str, Resources); 3] = [
 /// Every version of this name means the default snapshot (design D8): documents name many.
 const DEFAULT_ALIAS: &str = "daytonaio/sandbox:";
 
-/// Names of the size presets, smallest first.
-pub fn preset_names() -> impl Iterator<Item = &'static str> {
-    PRESETS.iter().map(|(name, _)| *name)
-}
-
 /// Whether this installation offers a snapshot of this name to everybody, or a later version may.
 fn is_reserved(name: &str) -> bool {
-    preset_names().any(|preset| preset == name) || is_version_of_default(name)
+    PRESETS.iter().any(|(preset, _)| *preset == name) || is_version_of_default(name)
 }
 
 /// Whether `text` names a version of the default image, such as `daytonaio/sandbox:0.4.3`. `latest` or a misspelt tag
