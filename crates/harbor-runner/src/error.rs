@@ -188,6 +188,13 @@ impl EngineError {
         }
     }
 
+    /// Whether a build failed because the engine's builder lost a layer while others built or removed images; it is worth
+    /// another try at once.
+    pub fn lost_a_layer(&self) -> bool {
+        let Self::Build { source, .. } = self else { return false };
+        ["failed to export image", "failed to get layer"].iter().any(|text| source.0.contains(text))
+    }
+
     /// What the engine says, when it answered at all.
     pub(crate) fn engine_says(&self) -> Option<&str> {
         match self {

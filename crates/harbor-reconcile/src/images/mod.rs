@@ -23,6 +23,9 @@ pub use recipe::{Authorities, Builder};
 /// How long a pull or a build may take, with all that it is tried again (contract, control-plane §6.1).
 const PATIENCE: Duration = Duration::from_hours(1);
 
+/// How often a build is tried in which the engine's builder loses a layer.
+const BUILD_TRIES: u32 = 5;
+
 /// When one is tried again that the engine did not answer about.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -157,8 +160,17 @@ impl Inner {
                 let Builder { arguments, .. } = self.config.builder.clone();
                 let logins = registries.iter().map(login).collect();
                 let build = Build { tag: reference.clone(), arguments, own: true, logins, ..Build::default() };
-                let context = self.config.builder.context(dockerfile);
-                self.engine.build(&build, context, &mut |text| log.say(text)).await
+                let mut tries = 1;
+                loop {
+                    let context = self.config.builder.context(dockerfile);
+                    match self.engine.build(&build, context, &mut |text| log.say(text)).await {
+                        Err(error) if error.lost_a_layer() && tries < BUILD_TRIES => {
+                            log.say(&format!("{}; it is tried again\n", chain(&error)));
+                            tries += 1;
+                        }
+                        outcome => break outcome,
+                    }
+                }
             }
         }
     }

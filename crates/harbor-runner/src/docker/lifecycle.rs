@@ -18,6 +18,13 @@ use crate::sandbox::{Configuration, Woken};
 /// What the engine says when it is to start a container that somebody paused.
 pub(crate) const FROZEN: &str = "cannot start a paused container";
 
+/// What the engine says when it is to run something in a container that is paused, or was until just now.
+const PAUSED: &str = "is paused";
+
+/// How often a container is told to go on before it is put to sleep, and the pause between: 2 s together.
+const THAWS: u32 = 21;
+const THAW_PAUSE: Duration = Duration::from_millis(100);
+
 impl DockerEngine {
     /// Starts the infra container if it does not run, then the sandbox container. Idempotent.
     ///
@@ -110,13 +117,20 @@ impl DockerEngine {
         let command = [toolbox::BINARY, toolbox::SLEEP, &seconds];
         let limit = grace.saturating_add(SLOW);
         let run = || self.client().run_as_root(container.as_str(), &command, &doing, limit);
-        match run().await {
-            // frozen, by its owner or by an attempt before this one
-            Err(EngineError::Conflict { .. }) => {
-                self.client().unpause_container(container.as_str()).await?;
-                run().await?;
+        let mut thaws = 0;
+        loop {
+            match run().await {
+                // frozen, by its owner or by an attempt before this one
+                Err(error) if thaws < THAWS && error.engine_says().is_some_and(|says| says.contains(PAUSED)) => {
+                    if thaws > 0 {
+                        tokio::time::sleep(THAW_PAUSE).await;
+                    }
+                    // refused where the engine takes it for paused only until it has read its own events
+                    let _tried_again = self.client().unpause_container(container.as_str()).await;
+                    thaws += 1;
+                }
+                outcome => break outcome?,
             }
-            outcome => outcome?,
         }
         self.client().pause_container(container.as_str(), &doing).await?;
         self.known().note(id, |entry| entry.frozen = true);
