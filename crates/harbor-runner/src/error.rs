@@ -192,7 +192,9 @@ impl EngineError {
     /// another try at once.
     pub fn lost_a_layer(&self) -> bool {
         let Self::Build { source, .. } = self else { return false };
-        ["failed to export image", "failed to get layer"].iter().any(|text| source.0.contains(text))
+        ["failed to export", "failed to get layer", "lease does not exist", "content digest"]
+            .iter()
+            .any(|text| source.0.contains(text))
     }
 
     /// What the engine says, when it answered at all.

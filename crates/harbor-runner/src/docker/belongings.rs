@@ -1,6 +1,7 @@
 //! What harbor made on the engine beside containers, network and volume: images, which all installations share.
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
 use harbor_model::images::is_recipe;
 
@@ -10,6 +11,9 @@ use crate::error::EngineError;
 
 /// Label of an image that was built from harbor's Dockerfile.
 const BUILT_HERE: &str = "harbor.dockerfile";
+
+/// What a build left is removed once it is this old, in seconds: until then, one may be under way.
+const LEFT_FOR: u64 = 3600;
 
 /// Repositories that only harbor makes images for.
 const REPOSITORIES: [&str; 3] = ["harbor/infra:", "harbor/debian:", "harbor/kept:"];
@@ -35,14 +39,18 @@ impl DockerEngine {
         Ok(built.flat_map(|image| image.names).filter(|name| is_recipe(name)).collect())
     }
 
-    /// Removes images without a name that carry the label of this installation's builds and are an hour old.
+    /// Removes images without a name that carry the label of this installation's builds and are an hour old. One by one: when
+    /// it is asked to prune, an engine with containerd's image store breaks whatever is being built or pulled.
     pub(crate) async fn tidy_builds(&self) -> Result<(), EngineError> {
         let label = format!("{}={}", naming::BUILT_BY, self.instance());
-        match self.client().prune_images(&label, "1h").await {
-            // somebody cleans up already
-            Err(EngineError::Conflict { .. }) => Ok(()),
-            pruned => pruned,
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        for (id, made) in self.client().nameless_images(&label).await? {
+            if u64::try_from(made).is_ok_and(|made| made + LEFT_FOR < now) {
+                // one that something is made of stays
+                self.remove_image(&id).await?;
+            }
         }
+        Ok(())
     }
 
     /// Removes an image by name. `false`: a container still needs it. Idempotent.

@@ -13,6 +13,11 @@ impl Pretend {
         self.lock().world.logins.clone()
     }
 
+    /// The archive that the last build came with.
+    pub fn last_context(&self) -> Vec<u8> {
+        self.lock().world.last_context.clone()
+    }
+
     /// The image of this name goes.
     pub fn remove_image(&self, reference: &str) {
         self.lock().world.images.remove(reference);

@@ -474,13 +474,22 @@ impl Engine for Pretend {
     async fn build(
         &self,
         build: &Build,
-        _context: Context,
+        mut context: Context,
         log: &mut (dyn for<'text> FnMut(&'text str) + Send),
     ) -> Result<Image, EngineError> {
         self.lock().world.logins.extend(build.logins.iter().cloned());
         log("Step 1/1 : ");
         log("pretend\n");
+        let mut archive = Vec::new();
+        while let Some(chunk) = context.next().await {
+            let ended = |error: std::io::Error| EngineError::Build {
+                image: build.tag.clone(),
+                source: EngineSaid::new(error.kind().to_string()),
+            };
+            archive.extend_from_slice(&chunk.map_err(ended)?);
+        }
         self.call(Verb::Build, None, false, |world| {
+            world.last_context = archive;
             world.built.extend(build.own.then(|| build.tag.clone()));
             Ok(world.images.entry(build.tag.clone()).or_insert_with(|| image(&build.tag)).clone())
         })

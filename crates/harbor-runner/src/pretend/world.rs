@@ -22,6 +22,8 @@ pub(super) struct World {
     pub(super) kept_images: BTreeSet<String>,
     /// The logins that it was given.
     pub(super) logins: Vec<Login>,
+    /// The archive that the last build came with.
+    pub(super) last_context: Vec<u8>,
     /// Names of images that were built as the installation's own.
     pub(super) built: BTreeSet<String>,
     sandboxes: BTreeMap<SandboxId, Containers>,

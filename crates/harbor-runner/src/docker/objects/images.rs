@@ -8,7 +8,7 @@ use bollard::errors::Error as ClientError;
 use bollard::models::{BuildInfo, ContainerConfig, CreateImageInfo};
 use bollard::query_parameters::{
     BuildImageOptionsBuilder, CommitContainerOptionsBuilder, CreateImageOptionsBuilder, ImportImageOptionsBuilder,
-    ListImagesOptionsBuilder, PruneImagesOptionsBuilder, RemoveImageOptionsBuilder,
+    ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
 };
 use bollard::{body_full, body_try_stream};
 use futures_util::{Stream, StreamExt};
@@ -88,12 +88,13 @@ impl Client {
         self.follow(&format!("read image {name} in"), &mut steps, |_: BuildInfo| {}).await
     }
 
-    /// Removes the images without a name that carry `label`, as `name=value`, and are older than `age`.
-    pub(crate) async fn prune_images(&self, label: &str, age: &str) -> Result<(), EngineError> {
-        let filters = HashMap::from([("dangling", vec!["true"]), ("label", vec![label]), ("until", vec![age])]);
-        let options = PruneImagesOptionsBuilder::new().filters(&filters).build();
-        let call = self.docker().prune_images(Some(options));
-        self.call("remove what builds have left", SLOW, call).await.map(drop)
+    /// The ids of the images without a name that carry `label`, as `name=value`, and when each was made, in seconds since
+    /// 1970 UTC.
+    pub(crate) async fn nameless_images(&self, label: &str) -> Result<Vec<(String, i64)>, EngineError> {
+        let filters = HashMap::from([("dangling", vec!["true"]), ("label", vec![label])]);
+        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+        let listed = self.call("list images", QUICK, self.docker().list_images(Some(options))).await?;
+        Ok(listed.into_iter().map(|image| (image.id, image.created)).collect())
     }
 
     /// Pulls the image of this reference and reports each step.
