@@ -4,12 +4,14 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use http::{Request, Response, StatusCode};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -43,9 +45,7 @@ struct Answering {
 pub(crate) async fn drive<S>(
     stream: S,
     peer: SocketAddr,
-    slot: ConnectionSlot,
-    router: Router,
-    mut stopped: watch::Receiver<bool>,
+    (slot, router, mut stopped): (ConnectionSlot, Router, watch::Receiver<bool>),
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -88,10 +88,14 @@ impl Answering {
     async fn answer(self, request: Request<Incoming>) -> Result<Response<AnswerBody>, Infallible> {
         let under_way = UnderWay::begin(&self.pace);
         let (mut head, body) = request.into_parts();
-        let body = Body::new(RequestBody::new(body, &head.headers, &under_way, &self.leftovers));
+        let body = RequestBody::new(body, &head.headers, &under_way, &self.leftovers);
+        let (asked, body) = (body.asked(), Body::new(body));
         head.extensions.insert(ConnectInfo(self.peer));
         head.extensions.insert(self.pace.slot().clone());
-        let response = self.router.oneshot(Request::from_parts(head, body)).await?;
+        let mut response = self.router.oneshot(Request::from_parts(head, body)).await?;
+        if !asked.load(Ordering::Relaxed) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             under_way.last_for_good();
         }

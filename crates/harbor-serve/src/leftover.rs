@@ -6,6 +6,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -54,8 +55,8 @@ pub(crate) struct RequestBody {
     body: Option<Incoming>,
     under_way: Option<Arc<UnderWay>>,
     leftovers: mpsc::Sender<Leftover>,
-    /// The client sends nothing before it is told to go on, and nobody has asked it to.
-    unasked: bool,
+    /// Whether the client has sent it, or was told to: one that waits to be told sends nothing before.
+    asked: Arc<AtomicBool>,
 }
 
 impl RequestBody {
@@ -65,15 +66,21 @@ impl RequestBody {
         under_way: &Arc<UnderWay>,
         leftovers: &mpsc::Sender<Leftover>,
     ) -> Self {
-        let unasked = headers.contains_key(EXPECT);
-        Self { body: Some(body), under_way: Some(Arc::clone(under_way)), leftovers: leftovers.clone(), unasked }
+        let asked = Arc::new(AtomicBool::new(!headers.contains_key(EXPECT)));
+        Self { body: Some(body), under_way: Some(Arc::clone(under_way)), leftovers: leftovers.clone(), asked }
+    }
+
+    /// Tells, once an answer is there, whether the client may still wait to be told to send its body. What it sends next may
+    /// then be that or another request, which nobody can tell apart.
+    pub(crate) fn asked(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.asked)
     }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
         let (Some(body), Some(under_way)) = (self.body.take(), self.under_way.take()) else { return };
-        if !self.unasked && !body.is_end_stream() {
+        if self.asked.load(Ordering::Relaxed) && !body.is_end_stream() {
             // a connection that has ended takes none
             let _ = self.leftovers.try_send(Leftover { body, _under_way: under_way });
         }
@@ -88,7 +95,7 @@ impl http_body::Body for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        self.unasked = false;
+        self.asked.store(true, Ordering::Relaxed);
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let frame = ready!(Pin::new(body).poll_frame(context));
         if !matches!(frame, Some(Ok(_))) {

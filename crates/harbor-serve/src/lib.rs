@@ -5,7 +5,7 @@
 //! makes room that has waited longest for its client, or has shown no credential that opens, and if there is none, the
 //! new one is refused in words. A head has a deadline, an idle connection has one, nothing else has. An answer that is
 //! ready before its request's body has come reaches the client. A head that cannot be read is refused with a JSON body.
-//! Leaves out: who may do what, and TLS, which ends in front of harbor.
+//! Leaves out: who may do what.
 
 mod bodies;
 mod budget;
@@ -17,8 +17,9 @@ mod refusal;
 mod request_line;
 mod slots;
 mod stream;
+mod tls;
 
 pub use bodies::{BodyBudget, BodyShare, Spent};
 pub use budget::{Budget, TooFewOpenFiles};
-pub use listener::serve;
+pub use listener::{serve, serve_with_tls};
 pub use slots::ConnectionSlot;

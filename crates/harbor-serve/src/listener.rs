@@ -9,9 +9,10 @@ use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::budget::Budget;
-use crate::{connection, refusal};
+use crate::{connection, refusal, tls};
 
 /// How long what is under way may take once the listener is to stop.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -33,6 +34,27 @@ const PROBES: u32 = 4;
 /// connection; an idle connection ends after 70 s; nothing else has a limit. Handlers find the client's address as
 /// `ConnectInfo<SocketAddr>` and the connection's [`ConnectionSlot`](crate::ConnectionSlot) among a request's extensions.
 pub async fn serve(listener: TcpListener, router: Router, budget: &Budget, stop: impl Future<Output = ()>) {
+    serve_either(listener, router, None, budget, stop).await;
+}
+
+/// As [`serve`], for clients that begin with TLS as well: the first byte tells.
+pub async fn serve_with_tls(
+    listener: TcpListener,
+    router: Router,
+    acceptor: TlsAcceptor,
+    budget: &Budget,
+    stop: impl Future<Output = ()>,
+) {
+    serve_either(listener, router, Some(acceptor), budget, stop).await;
+}
+
+async fn serve_either(
+    listener: TcpListener,
+    router: Router,
+    acceptor: Option<TlsAcceptor>,
+    budget: &Budget,
+    stop: impl Future<Output = ()>,
+) {
     let (stopping, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut turned_away = JoinSet::new();
@@ -50,7 +72,11 @@ pub async fn serve(listener: TcpListener, router: Router, budget: &Budget, stop:
         }
         match budget.slots.take() {
             Some(slot) => {
-                connections.spawn(connection::drive(stream, peer, slot, router.clone(), stopped.clone()));
+                let driven = (slot, router.clone(), stopped.clone());
+                match acceptor.clone() {
+                    None => _ = connections.spawn(connection::drive(stream, peer, driven)),
+                    Some(acceptor) => _ = connections.spawn(tls::drive(stream, peer, acceptor, driven)),
+                }
             }
             None if turned_away.len() < MOST_TURNED_AWAY => {
                 turned_away.spawn(refusal::turn_away(stream));
