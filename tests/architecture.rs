@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("harbor-model", &[]),
     ("harbor-protocol", &[]),
     ("harbor-store", &["harbor-model"]),
+    ("harbor-blobs", &["harbor-model"]),
     ("harbor-layer", &[]),
     ("harbor-runner", &["harbor-layer", "harbor-model", "harbor-protocol"]),
     ("harbor-control", &["harbor-model", "harbor-store"]),
@@ -25,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "harbor",
         &[
             "harbor-api",
+            "harbor-blobs",
             "harbor-control",
             "harbor-gateway",
             "harbor-model",
@@ -39,8 +41,13 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Heavy dependencies, each kept in one spot. Black-box tests may use a client of their own.
-const ALONE: &[(&str, &str)] =
-    &[("rusqlite", "harbor-store"), ("bollard", "harbor-runner"), ("clap", "harbor"), ("git2", "harbor-git")];
+const ALONE: &[(&str, &str)] = &[
+    ("rusqlite", "harbor-store"),
+    ("bollard", "harbor-runner"),
+    ("clap", "harbor"),
+    ("git2", "harbor-git"),
+    ("s3s", "harbor-blobs"),
+];
 
 fn metadata() -> Metadata {
     MetadataCommand::new().no_deps().exec().expect("cargo metadata")

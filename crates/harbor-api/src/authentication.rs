@@ -77,6 +77,8 @@ impl FromRequestParts<Api> for OwnOrganization {
 pub(crate) trait Asked {
     /// The permissions that its grant must give.
     const PERMISSIONS: &'static [Permission];
+    /// The permissions of which its grant must give one; empty: none of any.
+    const ONE_OF: &'static [Permission] = &[];
 }
 
 impl Asked for Caller {
@@ -89,6 +91,7 @@ impl Asked for OwnOrganization {
 
 impl<R: Requirement> Asked for Allowed<R> {
     const PERMISSIONS: &'static [Permission] = R::PERMISSIONS;
+    const ONE_OF: &'static [Permission] = R::ONE_OF;
 }
 
 /// A handler with these arguments.
@@ -117,11 +120,18 @@ pub(crate) fn declared<Arguments, H: Handler<Arguments>>(
     (schemas, mut paths, router): UtoipaMethodRouter<Api>,
     _handler: &H,
 ) -> UtoipaMethodRouter<Api> {
-    let permissions = || H::First::PERMISSIONS.iter().map(|permission| permission.word());
+    let asks = |one: Option<&Permission>| {
+        let permissions = H::First::PERMISSIONS.iter().chain(one).map(|permission| permission.word());
+        SecurityRequirement::new("bearer", permissions)
+    };
+    let asked = match H::First::ONE_OF {
+        [] => vec![asks(None)],
+        one_of => one_of.iter().map(|one| asks(Some(one))).collect(),
+    };
     for item in paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {
-            operation.security = Some(vec![SecurityRequirement::new("bearer", permissions())]);
+            operation.security = Some(asked.clone());
         }
     }
     (schemas, paths, router)

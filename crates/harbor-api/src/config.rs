@@ -37,6 +37,19 @@ pub struct Urls {
     pub preview: PreviewUrls,
     /// The SSH gateway, where there is one.
     pub ssh: Option<SshAddress>,
+    /// The S3 endpoint.
+    pub s3: S3Urls,
+}
+
+/// Where clients find the S3 endpoint.
+#[derive(Clone, Debug)]
+pub struct S3Urls {
+    /// For clients that do not ask the operating system which authorities it trusts.
+    pub plain: String,
+    /// For those that take nothing but TLS (contract, edges §4.2).
+    pub tls: String,
+    /// The region that clients sign with.
+    pub region: String,
 }
 
 /// What preview URLs are made of: `<protocol>://<port>-<sandbox>.<domain>`.

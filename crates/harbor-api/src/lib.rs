@@ -32,7 +32,7 @@ use std::sync::Arc;
 use axum::Router;
 use harbor_control::Control;
 
-pub use config::{Config, Oidc, PreviewUrls, SshAddress, Urls};
+pub use config::{Config, Oidc, PreviewUrls, S3Urls, SshAddress, Urls};
 pub use events::Events;
 pub use readiness::{Component, Loop, LoopOutcome, Readiness};
 

@@ -90,6 +90,10 @@ impl Caller {
         if R::ADMINISTRATOR && !self.user.administrator {
             return Err(forbidden("only the administrator of this installation may do this"));
         }
+        if !R::ONE_OF.is_empty() && !R::ONE_OF.iter().any(|permission| self.may(*permission)) {
+            let words: Vec<&str> = R::ONE_OF.iter().map(|one| one.word()).collect();
+            return Err(forbidden(format!("this needs the permission {}", words.join(" or "))));
+        }
         if !missing.is_empty() {
             return Err(forbidden(format!("this needs the permission {}", missing.join(" and "))));
         }
@@ -124,6 +128,8 @@ pub(crate) fn forbidden(message: impl std::fmt::Display) -> Error {
 pub trait Requirement: Send + Sync + 'static {
     /// The permissions that the caller's grant must give, every one.
     const PERMISSIONS: &'static [Permission];
+    /// The permissions of which the caller's grant must give one; empty: none of any.
+    const ONE_OF: &'static [Permission] = &[];
     /// Whether only administrators of this installation may do it.
     const ADMINISTRATOR: bool = false;
 }
@@ -150,6 +156,15 @@ pub struct WriteSnapshots;
 
 impl Requirement for WriteSnapshots {
     const PERMISSIONS: &'static [Permission] = &[Permission::WriteSnapshots];
+}
+
+/// Upload what goes into images of snapshots or sandboxes.
+#[derive(Clone, Copy, Debug)]
+pub struct MakeImages;
+
+impl Requirement for MakeImages {
+    const PERMISSIONS: &'static [Permission] = &[];
+    const ONE_OF: &'static [Permission] = &[Permission::WriteSnapshots, Permission::WriteSandboxes];
 }
 
 /// Delete snapshots.

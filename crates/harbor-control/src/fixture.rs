@@ -9,7 +9,7 @@ use harbor_model::secrets::Secret;
 use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_model::{Timestamp, to_millisecond};
 
-use crate::{Config, Dial, DialFailure, Machine, Stream};
+use crate::{Config, Dial, DialFailure, Machine, ObjectStorage, Stream};
 
 /// The administrator's key.
 pub const KEY: &str = "dtn_the-administrators-key";
@@ -31,6 +31,12 @@ pub fn config(start_budget: Duration) -> Config {
         strict: false,
         default_warm: 0,
         start_budget,
+        object_storage: ObjectStorage {
+            owner: "owner".to_owned(),
+            owner_secret: Secret::new("the-owners-secret"),
+            bucket: "daytona".to_owned(),
+            key: [7; 32],
+        },
     }
 }
 

@@ -14,6 +14,7 @@ pub mod fixture;
 mod identity;
 mod key_watch;
 mod keys;
+mod object_storage;
 mod organizations;
 mod pools;
 mod registries;
@@ -36,7 +37,7 @@ use harbor_store::{Changes, Store};
 
 pub use admission::{Admission, Credential, Dial, DialError, DialFailure, Purpose, Stream};
 pub use caller::{
-    Administer, Allowed, Caller, DeleteRegistries, DeleteSandboxes, DeleteSnapshots, DeleteVolumes, Grant,
+    Administer, Allowed, Caller, DeleteRegistries, DeleteSandboxes, DeleteSnapshots, DeleteVolumes, Grant, MakeImages,
     OwnOrganization, ReadMachine, ReadVolumes, Requirement, WriteRegistries, WriteSandboxes, WriteSnapshots,
     WriteVolumes,
 };
@@ -45,6 +46,7 @@ pub use error::{Error, Kind};
 pub use harbor_store::Change;
 pub use identity::hash_key;
 pub use keys::{IssuedKey, NewKey};
+pub use object_storage::{ObjectDenial, ObjectScope, ObjectStorage, PushAccess};
 pub use organizations::{Member, Usage};
 pub use pools::PoolInUse;
 pub use registries::NewRegistry;
@@ -81,6 +83,8 @@ pub struct Config {
     pub default_warm: u32,
     /// How long a create or start waits for `started` before it answers with the state it has.
     pub start_budget: Duration,
+    /// What the object storage is opened with.
+    pub object_storage: ObjectStorage,
 }
 
 /// What every caller of harbor asks things of. Clones share it.

@@ -12,6 +12,7 @@ pub mod ids;
 pub mod images;
 pub mod layers;
 pub mod names;
+pub mod objects;
 pub mod organizations;
 pub mod pools;
 pub mod registries;

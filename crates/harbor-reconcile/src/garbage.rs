@@ -20,6 +20,9 @@ const INTERVAL: Duration = Duration::from_hours(1);
 /// When stored files are looked at again that could not be removed, or images that could not be kept.
 const AGAIN: Duration = Duration::from_mins(1);
 
+/// How often blobs are looked for that nothing needs.
+const BLOBS: Duration = Duration::from_mins(5);
+
 /// Removed sandboxes and events are kept this long (contract, control-plane §5.6).
 const KEPT: time::Duration = time::Duration::hours(24);
 
@@ -33,6 +36,8 @@ pub(crate) enum GarbageKey {
     Rows,
     /// Stored files that nothing needs.
     Layers,
+    /// Blobs of the object storage that nothing needs.
+    Blobs,
     /// The infra container of a sandbox that no row knows.
     Infra(SandboxId),
 }
@@ -42,6 +47,7 @@ impl fmt::Display for GarbageKey {
         match self {
             Self::Rows => f.write_str("rows"),
             Self::Layers => f.write_str("stored files"),
+            Self::Blobs => f.write_str("blobs"),
             Self::Infra(id) => write!(f, "infra of {id}"),
         }
     }
@@ -68,6 +74,10 @@ impl Work for Garbage {
                 let outcome = self.0.discard_layers().await;
                 let pause = if outcome.is_ok() { INTERVAL } else { AGAIN };
                 (outcome, Some(Mark::after(pause, Lane::Bulk)))
+            }
+            GarbageKey::Blobs => {
+                let removed = self.0.config.objects.tidy().await;
+                (removed.map(|count| format!("{count} blobs removed")), Some(Mark::after(BLOBS, Lane::Bulk)))
             }
             // whoever lists the engine finds it again
             GarbageKey::Infra(id) => (self.0.remove_stray_infra(id).await, None),

@@ -18,6 +18,7 @@ mod demand;
 mod garbage;
 mod images;
 mod listing;
+mod objects;
 mod orphans;
 mod pools;
 mod queue;
@@ -53,6 +54,7 @@ use volumes::Volumes;
 
 pub use clock::{Clock, SystemClock};
 pub use images::{Authorities, Builder};
+pub use objects::ObjectStorage;
 pub use orphans::{Orphan, orphans};
 pub use pools::Recruiter;
 pub use report::{LastStep, LoopReport, UnderWay};
@@ -79,6 +81,8 @@ pub struct Config {
     pub recruiter: Arc<dyn Recruiter>,
     /// What goes into images that are built for users.
     pub builder: Builder,
+    /// Where what users upload for images lies.
+    pub objects: Arc<dyn ObjectStorage>,
 }
 
 impl Config {
@@ -160,6 +164,7 @@ impl Reconciler {
         inner.listing.mark(WholeEngine, Mark::now(Lane::Bulk));
         inner.stock.mark(InfraStock, Mark::now(Lane::Bulk));
         inner.garbage.mark(GarbageKey::Rows, Mark::now(Lane::Bulk));
+        inner.garbage.mark(GarbageKey::Blobs, Mark::now(Lane::Bulk));
         inner.garbage.mark(GarbageKey::Layers, Mark::now(Lane::Bulk));
         inner.timers.mark(TimerKey::Clock, Mark::now(Lane::Look));
         inner.pools.mark(AllPools, Mark::now(Lane::Bulk));

@@ -6,6 +6,7 @@
 //! Tokens and environments of sandboxes are encrypted, and wiped when the sandbox is gone.
 //! Leaves out: every rule about what may change when; that is the model's and control's.
 
+mod blobs;
 mod changes;
 mod copies;
 mod database;
@@ -17,6 +18,7 @@ mod installation;
 mod keys;
 mod live;
 mod migrations;
+mod objects;
 mod organizations;
 mod outbox;
 mod pools;
@@ -30,6 +32,7 @@ mod signing_keys;
 mod snapshots;
 mod stock;
 mod threads;
+mod uploads;
 mod volumes;
 
 pub use changes::{Change, Changes};

@@ -14,6 +14,19 @@ CREATE TABLE api_key (
 
 CREATE INDEX api_key_parent ON api_key (parent);
 
+CREATE TABLE blob (
+    id           TEXT PRIMARY KEY,
+    uses         INTEGER NOT NULL,
+    unused_since INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX blob_unused ON blob (unused_since) WHERE uses = 0;
+
+CREATE TABLE bucket (
+    name       TEXT PRIMARY KEY,
+    created_at INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE encryption_check (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
     value BLOB NOT NULL
@@ -29,7 +42,7 @@ CREATE TABLE image (
     engine_id    TEXT,
     size_bytes   INTEGER,
     created_at   INTEGER NOT NULL,
-    updated_at   INTEGER NOT NULL,
+    updated_at   INTEGER NOT NULL, contexts TEXT,
     UNIQUE (organization, reference)
 ) STRICT;
 
@@ -60,6 +73,17 @@ CREATE TABLE member (
     joined_at    INTEGER NOT NULL,
     PRIMARY KEY (organization, user)
 ) STRICT;
+
+CREATE TABLE object (
+    bucket      TEXT NOT NULL REFERENCES bucket (name),
+    key         TEXT NOT NULL,
+    size        INTEGER NOT NULL,
+    etag        TEXT NOT NULL,
+    modified_at INTEGER NOT NULL,
+    attributes  TEXT NOT NULL,
+    pieces      TEXT NOT NULL,
+    PRIMARY KEY (bucket, key)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE organization (
     id             TEXT PRIMARY KEY,
@@ -132,7 +156,7 @@ CREATE TABLE sandbox (
     created_at           INTEGER NOT NULL,
     updated_at           INTEGER NOT NULL,
     last_activity_at     INTEGER NOT NULL
-, encrypted_env BLOB, encrypted_preview_token BLOB, encrypted_toolbox_token BLOB, destroy_at INTEGER, warm_pool TEXT, auto_pause_minutes INTEGER NOT NULL DEFAULT 0, resize_cpu INTEGER, resize_memory_gib INTEGER, resize_disk_gib INTEGER, files TEXT, parent TEXT, linked TEXT, mounts TEXT NOT NULL DEFAULT '[]', build TEXT, dockerfile TEXT) STRICT;
+, encrypted_env BLOB, encrypted_preview_token BLOB, encrypted_toolbox_token BLOB, destroy_at INTEGER, warm_pool TEXT, auto_pause_minutes INTEGER NOT NULL DEFAULT 0, resize_cpu INTEGER, resize_memory_gib INTEGER, resize_disk_gib INTEGER, files TEXT, parent TEXT, linked TEXT, mounts TEXT NOT NULL DEFAULT '[]', build TEXT, dockerfile TEXT, contexts TEXT) STRICT;
 
 CREATE INDEX sandbox_build ON sandbox (organization, build) WHERE build IS NOT NULL;
 
@@ -166,9 +190,32 @@ CREATE TABLE snapshot (
     size_bytes   INTEGER,
     last_used_at INTEGER,
     created_at   INTEGER NOT NULL,
-    updated_at   INTEGER NOT NULL, layer TEXT, source TEXT, image_id TEXT, dockerfile TEXT,
+    updated_at   INTEGER NOT NULL, layer TEXT, source TEXT, image_id TEXT, dockerfile TEXT, contexts TEXT,
     UNIQUE (organization, name)
 ) STRICT;
+
+CREATE TABLE upload (
+    id         TEXT PRIMARY KEY,
+    bucket     TEXT NOT NULL REFERENCES bucket (name),
+    key        TEXT NOT NULL,
+    attributes TEXT NOT NULL,
+    started_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX upload_key ON upload (bucket, key, id);
+
+CREATE TABLE upload_part (
+    upload      TEXT NOT NULL REFERENCES upload (id),
+    number      INTEGER NOT NULL,
+    size        INTEGER NOT NULL,
+    etag        TEXT NOT NULL,
+    modified_at INTEGER NOT NULL,
+    checksums   TEXT NOT NULL,
+    pieces      TEXT NOT NULL,
+    PRIMARY KEY (upload, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX upload_started_at ON upload (started_at);
 
 CREATE TABLE user (
     id            TEXT PRIMARY KEY,

@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use harbor_model::ids::InstanceId;
 use harbor_reconcile::Authorities;
 
 /// Where Debian and Ubuntu keep authorities that an administrator added.
@@ -32,12 +33,31 @@ pub(crate) fn certificates(directory: &Path) -> io::Result<Vec<(String, Vec<u8>)
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "crt")
             && let Some(name) = path.file_name().and_then(|name| name.to_str())
+            && !is_of_a_harbor(name)
         {
             found.push((name.to_owned(), fs::read(&path)?));
         }
     }
     found.sort(); // the same context each time, so that the engine's cache holds
     Ok(found)
+}
+
+/// Whether it is the authority of an installation of harbor (see `trust`), which is for clients on this machine alone.
+fn is_of_a_harbor(name: &str) -> bool {
+    let id = name.strip_prefix("harbor-").and_then(|rest| rest.strip_suffix(".crt"));
+    id.is_some_and(|id| id.parse::<InstanceId>().is_ok())
+}
+
+/// All authorities of this machine but those of installations of harbor.
+fn without_harbors(bundle: &str) -> io::Result<String> {
+    let mut bundle = bundle.to_owned();
+    for entry in fs::read_dir(ADDED)? {
+        let path = entry?.path();
+        if path.file_name().and_then(|name| name.to_str()).is_some_and(is_of_a_harbor) {
+            bundle = bundle.replace(fs::read_to_string(&path)?.trim(), "");
+        }
+    }
+    Ok(bundle)
 }
 
 /// Those of this machine; `None` where nobody added any, or they cannot be read.
@@ -47,7 +67,7 @@ pub(crate) fn authorities() -> Option<Authorities> {
         if added.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Authorities { added, bundle: fs::read(ALL)? }))
+        Ok(Some(Authorities { added, bundle: without_harbors(&fs::read_to_string(ALL)?)?.into_bytes() }))
     };
     read().unwrap_or_else(|error| {
         tracing::warn!(%error, "the machine's own certificate authorities cannot be read: images are built without them");

@@ -34,17 +34,20 @@ pub(crate) enum Service {
     Api,
     /// Preview and toolbox proxy.
     Proxy,
+    /// The S3 endpoint.
+    S3,
 }
 
 impl Service {
     /// All of them, in the order in which they open their ports.
-    pub(crate) const ALL: [Self; 2] = [Self::Api, Self::Proxy];
+    pub(crate) const ALL: [Self; 3] = [Self::Api, Self::Proxy, Self::S3];
 
     /// The configuration key of its port.
     pub(crate) fn port_key(self) -> &'static str {
         match self {
             Self::Api => "daytona.host_port",
             Self::Proxy => "daytona.proxy_host_port",
+            Self::S3 => "daytona.minio_host_port",
         }
     }
 }
@@ -85,7 +88,7 @@ pub(crate) const COMPONENTS: &[Component] = &[
     not_needed("daytona-redis", "cache and queue are in the process"),
     not_built("daytona-registry", "container registry"),
     not_built("daytona-registry-ui", "registry page of the dashboard"),
-    not_built("daytona-minio", "S3 endpoint"),
+    service("daytona-minio", Service::S3, "S3 endpoint", &["harbor_blobs", "s3s"]),
     not_built("daytona-jaeger", "traces page of the dashboard"),
     not_built("daytona-otel", "telemetry"),
     not_built("daytona-maildev", "mail page of the dashboard"),

@@ -2,6 +2,7 @@
 
 mod build;
 mod keys;
+mod object_storage;
 mod organizations;
 mod pools;
 mod regions;
@@ -106,6 +107,7 @@ pub(crate) fn built() -> (Router<Api>, OpenApi) {
         pools::list,
         pools::update,
         pools::delete,
+        object_storage::push_access,
         registries::create,
         registries::list,
         registries::get,

@@ -51,14 +51,18 @@ const CONTRACT: &[(&str, &str)] = &[
     ("delete /warm-pools/{id}", "write:sandboxes"),
 ];
 
+/// Routes for which any of several permissions is enough.
+const ANY_OF: &[(&str, &[&str])] = &[("get /object-storage/push-access", &["write:snapshots", "write:sandboxes"])];
+
 /// What every operation of the published document asks for, which is made from the handlers' arguments. Routes that
-/// ask for no credential are left out.
+/// ask for no credential, or for any of several permissions, are left out.
 async fn declared(installation: &Installation) -> BTreeMap<String, Vec<String>> {
     let document = installation.call_as(None, "GET", "/api-json", None).await.json();
     let mut found = BTreeMap::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let Some(words) = operation["security"][0].get("bearer").and_then(Value::as_array) else { continue };
+            let [asked] = operation["security"].as_array().map_or(&[][..], Vec::as_slice) else { continue };
+            let Some(words) = asked.get("bearer").and_then(Value::as_array) else { continue };
             let words = words.iter().map(|word| word.as_str().unwrap().to_owned()).collect();
             found.insert(format!("{method} {path}"), words);
         }
@@ -81,6 +85,36 @@ async fn the_document_says_what_the_contract_says() {
     let asking: BTreeMap<&str, Vec<&str>> =
         asking.map(|(route, words)| (route.as_str(), words.iter().map(String::as_str).collect())).collect();
     assert_eq!(asking, CONTRACT.iter().map(|(route, word)| (*route, vec![*word])).collect());
+}
+
+#[tokio::test]
+async fn for_some_routes_any_of_several_permissions_is_enough() {
+    let installation = Installation::new().await;
+    let document = installation.call_as(None, "GET", "/api-json", None).await.json();
+    let mut found = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            if operation["security"].as_array().is_some_and(|asked| asked.len() > 1) {
+                found.insert(format!("{method} {}", path.trim_start_matches("/api")));
+            }
+        }
+    }
+    assert_eq!(found, ANY_OF.iter().map(|(route, _)| (*route).to_owned()).collect());
+    for (route, words) in ANY_OF {
+        let (method, path) = route.split_once(' ').unwrap();
+        let asked = async |name: String, permissions: Vec<&str>| {
+            let body = json!({"name": name, "permissions": permissions});
+            let made = installation.call("POST", "/api/api-keys", Some(body)).await;
+            let key = made.json()["value"].as_str().unwrap().to_owned();
+            installation.call_as(Some(&key), &method.to_uppercase(), &format!("/api{path}"), None).await.status
+        };
+        for word in *words {
+            assert_eq!(asked(format!("{word} for {route}"), vec![word]).await, 200, "{route} with {word}");
+        }
+        let every = harbor_model::identity::Permission::ALL.iter().map(|permission| permission.word());
+        let others = every.filter(|word| !words.contains(word)).collect();
+        assert_eq!(asked(format!("none for {route}"), others).await, 403, "{route} without");
+    }
 }
 
 #[tokio::test]

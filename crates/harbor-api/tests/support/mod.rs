@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use harbor_api::{Component, Config, Events, Loop, LoopOutcome, PreviewUrls, Readiness, Urls};
+use harbor_api::{Component, Config, Events, Loop, LoopOutcome, PreviewUrls, Readiness, S3Urls, Urls};
 use harbor_control::fixture::{self, NoEngine};
 use harbor_control::{Administer, Allowed, Control, NewUser, hash_key};
 use harbor_model::actors::Actor;
@@ -203,6 +203,11 @@ fn config(origin: &str) -> Config {
             proxy_toolbox: "http://localhost:35001/toolbox".to_owned(),
             preview: PreviewUrls { protocol: "http".to_owned(), domain: "proxy.localhost:35001".to_owned() },
             ssh: None,
+            s3: S3Urls {
+                plain: "http://127.0.0.1:35011".to_owned(),
+                tls: "https://127.0.0.1:35011".to_owned(),
+                region: "us-east-1".to_owned(),
+            },
         },
         version: "v0.190.0".to_owned(),
         harbor_version: "0.1.0".to_owned(),

@@ -26,6 +26,7 @@ const STEPS: &[(&str, &str)] = &[
     ("volumes", include_str!("0014_volumes.sql")),
     ("images", include_str!("0015_images.sql")),
     ("registries", include_str!("0016_registries.sql")),
+    ("objects", include_str!("0017_objects.sql")),
 ];
 
 /// The step after which secrets are encrypted, by code.

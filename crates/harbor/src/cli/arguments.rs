@@ -124,6 +124,11 @@ pub(super) enum Command {
         #[arg(hide = true)]
         handles: Vec<String>,
     },
+    /// Make this system trust harbor's certificates: the Python SDK needs that for local files in images
+    #[command(
+        after_help = "Examples:\n  harbor trust\n  harbor trust --print > harbor.crt && export NODE_EXTRA_CA_CERTS=\"$PWD/harbor.crt\"\n  harbor trust --remove\n\nWithout root it changes nothing and prints the commands that do it. The private key stays where it is."
+    )]
+    Trust(Trust),
     /// List, make and remove volumes
     #[command(subcommand)]
     Volume(Volume),
@@ -293,6 +298,19 @@ pub(super) enum Volume {
         #[arg(required = true, value_name = "VOLUME")]
         volumes: Vec<String>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Trust {
+    /// Undo it: this system no longer trusts them
+    #[arg(long)]
+    pub(super) remove: bool,
+    /// Print the certificate (PEM) for curl --cacert, NODE_EXTRA_CA_CERTS or SSL_CERT_FILE, and change nothing
+    #[arg(long, conflicts_with_all = ["remove", "json"])]
+    pub(super) print: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -17,6 +17,7 @@ mod ps;
 mod pull;
 mod service;
 mod status;
+mod trust;
 mod uninstall;
 mod up;
 mod version;
@@ -54,6 +55,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         Command::Open { handles } => env::open(&load::in_force(&given)?, &handles),
         Command::Pull { json, handles } => pull::run(&load::in_force(&given)?, json, &handles),
         Command::Doctor { json, check: _, handles } => doctor::run(&load::in_force(&given)?, json, &handles),
+        Command::Trust(options) => trust::run(&load::directories_of(&given)?, &options),
         Command::Volume(command) => volume::run(&load::in_force(&given)?, &command),
         Command::Prune(options) => prune::run(&load::in_force(&given)?, &options),
         Command::Service(command) => service::run(&load::load(&given)?, &command),

@@ -19,6 +19,8 @@ use super::{down, service};
 use crate::config::directories::Directories;
 use crate::config::engine::engine_config;
 use crate::config::load::Loaded;
+use crate::process::announce::one_line;
+use crate::trust::{Outcome, Trust};
 use crate::{screen, secrets};
 
 pub(super) fn run(loaded: &Loaded, options: &Uninstall) -> anyhow::Result<ExitCode> {
@@ -67,6 +69,8 @@ struct Belongings {
     directories: Vec<PathBuf>,
     /// Links and service files that point to it.
     files: Vec<PathBuf>,
+    /// The certificate that `harbor trust` made this system trust.
+    certificate: Option<Trust>,
 }
 
 impl Belongings {
@@ -79,6 +83,7 @@ impl Belongings {
             images: Vec::new(),
             directories: installed(&directories)?,
             files: links().into_iter().chain(service::installed(directories.root())).collect(),
+            certificate: trusted(&directories).await,
         };
         let Some(instance) = secrets::existing_instance(&directories) else { return Ok(found) };
         let runner = DockerEngine::connect(engine_config(&loaded.config, instance)).await?;
@@ -98,11 +103,12 @@ impl Belongings {
     }
 
     fn is_empty(&self) -> bool {
-        self.runner.is_none() && self.directories.is_empty() && self.files.is_empty()
+        let Self { runner, sandboxes: _, volumes: _, images: _, directories, files, certificate } = self;
+        runner.is_none() && directories.is_empty() && files.is_empty() && certificate.is_none()
     }
 
     fn object(&self) -> serde_json::Value {
-        let Self { runner, sandboxes, volumes, images, directories, files } = self;
+        let Self { runner, sandboxes, volumes, images, directories, files, certificate } = self;
         json!({
             "engine": runner.is_some(),
             "sandboxes": sandboxes,
@@ -110,6 +116,7 @@ impl Belongings {
             "images": images,
             "directories": directories,
             "files": files,
+            "trusted": certificate.as_ref().map(Trust::place),
         })
     }
 
@@ -135,6 +142,9 @@ impl Belongings {
         for file in &self.files {
             screen::line(&format!("file       {}", file.display()))?;
         }
+        if let Some(certificate) = &self.certificate {
+            screen::line(&format!("trusted    {}", certificate.place().display()))?;
+        }
         Ok(())
     }
 
@@ -147,6 +157,9 @@ impl Belongings {
                     screen::note(&format!("image {image} stays: a container needs it"));
                 }
             }
+        }
+        if let Some(certificate) = &self.certificate {
+            distrust(certificate).await;
         }
         for directory in &self.directories {
             remove_directory(directory)?;
@@ -173,6 +186,28 @@ fn installed(directories: &Directories) -> anyhow::Result<Vec<PathBuf>> {
     let workspace = workspace.into_iter().flatten().chain([directories.registry()]);
     let beside = workspace.filter(|directory| !directory.starts_with(directories.root()));
     Ok(beside.chain([directories.root().to_owned()]).filter(|directory| directory.is_dir()).collect())
+}
+
+/// The certificate that `harbor trust` made this system trust; `None` where there is none, or that cannot be told.
+async fn trusted(directories: &Directories) -> Option<Trust> {
+    let certificate = Trust::open(directories).ok()?;
+    certificate.has_added().await.ok()?.then_some(certificate)
+}
+
+/// Ends that this system trusts the certificate, or says what ends it: everything else goes all the same.
+async fn distrust(certificate: &Trust) {
+    match certificate.remove().await {
+        Ok(Outcome::Already | Outcome::Done) => {}
+        Ok(Outcome::NeedsRoot(commands)) => {
+            let commands = commands.join("\n  ");
+            screen::note(&format!("this system still trusts harbor's certificates; what ends that:\n  {commands}"));
+        }
+        Err(error) => screen::note(&format!(
+            "this system may still trust the certificate in {}: {}",
+            certificate.place().display(),
+            one_line(&error)
+        )),
+    }
 }
 
 fn remove_directory(directory: &Path) -> anyhow::Result<()> {

@@ -110,7 +110,6 @@ const fn image(name: &'static str, default: &'static str) -> ConfigKey {
 }
 
 const SSH: &str = "the SSH gateway";
-const S3: &str = "the S3 endpoint";
 const REGISTRY: &str = "the registry";
 
 const PAGE: &str = "its page is part of the dashboard, on daytona.host_port";
@@ -204,7 +203,7 @@ pub(crate) const KEYS: &[ConfigKey] = &[
     ),
     used("public_url.proxy", ValueKind::HttpUrl, Unset, "How clients reach previews and toolboxes."),
     awaited("public_url.ssh", ValueKind::SshUrl, Unset, SSH, "How clients reach the SSH gateway, as ssh://host:port."),
-    awaited("public_url.s3", ValueKind::HttpUrl, Unset, S3, "How clients reach the S3 endpoint."),
+    used("public_url.s3", ValueKind::HttpUrl, Unset, "How clients reach the S3 endpoint."),
     used(
         "log.level",
         ValueKind::LogLevel,
@@ -221,7 +220,7 @@ pub(crate) const KEYS: &[ConfigKey] = &[
     used("daytona.proxy_host_port", ValueKind::Port, Is("35001"), "Preview and toolbox proxy."),
     awaited("daytona.ssh_host_port", ValueKind::Port, Is("35003"), SSH, "SSH gateway."),
     awaited("daytona.registry_host_port", ValueKind::Port, Is("35009"), REGISTRY, "Container registry."),
-    awaited("daytona.minio_host_port", ValueKind::Port, Is("35011"), S3, "S3 endpoint."),
+    used("daytona.minio_host_port", ValueKind::Port, Is("35011"), "S3 endpoint, with and without TLS."),
     used("daytona.admin_email", ValueKind::Email, Is("dev@daytona.io"), "E-mail address of the one user."),
     used("daytona.admin_api_key", ValueKind::Token, Generated("admin_api_key"), "API key of the one user."),
     used(
@@ -248,20 +247,14 @@ pub(crate) const KEYS: &[ConfigKey] = &[
         Generated("encryption_salt"),
         "Salt to the encryption key, with which it must stay.",
     ),
-    awaited(
-        "daytona.minio_root_user",
-        ValueKind::Text,
-        Is("minioadmin"),
-        S3,
-        "Access key id of the S3 endpoint's owner.",
-    ),
+    used("daytona.minio_root_user", ValueKind::Text, Is("minioadmin"), "Access key id of the S3 endpoint's owner."),
     used(
         "daytona.minio_root_password",
         ValueKind::Secret,
         Generated("minio_root_password"),
         "Secret key of the S3 endpoint's owner.",
     ),
-    awaited("daytona.minio_bucket", ValueKind::Bucket, Is("daytona"), S3, "Bucket for build contexts."),
+    used("daytona.minio_bucket", ValueKind::Bucket, Is("daytona"), "Bucket for build contexts."),
     used(
         "daytona.ssh_host_key",
         ValueKind::HostKey,

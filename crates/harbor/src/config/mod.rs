@@ -77,6 +77,32 @@ impl Config {
     pub(crate) fn proxy_url(&self, port: u16) -> String {
         self.public_url.proxy.clone().unwrap_or_else(|| format!("http://proxy.{}:{port}", self.bind.client_host()))
     }
+
+    /// Names and addresses by which clients reach the S3 endpoint, beside those of the loopback.
+    pub(crate) fn s3_names(&self) -> Vec<String> {
+        let bucket = &self.daytona.minio_bucket;
+        let public = self.public_url.s3.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
+        let public = public.and_then(|url| Some(url.host()?.trim_matches(['[', ']']).to_owned()));
+        let bound = match self.bind {
+            Bind::Address(address) if !address.is_unspecified() && !address.is_loopback() => Some(address.to_string()),
+            _ => None,
+        };
+        let of_bucket =
+            public.iter().filter(|name| name.parse::<IpAddr>().is_err()).map(|name| format!("{bucket}.{name}"));
+        // some clients take no wildcard for a name of two words
+        [format!("{bucket}.localhost")].into_iter().chain(of_bucket).chain(public.clone()).chain(bound).collect()
+    }
+
+    /// Scheme, host and port of the S3 endpoint as clients should write it. An address, as some clients put the bucket's name
+    /// before the name of a host (contract, edges §4.3).
+    pub(crate) fn s3_url(&self, port: u16) -> String {
+        let host = match self.bind {
+            Bind::Localhost => Ipv4Addr::LOCALHOST.to_string(),
+            Bind::Address(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
+            bind => bind.client_host(),
+        };
+        self.public_url.s3.clone().unwrap_or_else(|| format!("http://{host}:{port}"))
+    }
 }
 
 /// `infra.*`
@@ -140,6 +166,8 @@ pub(crate) struct PublicUrls {
     pub(crate) api: Option<String>,
     /// Preview and toolbox proxy.
     pub(crate) proxy: Option<String>,
+    /// The S3 endpoint.
+    pub(crate) s3: Option<String>,
 }
 
 /// `log.*`
@@ -170,6 +198,12 @@ pub(crate) struct Daytona {
     pub(crate) host_port: u16,
     /// Preview and toolbox proxy.
     pub(crate) proxy_host_port: u16,
+    /// S3 endpoint.
+    pub(crate) minio_host_port: u16,
+    /// Access key of the S3 endpoint's owner.
+    pub(crate) minio_root_user: String,
+    /// Bucket for build contexts.
+    pub(crate) minio_bucket: String,
     /// The one user's address.
     pub(crate) admin_email: String,
     /// Admin API key; `None`: the generated one.

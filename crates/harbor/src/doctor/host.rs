@@ -14,6 +14,7 @@ use crate::config::{Config, exposure};
 use crate::process::announce::reasons;
 use crate::process::listen::{listen_on, port_of, same_port};
 use crate::process::presence::Presence;
+use crate::trust::{self, Standing};
 
 /// Free space under which the database soon cannot grow, in bytes.
 const LITTLE: u64 = 1 << 30;
@@ -101,6 +102,7 @@ pub(super) async fn ports(config: &Config, presence: &Presence) -> Vec<Finding> 
         let check = match service {
             Service::Api => "API port",
             Service::Proxy => "proxy port",
+            Service::S3 => "S3 port",
         };
         let ours =
             *presence != Presence::Stopped && presence.ready().is_none_or(|ready| ready.port(service) == Some(port));
@@ -133,6 +135,22 @@ pub(super) fn exposure(config: &Config) -> Finding {
             let (found, remedy) = text.split_once(": run ").unwrap_or((&text, "`harbor config set bind localhost`"));
             Finding::failed("exposure", format!("{audience} can connect; {found}"), remedy)
         }
+    }
+}
+
+/// Whether this system trusts harbor's certificate authority: one kind of client needs that, for one thing.
+pub(super) async fn trust(directories: &Directories) -> Finding {
+    let check = "trust";
+    match trust::standing(directories).await {
+        Ok(Standing::NoAuthority) => Finding::fine(check, "the first start makes a certificate authority"),
+        Ok(Standing::Trusted) => Finding::fine(check, "this system trusts harbor's certificates"),
+        Ok(Standing::Untrusted) => Finding::warning(
+            check,
+            "this system does not trust harbor's certificates: the Python SDK cannot upload local files for images; \
+             everything else works",
+            "`harbor trust`",
+        ),
+        Err(error) => Finding::warning(check, reasons(&error), "`harbor trust`"),
     }
 }
 

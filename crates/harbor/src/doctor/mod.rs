@@ -72,6 +72,7 @@ pub(crate) async fn examine(config: &Config) -> Vec<Finding> {
     findings.push(host::open_files());
     findings.extend(host::ports(config, &presence).await);
     findings.push(host::exposure(config));
+    findings.push(host::trust(&directories).await);
     findings
 }
 

@@ -32,8 +32,12 @@ pub(crate) const MILLISECONDS: &[BorrowedFormatItem<'_>] =
 pub(crate) fn start(config: &Config, in_foreground: bool) -> anyhow::Result<()> {
     let path = config.directories().log();
     let file = LogFile::open(&path).with_context(|| format!("cannot open the log file {}", path.display()))?;
-    let filter =
-        EnvFilter::try_new(&config.log.level).context("log.level must be a level such as info, or directives")?;
+    // the S3 library calls every mistake of a client an error
+    let directives = match config.log.level.as_str() {
+        chosen if chosen.contains("s3s") => chosen.to_owned(),
+        chosen => format!("{chosen},s3s=off"),
+    };
+    let filter = EnvFilter::try_new(directives).context("log.level must be a level such as info, or directives")?;
     let to_file = lines::layer().fmt_fields(JsonFields::new()).event_format(JsonLines).with_writer(Mutex::new(file));
     let to_terminal = in_foreground.then(|| match config.log.format {
         LogFormat::Json => {

@@ -12,8 +12,8 @@ use anyhow::Context as _;
 use harbor_model::ids::InstanceId;
 use harbor_model::secrets::Secret;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType,
+    BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, NameConstraints, SanType,
 };
 use time::OffsetDateTime;
 
@@ -41,15 +41,20 @@ pub(crate) struct Authority {
 
 impl Authority {
     /// Reads both from `keys`, or makes what is missing.
-    pub(crate) fn load_or_generate(keys: &Path, instance: InstanceId) -> anyhow::Result<Self> {
+    ///
+    /// This host's certificate is for `names` too, beside those of the loopback.
+    pub(crate) fn load_or_generate(keys: &Path, instance: InstanceId, names: &[String]) -> anyhow::Result<Self> {
         let path = keys.join("authority.pem");
         let (text, _) = files::read_or_generate(&path, || generate(instance))?;
         let (key, certificate) = split(&text).with_context(|| format!("{} is damaged: delete it", path.display()))?;
         let leaf_path = keys.join("leaf.pem");
-        if !is_current(&leaf_path, &certificate)? {
-            let leaf = sign_leaf(instance, &key, &certificate).context("cannot sign this host's certificate")?;
-            files::replace(&leaf_path, leaf.as_bytes())
-                .with_context(|| format!("cannot write {}", leaf_path.display()))?;
+        let (names_path, names_text) = (keys.join("leaf.names"), names.join("\n"));
+        let same_names = files::read(&names_path)?.unwrap_or_default().trim_end() == names_text;
+        if !same_names || !is_current(&leaf_path, &certificate)? {
+            let leaf = sign_leaf(instance, &key, &certificate, names).context("cannot sign this host's certificate")?;
+            for (path, text) in [(&leaf_path, leaf), (&names_path, names_text)] {
+                files::replace(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+            }
         }
         let leaf = files::read(&leaf_path)?.context("this host's certificate is gone")?;
         let (leaf_key, leaf_certificates) =
@@ -85,18 +90,42 @@ fn authority_parameters(instance: InstanceId) -> anyhow::Result<CertificateParam
     parameters.distinguished_name.push(DnType::OrganizationName, "Harbor");
     parameters.distinguished_name.push(DnType::CommonName, format!("Harbor local authority {instance}"));
     parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    // whoever steals its key can be no site of the internet for those who trust it
+    parameters.name_constraints =
+        Some(NameConstraints { permitted_subtrees: near_names(), excluded_subtrees: Vec::new() });
     parameters.key_usages =
         vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
     valid_for(&mut parameters, AUTHORITY_DAYS);
     Ok(parameters)
 }
 
-fn sign_leaf(instance: InstanceId, authority_key: &str, authority: &str) -> anyhow::Result<String> {
+/// Names and addresses that only machines nearby have.
+fn near_names() -> Vec<GeneralSubtree> {
+    let names = ["localhost", "local", "lan", "internal", "home.arpa", "test"];
+    let addresses: [(IpAddr, u8); 9] = [
+        (Ipv4Addr::LOCALHOST.into(), 8),
+        (Ipv4Addr::new(10, 0, 0, 0).into(), 8),
+        (Ipv4Addr::new(172, 16, 0, 0).into(), 12),
+        (Ipv4Addr::new(192, 168, 0, 0).into(), 16),
+        (Ipv4Addr::new(169, 254, 0, 0).into(), 16),
+        (Ipv4Addr::new(100, 64, 0, 0).into(), 10),
+        (Ipv6Addr::LOCALHOST.into(), 128),
+        (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0).into(), 7),
+        (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0).into(), 10),
+    ];
+    let addresses = addresses.map(|(address, length)| CidrSubnet::from_addr_prefix(address, length));
+    let names = names.into_iter().map(|name| GeneralSubtree::DnsName(name.to_owned()));
+    names.chain(addresses.into_iter().map(GeneralSubtree::IpAddress)).collect()
+}
+
+fn sign_leaf(instance: InstanceId, authority_key: &str, authority: &str, further: &[String]) -> anyhow::Result<String> {
     // what a signature needs of the issuer (its name and key) is the same as when the authority was made
     let issuer = Issuer::new(authority_parameters(instance)?, KeyPair::from_pem(authority_key)?);
     let key = KeyPair::generate()?;
-    let names = ["localhost", "*.localhost", "proxy.localhost", "*.proxy.localhost"].map(str::to_owned);
-    let mut parameters = CertificateParams::new(names.to_vec())?;
+    // no `*.localhost`: clients take no wildcard before one word, and some then take nothing at all
+    let names = ["localhost", "proxy.localhost", "*.proxy.localhost"].map(str::to_owned);
+    // an address among them becomes one
+    let mut parameters = CertificateParams::new(names.into_iter().chain(further.iter().cloned()).collect::<Vec<_>>())?;
     for address in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
         parameters.subject_alt_names.push(SanType::IpAddress(address));
     }
@@ -126,13 +155,20 @@ mod tests {
     #[test]
     fn the_leaf_is_signed_by_the_authority() {
         let keys = tempfile::tempdir().unwrap();
-        let authority = Authority::load_or_generate(keys.path(), InstanceId::random()).unwrap();
+        let names = ["daytona.localhost", "192.168.1.5"].map(str::to_owned);
+        let authority = Authority::load_or_generate(keys.path(), InstanceId::random(), &names).unwrap();
         let (ca, leaf) = (keys.path().join("ca.crt"), keys.path().join("leaf.crt"));
         fs::write(&ca, &authority.certificate).unwrap();
         fs::write(&leaf, &authority.leaf_certificates).unwrap();
-        for name in ["localhost", "3000-brave-otter.proxy.localhost"] {
+        for (by, name) in [
+            ("-verify_hostname", "localhost"),
+            ("-verify_hostname", "3000-brave-otter.proxy.localhost"),
+            ("-verify_hostname", "daytona.localhost"),
+            ("-verify_ip", "127.0.0.1"),
+            ("-verify_ip", "192.168.1.5"),
+        ] {
             let verified = Command::new("openssl")
-                .args(["verify", "-purpose", "sslserver", "-verify_hostname", name, "-CAfile"])
+                .args(["verify", "-purpose", "sslserver", by, name, "-CAfile"])
                 .args([&ca, &leaf])
                 .output()
                 .unwrap();
@@ -140,15 +176,48 @@ mod tests {
         }
     }
 
+    /// So does the library that the clients written in Python and Rust have.
+    #[test]
+    fn rustls_takes_the_leaf_for_names_nearby_alone() {
+        use rustls::client::WebPkiServerVerifier;
+        use rustls::client::danger::ServerCertVerifier as _;
+        use rustls::pki_types::pem::PemObject as _;
+        use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+
+        let check = |names: &[String], name: &'static str| {
+            let keys = tempfile::tempdir().unwrap();
+            let authority = Authority::load_or_generate(keys.path(), InstanceId::random(), names).unwrap();
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_slice(authority.certificate.as_bytes()).unwrap()).unwrap();
+            let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+            let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build().unwrap();
+            let chain = CertificateDer::pem_slice_iter(authority.leaf_certificates.as_bytes());
+            let chain: Vec<_> = chain.collect::<Result<_, _>>().unwrap();
+            let name = ServerName::try_from(name).unwrap();
+            verifier.verify_server_cert(&chain[0], &chain[1..], &name, &[], UnixTime::now()).map(drop)
+        };
+        for name in ["localhost", "127.0.0.1", "::1", "3000-brave-otter.proxy.localhost"] {
+            assert_eq!(check(&[], name), Ok(()), "{name}");
+        }
+        assert_eq!(check(&["harbor.lan".to_owned()], "harbor.lan"), Ok(()));
+        assert_eq!(check(&["192.168.1.5".to_owned()], "192.168.1.5"), Ok(()));
+        assert!(check(&["example.com".to_owned()], "example.com").is_err());
+        assert!(check(&["1.1.1.1".to_owned()], "1.1.1.1").is_err());
+    }
+
     #[test]
     fn an_old_leaf_is_replaced() {
         let keys = tempfile::tempdir().unwrap();
         let instance = InstanceId::random();
-        let before = Authority::load_or_generate(keys.path(), instance).unwrap();
+        let before = Authority::load_or_generate(keys.path(), instance, &[]).unwrap();
         let file = fs::File::options().write(true).open(keys.path().join("leaf.pem")).unwrap();
         file.set_modified(SystemTime::now() - LEAF_RENEWAL).unwrap();
-        let after = Authority::load_or_generate(keys.path(), instance).unwrap();
+        let after = Authority::load_or_generate(keys.path(), instance, &[]).unwrap();
         assert_eq!(before.certificate, after.certificate);
         assert_ne!(before.leaf_certificates, after.leaf_certificates);
+        let named = Authority::load_or_generate(keys.path(), instance, &["a.lan".to_owned()]).unwrap();
+        assert_ne!(named.leaf_certificates, after.leaf_certificates);
+        let again = Authority::load_or_generate(keys.path(), instance, &["a.lan".to_owned()]).unwrap();
+        assert_eq!(named.leaf_certificates, again.leaf_certificates);
     }
 }

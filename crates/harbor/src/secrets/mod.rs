@@ -38,6 +38,8 @@ pub(crate) struct Secrets {
     pub(crate) cookie_key: [u8; 32],
     /// Signs preview tokens: 32 bytes.
     pub(crate) preview_key: [u8; 32],
+    /// What temporary credentials of the object storage are computed with: 32 bytes.
+    pub(crate) object_storage_key: [u8; 32],
     /// Encrypts the secrets in the database, together with its salt.
     pub(crate) encryption_key: Secret,
     /// Salt to the encryption key.
@@ -81,11 +83,13 @@ impl Secrets {
                 .context("keys/cookie_key is damaged: delete it")?,
             preview_key: key_bytes(&file("preview_key", random_hex)?.0)
                 .context("keys/preview_key is damaged: delete it")?,
+            object_storage_key: key_bytes(&file("object_storage_key", random_hex)?.0)
+                .context("keys/object_storage_key is damaged: delete it")?,
             encryption_key: chosen(&daytona.encryption_key, "encryption_key", random_hex)?,
             encryption_salt: chosen(&daytona.encryption_salt, "encryption_salt", random_hex)?,
             minio_root_password: chosen(&daytona.minio_root_password, "minio_root_password", password)?,
             ssh_host_key,
-            authority: Authority::load_or_generate(&keys, instance)?,
+            authority: Authority::load_or_generate(&keys, instance, &config.s3_names())?,
             first_start,
         })
     }
@@ -190,7 +194,7 @@ mod tests {
     }
 
     fn facts(secrets: &Secrets) -> Vec<String> {
-        let Secrets { instance, cookie_key, preview_key, authority, first_start: _, .. } = secrets;
+        let Secrets { instance, cookie_key, preview_key, object_storage_key, authority, first_start: _, .. } = secrets;
         let texts = [
             &secrets.admin_api_key,
             &secrets.admin_password,
@@ -200,7 +204,7 @@ mod tests {
             &secrets.ssh_host_key,
         ];
         let mut facts: Vec<_> = texts.iter().map(|secret| secret.reveal().to_owned()).collect();
-        facts.extend([instance.to_string(), hex(cookie_key), hex(preview_key)]);
+        facts.extend([instance.to_string(), hex(cookie_key), hex(preview_key), hex(object_storage_key)]);
         facts.extend([authority.certificate.clone(), authority.leaf_certificates.clone()]);
         facts
     }

@@ -6,19 +6,21 @@
 
 mod joins;
 mod machine;
+mod objects;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
 use axum::Router;
-use harbor_control::Control;
+use harbor_blobs::Blobs;
+use harbor_control::{Control, ObjectStorage};
 use harbor_gateway::Gateway;
 use harbor_model::actors::Actor;
 use harbor_model::ids::{InstanceId, RegionId, UserId};
 use harbor_reconcile::{Builder, Reconciler};
 use harbor_runner::{About, BUILT_BY, DockerEngine, Engine};
-use harbor_serve::Budget;
+use harbor_serve::{Budget, ConnectionSlot};
 use harbor_store::{EncryptionKey, Store};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -73,12 +75,15 @@ pub(crate) async fn serve(
     progress.say("opening ports");
     let (api_listeners, api) = listen(config, Service::Api).await?;
     let (proxy_listeners, proxy) = listen(config, Service::Proxy).await?;
+    let (s3_listeners, s3) = listen(config, Service::S3).await?;
     progress.say("opening the database");
     let store = Store::open(
         &config.directories().database(),
         &EncryptionKey::derive(&secrets.encryption_key, &secrets.encryption_salt),
     )?;
     check_owner(&store, config, secrets.instance).await?;
+    let blobs = objects::open(&config.directories().objects(), &store, &config.daytona.minio_bucket).await?;
+    let acceptor = objects::acceptor(&secrets.authority)?;
     progress.say("asking the engine");
     let runner = DockerEngine::connect(engine_config(config, secrets.instance)).await?;
     let (about, prepared) = tokio::join!(runner.about(), runner.prepare());
@@ -94,12 +99,12 @@ pub(crate) async fn serve(
     let reconciler = Reconciler::new(
         store.clone(),
         Arc::clone(&engine),
-        reconcile_config(config, &about, control.clone(), secrets.instance),
+        reconcile_config(config, &about, control.clone(), secrets.instance, blobs.clone()),
     );
 
     let readiness = Arc::new(joins::Ready::new(engine, control.clone(), reconciler.clone()));
     let (router, events) =
-        harbor_api::router(control.clone(), api_config(config, secrets, &api, &proxy, &budget), readiness);
+        harbor_api::router(control.clone(), api_config(config, secrets, [&api, &proxy, &s3], &budget), readiness);
     let gateway = Gateway::new(control.clone(), gateway_config(&budget));
     let mut crew = Supervisor::default();
     let router = gateway.beside(router);
@@ -119,7 +124,19 @@ pub(crate) async fn serve(
     });
     doors(&mut crew, "api", api_listeners, &router, &budget);
     doors(&mut crew, "proxy", proxy_listeners, &gateway.proxy(), &budget);
-    let services = vec![api, proxy];
+    let s3_router = harbor_blobs::s3_router(s3_config(config, blobs, control.clone()), |request| {
+        if let Some(slot) = request.get::<ConnectionSlot>() {
+            slot.vouch();
+        }
+    });
+    for listener in s3_listeners {
+        let (router, acceptor, budget) = (s3_router.clone(), acceptor.clone(), budget.clone());
+        crew.spawn("s3", |stop| async move {
+            harbor_serve::serve_with_tls(listener, router, acceptor, &budget, stop.cancelled_owned()).await;
+            Ok(())
+        });
+    }
+    let services = vec![api, proxy, s3];
     let version = format!("Docker {} (API {})", about.version, about.api);
     let image = config.daytona.default_snapshot.clone();
     let progress = progress.clone();
@@ -176,6 +193,23 @@ fn control_config(config: &Config, secrets: &Secrets, about: &About) -> harbor_c
         strict: config.compat.strict,
         default_warm: if about.memory < WARM_POOL_MEMORY { 0 } else { config.warm_pool.size },
         start_budget: START_BUDGET,
+        object_storage: ObjectStorage {
+            owner: config.daytona.minio_root_user.clone(),
+            owner_secret: secrets.minio_root_password.clone(),
+            bucket: config.daytona.minio_bucket.clone(),
+            key: secrets.object_storage_key,
+        },
+    }
+}
+
+fn s3_config(config: &Config, blobs: Blobs, control: Control) -> harbor_blobs::S3Config {
+    let public = config.public_url.s3.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
+    let public = public.and_then(|url| url.host().map(str::to_owned));
+    harbor_blobs::S3Config {
+        blobs,
+        authorize: Arc::new(objects::Opens(control)),
+        region: objects::REGION.to_owned(),
+        hosts: public.into_iter().chain(["localhost".to_owned()]).collect(),
     }
 }
 
@@ -184,6 +218,7 @@ fn reconcile_config(
     about: &About,
     control: Control,
     instance: InstanceId,
+    blobs: Blobs,
 ) -> harbor_reconcile::Config {
     harbor_reconcile::Config {
         starts: usize::try_from(about.processors).unwrap_or(1).max(1) * 2,
@@ -195,6 +230,7 @@ fn reconcile_config(
         // an idle one takes about 10 MB: at most an eighth of the memory
         most_warm: usize::try_from(about.memory / 8 / (16 << 20)).unwrap_or(usize::MAX).clamp(1, MOST_WARM),
         recruiter: Arc::new(joins::Recruits(control)),
+        objects: Arc::new(objects::Uploads::new(blobs, config.daytona.minio_bucket.clone())),
         builder: Builder {
             arguments: builds::proxies(),
             label: Some(format!("{BUILT_BY}={instance}")),
@@ -203,15 +239,9 @@ fn reconcile_config(
     }
 }
 
-fn api_config(
-    config: &Config,
-    secrets: &Secrets,
-    api: &Listening,
-    proxy: &Listening,
-    budget: &Budget,
-) -> harbor_api::Config {
+fn api_config(config: &Config, secrets: &Secrets, listening: [&Listening; 3], budget: &Budget) -> harbor_api::Config {
     let port = |listening: &Listening| listening.addresses.first().map_or(0, std::net::SocketAddr::port);
-    let (api, proxy) = (port(api), port(proxy));
+    let [api, proxy, s3] = listening.map(port);
     let api_url = config.api_url(api);
     let proxy_url = config.proxy_url(proxy);
     let (protocol, domain) = proxy_url.split_once("://").unwrap_or(("http", &proxy_url));
@@ -225,6 +255,7 @@ fn api_config(
             proxy_toolbox: format!("{toolbox}/toolbox"),
             preview: harbor_api::PreviewUrls { protocol: protocol.to_owned(), domain: domain.to_owned() },
             ssh: None,
+            s3: s3_urls(&config.s3_url(s3)),
         },
         version: CONTRACT_VERSION.to_owned(),
         harbor_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -233,6 +264,12 @@ fn api_config(
         oidc: None,
         bodies: budget.bodies().clone(),
     }
+}
+
+/// The port takes both, so that the URL of one is that of the other but for its scheme.
+fn s3_urls(url: &str) -> harbor_api::S3Urls {
+    let tls = url.strip_prefix("http://").map_or_else(|| url.to_owned(), |rest| format!("https://{rest}"));
+    harbor_api::S3Urls { plain: url.to_owned(), tls, region: objects::REGION.to_owned() }
 }
 
 fn gateway_config(budget: &Budget) -> harbor_gateway::Config {

@@ -77,7 +77,8 @@ fn check_get(case: &Case, key: &str, value: &str) {
 fn help_mentions_every_command() {
     let help = Case::new().run(&["--help"]);
     assert_eq!(help.code, 0);
-    let commands = "up down ps logs status env url open pull config doctor prune service uninstall completions version";
+    let commands = "up down ps logs status env url open pull config doctor trust prune service uninstall completions \
+                    version";
     for command in commands.split(' ') {
         assert!(
             help.out.lines().any(|line| line.trim_start().starts_with(command)),

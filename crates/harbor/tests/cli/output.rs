@@ -104,3 +104,21 @@ fn what_was_never_installed_leaves_nothing_to_remove() {
     assert_eq!(case.run(&["uninstall", "--yes"]).code, 0);
     assert!(!case.data().exists());
 }
+
+/// That one changes no system: it ends before it looks at any, or only prints.
+#[test]
+fn the_certificate_is_printed_without_its_key() {
+    let case = Case::new();
+    for arguments in [&["trust"][..], &["trust", "--remove"], &["trust", "--print"]] {
+        let early = case.run(arguments);
+        assert_eq!((early.code, early.out.as_str()), (1, ""), "{arguments:?}");
+        assert!(early.err.contains("harbor up") && early.err.lines().count() == 1, "{}", early.err);
+    }
+    assert!(!case.data().exists());
+    let certificate = "-----BEGIN CERTIFICATE-----\nBBBB\n-----END CERTIFICATE-----\n";
+    let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    fs::create_dir_all(case.data().join("keys")).unwrap();
+    fs::write(case.data().join("keys/authority.pem"), format!("{key}{certificate}")).unwrap();
+    let printed = case.run(&["trust", "--print"]);
+    assert_eq!((printed.code, printed.out.as_str(), printed.err.as_str()), (0, certificate, ""));
+}

@@ -1,0 +1,382 @@
+//! Blobs: bytes that are written once, read in ranges, and removed.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::Path as FilePath;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use harbor_model::Timestamp;
+use harbor_model::objects::Piece;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    GetOptions, GetRange, GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutPayload,
+};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio_util::io::ReaderStream;
+use uuid::Uuid;
+
+use crate::index::{Index, IndexError};
+
+/// What is written, and read, at a time, in bytes: each writer holds two of these, each reader one.
+const CHUNK: usize = 128 << 10;
+
+/// A blob that nothing needs stays this long: whoever just looked up where it is still opens it.
+const REST: Duration = Duration::from_mins(1);
+
+/// An upload that nobody completed is given up after this long.
+const UPLOAD_KEPT: Duration = Duration::from_hours(7 * 24);
+
+/// How many blobs are removed, or looked up, at a time.
+const AT_A_TIME: usize = 500;
+
+/// The bytes of an object or of a part of it.
+pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send + Sync>>;
+
+/// Why a blob could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    /// What was to be written did not come whole.
+    #[error("the bytes to write did not come whole")]
+    Source(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The disk, or the store, does not take or give it.
+    #[error("the store of objects failed")]
+    Store(#[from] object_store::Error),
+    /// The index did not answer.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
+/// The blob store, and the index of what lies in it. Cheap to clone.
+#[derive(Clone)]
+pub struct Blobs {
+    store: Arc<dyn ObjectStore>,
+    index: Arc<dyn Index>,
+    readers: Arc<Readers>,
+    opened_at: Timestamp,
+}
+
+/// How often each blob is being read.
+#[derive(Default)]
+struct Readers(Mutex<HashMap<String, usize>>);
+
+/// Keeps blobs from being removed while they are read.
+struct Reading {
+    readers: Arc<Readers>,
+    blobs: Vec<String>,
+}
+
+impl Blobs {
+    /// The blobs in this directory, which is made if need be; nobody else may write there.
+    pub fn open(directory: &FilePath, index: Arc<dyn Index>) -> io::Result<Self> {
+        fs::create_dir_all(directory)?;
+        remove_staged(directory)?;
+        let store = LocalFileSystem::new_with_prefix(directory).map_err(io::Error::other)?.with_fsync(true);
+        Ok(Self { store: Arc::new(store), index, readers: Arc::default(), opened_at: Timestamp::now_utc() })
+    }
+
+    /// Where things are.
+    pub fn index(&self) -> &dyn Index {
+        &*self.index
+    }
+
+    /// Writes a blob; `seen` gets its bytes as they come. Nothing is left of one that does not come whole.
+    pub(crate) async fn write<S, E>(&self, mut source: S, mut seen: impl FnMut(&[u8])) -> Result<Piece, BlobError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let id = Uuid::now_v7().simple().to_string();
+        let path = path(&id);
+        let (mut chunk, mut held, mut size) = (Vec::new(), 0, 0);
+        let mut writing: Option<Writing> = None;
+        while let Some(bytes) = source.next().await {
+            let bytes = match bytes {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    if let Some(writing) = writing {
+                        writing.abort().await;
+                    }
+                    return Err(BlobError::Source(error.into()));
+                }
+            };
+            seen(&bytes);
+            held += bytes.len();
+            size += bytes.len() as u64;
+            chunk.push(bytes);
+            if held >= CHUNK {
+                let mut begun = match writing.take() {
+                    Some(begun) => begun,
+                    None => Writing { upload: self.store.put_multipart(&path).await?, under_way: None },
+                };
+                begun.add(PutPayload::from_iter(std::mem::take(&mut chunk))).await?;
+                held = 0;
+                writing = Some(begun);
+            }
+        }
+        let rest = PutPayload::from_iter(chunk);
+        match writing {
+            None => _ = self.store.put(&path, rest).await?,
+            Some(mut begun) => {
+                begun.add(rest).await?;
+                begun.finish().await?;
+            }
+        }
+        Ok(Piece { blob: id, start: 0, size })
+    }
+
+    /// Reads a range of what these pieces are together. The first byte is at hand, or an error, before this answers.
+    pub(crate) async fn read(&self, pieces: &[Piece], range: Range<u64>) -> Result<ByteStream, BlobError> {
+        let wanted = cut(pieces, range);
+        let reading = Reading::of(&self.readers, wanted.iter().map(|piece| piece.blob.clone()).collect());
+        let mut wanted = wanted.into_iter();
+        let Some(first) = wanted.next() else { return Ok(Box::pin(futures_util::stream::empty())) };
+        let first = self.open_piece(first).await?;
+        let store = self.clone();
+        let others = futures_util::stream::iter(wanted).then(move |piece| {
+            let store = store.clone();
+            async move { store.open_piece(piece).await.map_err(io::Error::other) }
+        });
+        let all = futures_util::stream::iter([Ok(first)]).chain(others).try_flatten();
+        // boxed: the blobs are held for as long as anybody reads
+        Ok(Box::pin(Shared(Mutex::new(Box::pin(all.inspect(move |_| _ = &reading))))))
+    }
+
+    /// The bytes of an object, if there is one, and how many they are.
+    pub async fn open_object(&self, bucket: &str, key: &str) -> Result<Option<(u64, ByteStream)>, BlobError> {
+        let Some(object) = self.index.object(bucket, key).await? else { return Ok(None) };
+        Ok(Some((object.size, self.read(&object.pieces, 0..object.size).await?)))
+    }
+
+    /// Removes a blob that was written for nothing.
+    pub(crate) async fn discard(&self, piece: &Piece) {
+        if let Err(error) = self.store.delete(&path(&piece.blob)).await {
+            // the next start finds it
+            tracing::warn!(%error, blob = piece.blob, "a blob that nothing needs was not removed");
+        }
+    }
+
+    /// Removes blobs that nothing needs any more and nobody reads, and uploads that nobody completed; answers how many blobs.
+    pub async fn tidy(&self) -> Result<usize, BlobError> {
+        self.index.abort_uploads_before(Timestamp::now_utc() - UPLOAD_KEPT).await?;
+        let mut removed = 0;
+        loop {
+            let mut blobs = self.index.unneeded_blobs(Timestamp::now_utc() - REST, AT_A_TIME).await?;
+            let found = blobs.len();
+            blobs.retain(|blob| !self.readers.read(blob));
+            for blob in &blobs {
+                self.remove(blob).await?;
+            }
+            removed += blobs.len();
+            let stuck = blobs.is_empty();
+            self.index.forget_blobs(blobs).await?;
+            if stuck || found < AT_A_TIME {
+                return Ok(removed);
+            }
+        }
+    }
+
+    /// Removes what a harbor before this one wrote and its index never heard of; answers how many blobs.
+    pub async fn sweep(&self) -> Result<usize, BlobError> {
+        let mut found = self.store.list(None).map_ok(|file| file.location).try_chunks(AT_A_TIME);
+        let mut removed = 0;
+        while let Some(files) = found.next().await {
+            let files = files.map_err(|error| error.1)?;
+            let ids = files.iter().filter_map(|file| file.filename()).filter(|id| self.is_older(id));
+            for blob in self.index.unknown_blobs(ids.map(str::to_owned).collect()).await? {
+                self.remove(&blob).await?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Whether a blob with this id was written before this was opened.
+    fn is_older(&self, id: &str) -> bool {
+        let made = Uuid::try_parse(id).ok().and_then(|id| id.get_timestamp()).map(|made| made.to_unix());
+        made.is_some_and(|(seconds, nanoseconds)| {
+            Timestamp::UNIX_EPOCH + Duration::new(seconds, nanoseconds) + REST < self.opened_at
+        })
+    }
+
+    async fn remove(&self, blob: &str) -> Result<(), BlobError> {
+        match self.store.delete(&path(blob)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn open_piece(&self, piece: Piece) -> Result<ByteStream, BlobError> {
+        let range = piece.start..piece.start + piece.size;
+        let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
+        match self.store.get_opts(&path(&piece.blob), options).await?.payload {
+            // read in larger chunks than the library would
+            GetResultPayload::File(file, _) => {
+                let mut file = tokio::fs::File::from_std(file);
+                file.seek(io::SeekFrom::Start(range.start)).await.map_err(BlobError::of_io)?;
+                Ok(Box::pin(ReaderStream::with_capacity(file.take(piece.size), CHUNK)))
+            }
+            GetResultPayload::Stream(stream) => {
+                Ok(Box::pin(Shared(Mutex::new(stream.map_err(io::Error::other).boxed()))))
+            }
+        }
+    }
+}
+
+impl BlobError {
+    fn of_io(error: io::Error) -> Self {
+        Self::Store(object_store::Error::Generic { store: "files", source: Box::new(error) })
+    }
+
+    /// Whether the disk is full.
+    pub(crate) fn is_no_space(&self) -> bool {
+        let mut cause: Option<&dyn std::error::Error> = Some(self);
+        while let Some(error) = cause {
+            if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+}
+
+/// A blob that does not fit into one chunk; at most one chunk is on its way.
+struct Writing {
+    upload: Box<dyn MultipartUpload>,
+    under_way: Option<object_store::UploadPart>,
+}
+
+impl Writing {
+    async fn add(&mut self, chunk: PutPayload) -> Result<(), BlobError> {
+        if let Some(before) = self.under_way.take() {
+            before.await?;
+        }
+        if chunk.content_length() > 0 {
+            // begun at once, so that it is written while the next chunk comes
+            let mut part = self.upload.put_part(chunk);
+            if let std::task::Poll::Ready(done) = futures_util::poll!(&mut part) {
+                done?;
+            } else {
+                self.under_way = Some(part);
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<(), BlobError> {
+        if let Some(before) = self.under_way.take() {
+            before.await?;
+        }
+        self.upload.complete().await?;
+        Ok(())
+    }
+
+    async fn abort(mut self) {
+        if let Some(before) = self.under_way.take() {
+            let _it_goes_anyway = before.await;
+        }
+        if let Err(error) = self.upload.abort().await {
+            tracing::warn!(%error, "what came of a blob that was cut off was not removed");
+        }
+    }
+}
+
+impl Readers {
+    fn read(&self, blob: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(blob)
+    }
+}
+
+impl Reading {
+    fn of(readers: &Arc<Readers>, blobs: Vec<String>) -> Self {
+        let mut counts = readers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for blob in &blobs {
+            *counts.entry(blob.clone()).or_default() += 1;
+        }
+        drop(counts);
+        Self { readers: Arc::clone(readers), blobs }
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let mut counts = self.readers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for blob in &self.blobs {
+            if let Some(count) = counts.get_mut(blob) {
+                *count -= 1;
+                if *count == 0 {
+                    counts.remove(blob);
+                }
+            }
+        }
+    }
+}
+
+/// A stream that may be shared between threads, as nobody else than who owns it ever polls it.
+struct Shared<S>(Mutex<S>);
+
+impl<S: Stream + Unpin> Stream for Shared<S> {
+    type Item = S::Item;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<S::Item>> {
+        let inner = self.get_mut().0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        Pin::new(inner).poll_next(context)
+    }
+}
+
+/// Where a blob lies. The end of its id is random, so that no directory gets large.
+fn path(id: &str) -> Path {
+    let end = id.get(id.len().saturating_sub(2)..).unwrap_or_default();
+    Path::from_iter([end, id])
+}
+
+/// The pieces of a range of pieces.
+pub(crate) fn cut(pieces: &[Piece], range: Range<u64>) -> Vec<Piece> {
+    let (mut at, mut wanted) = (0, Vec::new());
+    for piece in pieces {
+        let (from, to) = (range.start.max(at), range.end.min(at + piece.size));
+        if from < to {
+            wanted.push(Piece { blob: piece.blob.clone(), start: piece.start + from - at, size: to - from });
+        }
+        at += piece.size;
+    }
+    wanted
+}
+
+/// Removes what a store that was killed had not finished writing.
+fn remove_staged(directory: &FilePath) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_staged(&entry.path())?;
+        } else if entry.file_name().to_string_lossy().contains('#') {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(blob: &str, start: u64, size: u64) -> Piece {
+        Piece { blob: blob.to_owned(), start, size }
+    }
+
+    #[test]
+    fn a_range_is_cut_out_of_pieces() {
+        let pieces = [piece("a", 0, 10), piece("b", 5, 10), piece("c", 0, 1)];
+        assert_eq!(cut(&pieces, 0..21), pieces);
+        assert_eq!(cut(&pieces, 9..12), [piece("a", 9, 1), piece("b", 5, 2)]);
+        assert_eq!(cut(&pieces, 20..21), [piece("c", 0, 1)]);
+        assert_eq!(cut(&pieces, 10..10), []);
+    }
+}

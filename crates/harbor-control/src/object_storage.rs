@@ -1,0 +1,222 @@
+//! Who may reach the object storage: its owner, and for an hour at a time whoever may make snapshots or sandboxes (contract,
+//! control-plane §8.3, edges §4.1).
+//!
+//! Temporary credentials are not recorded. Secret key and session token are computed from the access key, so that they hold
+//! across restarts and go with the key that asked for them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use harbor_model::Timestamp;
+use harbor_model::identity::KeyHash;
+use harbor_model::ids::OrganizationId;
+use harbor_model::secrets::Secret;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+
+use crate::caller::Grant;
+use crate::error::Kind;
+use crate::{Allowed, Control, Error, MakeImages, now, token};
+
+/// How long temporary credentials hold.
+const LIFETIME: time::Duration = time::Duration::HOUR;
+
+/// What temporary access keys begin with.
+const TEMPORARY: &str = "TEMP";
+
+/// What the object storage is opened with.
+#[derive(Clone, Debug)]
+pub struct ObjectStorage {
+    /// The owner's access key.
+    pub owner: String,
+    /// The owner's secret key.
+    pub owner_secret: Secret,
+    /// The bucket for build contexts.
+    pub bucket: String,
+    /// What temporary credentials are computed with: 32 bytes.
+    pub key: [u8; 32],
+}
+
+/// Temporary credentials.
+#[derive(Clone, Debug)]
+pub struct PushAccess {
+    /// Names them.
+    pub access_key: String,
+    /// Signs requests.
+    pub secret: Secret,
+    /// Goes with every request.
+    pub session_token: Secret,
+    /// The organization, below whose id they open the bucket.
+    pub organization: OrganizationId,
+    /// The bucket.
+    pub bucket: String,
+}
+
+/// What an access key opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ObjectScope {
+    /// Everything.
+    Owner,
+    /// What lies below the id of an organization in the bucket for build contexts.
+    Organization(OrganizationId, String),
+}
+
+/// Why an access key opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectDenial {
+    /// The session token is missing, or belongs to another access key.
+    InvalidToken,
+    /// Its hour is over, or the key that asked for it is gone.
+    Expired,
+}
+
+impl Control {
+    /// Credentials with which the caller uploads what goes into images, for an hour.
+    pub fn push_access(&self, caller: &Allowed<MakeImages>) -> Result<PushAccess, Error> {
+        let storage = &self.config().object_storage;
+        let access_key = format!("{TEMPORARY}{}", token::token()?.reveal().to_ascii_uppercase());
+        let key = match caller.grant() {
+            Grant::Key(key) => hex(&key.hash),
+            Grant::Harbor => String::new(),
+        };
+        let organization = caller.organization();
+        let claim = format!("{organization}.{}.{key}", (now() + LIFETIME).unix_timestamp());
+        Ok(PushAccess {
+            secret: storage.secret(&access_key)?,
+            session_token: storage.session_token(&access_key, &claim)?,
+            access_key,
+            organization,
+            bucket: storage.bucket.clone(),
+        })
+    }
+
+    /// The secret key of an access key; `None`: it cannot be one.
+    pub fn object_secret(&self, access_key: &str) -> Option<Secret> {
+        let storage = &self.config().object_storage;
+        if access_key == storage.owner {
+            return Some(storage.owner_secret.clone());
+        }
+        access_key.starts_with(TEMPORARY).then(|| storage.secret(access_key).ok()).flatten()
+    }
+
+    /// What an access key opens whose secret the caller has, together with this session token.
+    pub async fn object_scope(&self, access_key: &str, token: Option<&str>) -> Result<ObjectScope, ObjectDenial> {
+        let storage = &self.config().object_storage;
+        if access_key == storage.owner {
+            // the owner's key has no token: who sends one means another key
+            return if token.is_none() { Ok(ObjectScope::Owner) } else { Err(ObjectDenial::InvalidToken) };
+        }
+        let claim = token.and_then(|token| storage.claim(access_key, token)).ok_or(ObjectDenial::InvalidToken)?;
+        if claim.expires <= now() {
+            return Err(ObjectDenial::Expired);
+        }
+        if let Some(key) = claim.key
+            && !matches!(self.store().api_key_by_hash(key).await, Ok(Some(_)))
+        {
+            return Err(ObjectDenial::Expired);
+        }
+        Ok(ObjectScope::Organization(claim.organization, storage.bucket.clone()))
+    }
+}
+
+/// What a session token says.
+struct Claim {
+    organization: OrganizationId,
+    expires: Timestamp,
+    /// The API key that asked for it.
+    key: Option<KeyHash>,
+}
+
+impl ObjectStorage {
+    fn secret(&self, access_key: &str) -> Result<Secret, Error> {
+        Ok(Secret::new(self.code("secret", access_key, "")?))
+    }
+
+    /// The claim, then its code.
+    fn session_token(&self, access_key: &str, claim: &str) -> Result<Secret, Error> {
+        let code = self.code("token", access_key, claim)?;
+        Ok(Secret::new(format!("{}.{code}", URL_SAFE_NO_PAD.encode(claim))))
+    }
+
+    /// What a session token claims, if it was given out with this access key.
+    fn claim(&self, access_key: &str, token: &str) -> Option<Claim> {
+        let (claim, code) = token.split_once('.')?;
+        let claim = String::from_utf8(URL_SAFE_NO_PAD.decode(claim).ok()?).ok()?;
+        let expected = self.code("token", access_key, &claim).ok()?;
+        if !bool::from(expected.as_bytes().ct_eq(code.as_bytes())) {
+            return None;
+        }
+        let mut parts = claim.split('.');
+        let organization = parts.next()?.parse().ok()?;
+        let expires = Timestamp::from_unix_timestamp(parts.next()?.parse().ok()?).ok()?;
+        let key = parts.next().filter(|key| !key.is_empty());
+        let key = key.map(|key| unhex(key).map(KeyHash).ok_or(())).transpose().ok()?;
+        Some(Claim { organization, expires, key })
+    }
+
+    fn code(&self, purpose: &str, access_key: &str, claim: &str) -> Result<String, Error> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key)
+            .map_err(|_| Error::new(Kind::Internal, "the object storage has no key"))?;
+        // access keys hold no line ends: no two inputs are the same text
+        mac.update(format!("{purpose}\n{access_key}\n{claim}").as_bytes());
+        Ok(URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+    }
+}
+
+fn hex(hash: &KeyHash) -> String {
+    use std::fmt::Write as _;
+    hash.0.iter().fold(String::new(), |mut text, byte| {
+        _ = write!(text, "{byte:02x}"); // a String takes everything
+        text
+    })
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn storage(key: u8) -> ObjectStorage {
+        ObjectStorage {
+            owner: "owner".to_owned(),
+            owner_secret: Secret::new("secret"),
+            bucket: "daytona".to_owned(),
+            key: [key; 32],
+        }
+    }
+
+    #[test]
+    fn a_token_belongs_to_one_access_key() {
+        let organization = OrganizationId::random();
+        let claim = format!("{organization}.1767225600.{}", "ab".repeat(32));
+        let token = storage(1).session_token("TEMPA", &claim).unwrap();
+        let found = storage(1).claim("TEMPA", token.reveal()).unwrap();
+        assert_eq!((found.organization, found.expires.unix_timestamp()), (organization, 1_767_225_600));
+        assert_eq!(found.key, Some(KeyHash([0xab; 32])));
+        let longer = format!("{}x", token.reveal());
+        let other = URL_SAFE_NO_PAD.encode(claim.replace("1767", "9767"));
+        let (_, code) = token.reveal().split_once('.').unwrap();
+        for (key, access_key, token) in [
+            (2, "TEMPA", token.reveal()),
+            (1, "TEMPB", token.reveal()),
+            (1, "TEMPA", &longer),
+            (1, "TEMPA", &format!("{other}.{code}")),
+            (1, "TEMPA", code),
+            (1, "TEMPA", ""),
+        ] {
+            assert!(storage(key).claim(access_key, token).is_none(), "{access_key} {token}");
+        }
+        assert_ne!(storage(1).secret("TEMPA").unwrap(), storage(1).secret("TEMPB").unwrap());
+        assert_ne!(storage(1).secret("TEMPA").unwrap(), storage(2).secret("TEMPA").unwrap());
+    }
+}
