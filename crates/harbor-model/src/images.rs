@@ -15,6 +15,8 @@ pub struct WantedImage {
     pub reference: String,
     /// The Dockerfile that it is built from; `None`: it is pulled.
     pub dockerfile: Option<String>,
+    /// The uploads of its organization that the Dockerfile copies from.
+    pub contexts: Vec<String>,
     /// Where it stands.
     pub state: ImageState,
     /// Why it could not be had.
@@ -29,6 +31,21 @@ pub struct WantedImage {
     pub updated_at: Timestamp,
 }
 
+/// A Dockerfile, and what it may copy from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dockerfile {
+    /// Its text.
+    pub text: String,
+    /// Names of uploads of its organization, as clients make them of what they upload (contract, edges §4.4).
+    pub contexts: Vec<String>,
+}
+
+impl From<String> for Dockerfile {
+    fn from(text: String) -> Self {
+        Self { text, contexts: Vec::new() }
+    }
+}
+
 /// How an image is built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe {
@@ -36,6 +53,8 @@ pub struct Recipe {
     pub reference: String,
     /// The Dockerfile.
     pub dockerfile: String,
+    /// The uploads of its organization that the Dockerfile copies from, sorted.
+    pub contexts: Vec<String>,
 }
 
 /// Where an image stands.
@@ -73,12 +92,13 @@ impl ImageState {
 
 impl WantedImage {
     /// One that nobody has asked for before.
-    pub fn new(organization: OrganizationId, reference: String, dockerfile: Option<String>, at: Timestamp) -> Self {
+    pub fn new(organization: OrganizationId, reference: String, recipe: Option<&Recipe>, at: Timestamp) -> Self {
         Self {
             id: ImageId::random(),
             organization,
             reference,
-            dockerfile,
+            dockerfile: recipe.map(|recipe| recipe.dockerfile.clone()),
+            contexts: recipe.map(|recipe| recipe.contexts.clone()).unwrap_or_default(),
             state: ImageState::Pending,
             error: None,
             engine_id: None,

@@ -34,10 +34,7 @@ pub(crate) fn ask(
     at: Timestamp,
 ) -> Result<WantedImage, StoreError> {
     let before = by_reference(transaction, organization, reference)?;
-    let mut after = before.clone().unwrap_or_else(|| {
-        let dockerfile = recipe.map(|recipe| recipe.dockerfile.clone());
-        WantedImage::new(organization, reference.to_owned(), dockerfile, at)
-    });
+    let mut after = before.clone().unwrap_or_else(|| WantedImage::new(organization, reference.to_owned(), recipe, at));
     after.ask_again(at);
     if before.as_ref() != Some(&after) {
         write(transaction, &after)?;
@@ -58,7 +55,7 @@ pub(crate) fn forget(transaction: &Transaction<'_>, gone: &Snapshot) -> Result<(
 pub(crate) fn write(transaction: &Transaction<'_>, image: &WantedImage) -> Result<(), StoreError> {
     transaction
         .prepare_cached(
-            "INSERT INTO image VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+            "INSERT INTO image VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT (id) DO UPDATE SET (state, error, engine_id, size_bytes, updated_at) = (?5, ?6, ?7, ?8, ?10)",
         )?
         .execute(params![
@@ -72,6 +69,7 @@ pub(crate) fn write(transaction: &Transaction<'_>, image: &WantedImage) -> Resul
             image.size_bytes.and_then(|size| i64::try_from(size).ok()),
             row::milliseconds(image.created_at),
             row::milliseconds(image.updated_at),
+            row::json(image.contexts.clone()),
         ])?;
     Ok(())
 }
@@ -100,6 +98,7 @@ pub(crate) fn read(found: &Row<'_>) -> Result<WantedImage, StoreError> {
         organization: row::parsed(found, "organization")?,
         reference: found.get("reference")?,
         dockerfile: found.get("dockerfile")?,
+        contexts: row::list(found, "contexts")?.unwrap_or_default(),
         state: ImageState::from_word(&state).ok_or(StoreError::Unreadable("image state"))?,
         error: found.get("error")?,
         engine_id: found.get("engine_id")?,

@@ -63,7 +63,8 @@ pub(crate) fn list(row: &Row<'_>, column: &'static str) -> Result<Option<Vec<Str
 /// How an image is built: the Dockerfile of the column of that name, if it has one, and the image's name in `reference`.
 pub(crate) fn recipe(row: &Row<'_>, reference: &str) -> Result<Option<Recipe>, StoreError> {
     let Some(dockerfile) = row.get("dockerfile")? else { return Ok(None) };
-    Ok(Some(Recipe { reference: row.get(reference)?, dockerfile }))
+    let contexts = list(row, "contexts")?.unwrap_or_default();
+    Ok(Some(Recipe { reference: row.get(reference)?, dockerfile, contexts }))
 }
 
 /// JSON of a map or list of texts, which cannot fail.

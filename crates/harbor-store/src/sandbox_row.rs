@@ -128,7 +128,7 @@ macro_rules! columns {
          recoverable, note, toolbox_version, started_once, generation, created_at, updated_at, last_activity_at,
          warm_pool, destroy_at,
          auto_pause_minutes, resize_cpu, resize_memory_gib, resize_disk_gib, files, parent, linked,
-         mounts, build, dockerfile"
+         mounts, build, dockerfile, contexts"
     };
 }
 
@@ -141,7 +141,7 @@ macro_rules! values {
          :created_at, :updated_at, :last_activity_at, :warm_pool,
          :destroy_at, :auto_pause_minutes,
          :resize_cpu, :resize_memory_gib, :resize_disk_gib, :files, :parent, :linked,
-         :mounts, :build, :dockerfile"
+         :mounts, :build, :dockerfile, :contexts"
     };
 }
 
@@ -216,6 +216,7 @@ pub(crate) fn put(
         ":mounts": volumes::encode_mounts(mounts)?,
         ":build": build.as_ref().map(|recipe| &recipe.reference),
         ":dockerfile": build.as_ref().map(|recipe| &recipe.dockerfile),
+        ":contexts": build.as_ref().map(|recipe| row::json(recipe.contexts.clone())),
         ":target": target.as_str(),
         ":cpu": cpu,
         ":memory_gib": memory_gib,

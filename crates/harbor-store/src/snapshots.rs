@@ -212,10 +212,10 @@ pub(crate) fn write(transaction: &Transaction<'_>, snapshot: &Snapshot) -> Resul
     } = snapshot;
     transaction
         .prepare_cached(
-            "INSERT INTO snapshot VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
+            "INSERT INTO snapshot VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
              ON CONFLICT (id) DO UPDATE SET
-                 (general, image, entrypoint, cpu, memory_gib, disk_gib, gpu, state, error, size_bytes, last_used_at, updated_at, layer, source, image_id, dockerfile)
-                 = (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?16, ?17, ?18, ?19, ?20)",
+                 (general, image, entrypoint, cpu, memory_gib, disk_gib, gpu, state, error, size_bytes, last_used_at, updated_at, layer, source, image_id, dockerfile, contexts)
+                 = (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?16, ?17, ?18, ?19, ?20, ?21)",
         )?
         .execute(params![
             id.to_string(),
@@ -238,6 +238,7 @@ pub(crate) fn write(transaction: &Transaction<'_>, snapshot: &Snapshot) -> Resul
             source.map(|id| id.to_string()),
             image_id,
             build.as_ref().map(|recipe| &recipe.dockerfile),
+            build.as_ref().map(|recipe| row::json(recipe.contexts.clone())),
         ])
         .map_err(row::name_taken)?;
     Ok(())

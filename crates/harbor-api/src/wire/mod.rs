@@ -10,6 +10,7 @@ pub(crate) mod config;
 pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod loops;
+pub(crate) mod object_storage;
 pub(crate) mod organizations;
 pub(crate) mod pools;
 pub(crate) mod regions;
@@ -39,6 +40,7 @@ pub(crate) fn iso(at: Timestamp) -> String {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BuildInfo {
     dockerfile_content: String,
+    context_hashes: Vec<String>,
     created_at: String,
     updated_at: String,
     /// What the engine calls the image.
@@ -48,9 +50,10 @@ pub(crate) struct BuildInfo {
 impl BuildInfo {
     /// How what was made at `created_at` is built.
     pub(crate) fn of(recipe: Recipe, created_at: Timestamp, updated_at: Timestamp) -> Self {
-        let Recipe { reference, dockerfile } = recipe;
+        let Recipe { reference, dockerfile, contexts } = recipe;
         Self {
             dockerfile_content: dockerfile,
+            context_hashes: contexts,
             created_at: iso(created_at),
             updated_at: iso(updated_at),
             snapshot_ref: reference,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use harbor_model::Timestamp;
 use harbor_model::ids::{OrganizationId, RegionId, SandboxId, SnapshotId};
-use harbor_model::images::Recipe;
+use harbor_model::images::{Dockerfile, Recipe};
 use harbor_model::names::{DisplayName, SandboxRef};
 use harbor_model::pools::WarmPool;
 use harbor_model::resources::{Asked, Resources};
@@ -74,7 +74,7 @@ pub enum SandboxImage {
     /// The image of this reference.
     Reference(String),
     /// What this Dockerfile builds.
-    Dockerfile(String),
+    Dockerfile(Dockerfile),
 }
 
 /// What a new sandbox is made of, before it is known what else is asked for.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use harbor_model::ids::SnapshotId;
-use harbor_model::images::{Recipe, check_reference};
+use harbor_model::images::{Dockerfile, Recipe, check_reference};
 use harbor_model::resources::{Asked, Resources};
 use harbor_model::snapshots::{Snapshot, SnapshotState, check_name};
 use harbor_store::{Change, Changes, StoreError};
@@ -38,7 +38,7 @@ pub enum NewImage {
         entrypoint: Option<Vec<String>>,
     },
     /// From what this Dockerfile builds.
-    Dockerfile(String),
+    Dockerfile(Dockerfile),
 }
 
 /// What a new snapshot is made of.

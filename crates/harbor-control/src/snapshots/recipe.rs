@@ -3,22 +3,26 @@
 use std::fmt::Write as _;
 
 use harbor_model::dockerfiles::{Instruction, instructions};
-use harbor_model::images::{Recipe, is_own};
+use harbor_model::images::{Dockerfile, Recipe, is_own};
 use sha2::{Digest as _, Sha256};
 
 use crate::Error;
 
-/// Instructions that no Dockerfile may have here.
-const REFUSED: &[(&str, &str)] =
-    &[("ADD", "the engine itself would fetch what it names, within this machine's network; use RUN with curl or git")];
-
 /// The longest Dockerfile, in bytes.
 const LONGEST: usize = 256 << 10;
 
+/// The most uploads that a Dockerfile copies from.
+const MOST_CONTEXTS: usize = 1000;
+
+/// The longest name of one, in bytes.
+const LONGEST_CONTEXT: usize = 128;
+
 /// The recipe that a Dockerfile is; 400 where it cannot be one.
-pub(crate) fn of(dockerfile: String) -> Result<Recipe, Error> {
-    check(&dockerfile).map_err(Error::invalid)?;
-    Ok(Recipe { reference: reference(&dockerfile), dockerfile })
+pub(crate) fn of(dockerfile: Dockerfile) -> Result<Recipe, Error> {
+    let Dockerfile { text, mut contexts } = dockerfile;
+    check(&text).and_then(|()| check_contexts(&contexts)).map_err(Error::invalid)?;
+    contexts.sort();
+    Ok(Recipe { reference: reference(&text, &contexts), dockerfile: text, contexts })
 }
 
 /// The Dockerfile that is this image and nothing else.
@@ -28,7 +32,20 @@ pub(crate) fn from_image(reference: &str) -> Result<Recipe, Error> {
         let shown: String = reference.chars().take(64).collect();
         return Err(Error::invalid(format!("image '{}' cannot be the name of an image", shown.escape_default())));
     }
-    of(format!("FROM {reference}\n"))
+    of(format!("FROM {reference}\n").into())
+}
+
+fn check_contexts(contexts: &[String]) -> Result<(), String> {
+    if contexts.len() > MOST_CONTEXTS {
+        return Err(format!("contextHashes must not be more than {MOST_CONTEXTS}"));
+    }
+    let plain = |name: &&String| {
+        (1..=LONGEST_CONTEXT).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    match contexts.iter().find(|name| !plain(name)) {
+        Some(_) => Err(format!("contextHashes must be 1 to {LONGEST_CONTEXT} letters and digits each")),
+        None => Ok(()),
+    }
 }
 
 fn check(text: &str) -> Result<(), String> {
@@ -43,13 +60,10 @@ fn check(text: &str) -> Result<(), String> {
     if bases.peek().is_none() {
         return Err("dockerfileContent names no image: it needs a line FROM".to_owned());
     }
-    for (word, why) in REFUSED {
-        let is_it = |one: &Instruction| {
-            one.word == *word || one.word == "ONBUILD" && one.rest.to_ascii_uppercase().starts_with(word)
-        };
-        if instructions.iter().any(is_it) {
-            return Err(format!("{word} is refused: {why}"));
-        }
+    if instructions.iter().any(fetches) {
+        let why =
+            "the engine itself would fetch what it names, within this machine's network; use RUN with curl or git";
+        return Err(format!("ADD of anything but plain names of uploaded files is refused: {why}"));
     }
     match bases.find_map(|base| base.rest.split_whitespace().find(|word| is_own(word))) {
         Some(own) => Err(format!("FROM {own}: harbor made that image for somebody; use its Dockerfile itself")),
@@ -57,10 +71,29 @@ fn check(text: &str) -> Result<(), String> {
     }
 }
 
-/// What the image of a Dockerfile is called: the same for the same text (contract, control-plane §5.4).
-fn reference(dockerfile: &str) -> String {
+/// Whether it is an `ADD` that may name something elsewhere. What quotes, variables and escapes come to is the engine's
+/// business, so none may be there.
+fn fetches(instruction: &Instruction) -> bool {
+    let (word, rest) = match instruction.word.as_str() {
+        "ONBUILD" => instruction.rest.split_once(char::is_whitespace).unwrap_or((&instruction.rest, "")),
+        word => (word, &*instruction.rest),
+    };
+    // a list has its quotes around whole names
+    let list = rest.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let names = list.map_or_else(|| rest.to_owned(), |list| list.replace('"', " "));
+    let elsewhere = |name: &str| {
+        name.contains(['$', '\\', '`', '"', '\''])
+            || name.contains("://")
+            || name.contains('@')
+            || name.ends_with(".git")
+    };
+    word.eq_ignore_ascii_case("ADD") && names.split([' ', '\t', ',']).any(elsewhere)
+}
+
+/// What the image of a Dockerfile is called: the same for the same text and contexts (contract, control-plane §5.4).
+fn reference(dockerfile: &str, contexts: &[String]) -> String {
     let mut name = "daytona-".to_owned();
-    for byte in Sha256::digest(dockerfile) {
+    for byte in Sha256::digest(dockerfile.to_owned() + &contexts.concat()) {
         let _ = write!(name, "{byte:02x}"); // a String takes everything
     }
     name + ":daytona"
@@ -86,16 +119,37 @@ mod tests {
     fn a_recipe_has_the_name_that_clients_compute() {
         // printf 'FROM debian:12\n' | sha256sum
         assert_eq!(
-            reference("FROM debian:12\n"),
+            reference("FROM debian:12\n", &[]),
             "daytona-89c354c6a7d7d29fd6b01d527cdc9832aae244b1727da1521ad792cd69ee2be5:daytona"
+        );
+        // printf 'FROM debian:12\nab12cd34' | sha256sum
+        let contexts = ["cd34", "ab12"].map(str::to_owned).to_vec();
+        let recipe = of(Dockerfile { text: "FROM debian:12\n".to_owned(), contexts }).unwrap();
+        assert_eq!(
+            recipe.reference,
+            "daytona-f922455fcbf2c0a058e1ca6dda9ae8cdf3ffab0787b998a6bd23c4c3bceda4a6:daytona"
         );
     }
 
     #[test]
     fn a_dockerfile_names_an_image() {
         assert!(check("ARG A=1\n from debian:12").is_ok());
-        for line in ["ADD http://127.0.0.1/x /x", "add x /x", "ONBUILD add x /x"] {
+        for line in [
+            "ADD http://127.0.0.1/x /x",
+            "ADD --chown=1:1 a HTTPS://x /x",
+            "ONBUILD add http://x /x",
+            "add htt\\p://x /x",
+            "add 'http':\"//\"x /x",
+            "ADD $WHERE /x",
+            "ADD [\"http://x\", \"/x\"]",
+            "ADD [\"htt\\u0070:/\", \"/x\"]",
+            "ADD git@host:a/b /x",
+            "ADD host/a.git /x",
+        ] {
             assert!(check(&format!("FROM a\n{line}\n")).unwrap_err().contains("is refused"), "{line}");
+        }
+        for line in ["ADD a b/ /x", "ADD [\"a b\", \"/x\"]", "COPY --from=0 http://x /x", "ONBUILD ADD . /x"] {
+            assert_eq!(check(&format!("FROM a\n{line}\n")), Ok(()), "{line}");
         }
         for text in ["", "RUN true", "# FROM debian:12", "FROM a\nRUN \0", &"FROM a\n".repeat(100_000)] {
             assert!(check(text).is_err(), "{}", &text[..text.len().min(40)]);
@@ -110,7 +164,8 @@ mod tests {
             ("FROM a\nENTRYPOINT run \\\n  me", vec!["/bin/sh", "-c", "run   me"]),
             ("FROM a\nENTRYPOINT [\"x\"]\nENTRYPOINT []", vec!["sleep", "infinity"]),
         ] {
-            assert_eq!(entrypoint(&of(dockerfile.to_owned()).unwrap()), words, "{dockerfile}");
+            let recipe = of(dockerfile.to_owned().into()).unwrap();
+            assert_eq!(entrypoint(&recipe), words, "{dockerfile}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Images that organizations ask for: looked for on the engine, then pulled or built. What that says is kept as a log.
 
+mod context;
 mod log;
 mod recipe;
 
@@ -11,11 +12,12 @@ use harbor_model::errors::chain;
 use harbor_model::ids::ImageId;
 use harbor_model::images::WantedImage;
 use harbor_model::registries::Registry;
-use harbor_runner::{Build, EngineError, Image, Login};
+use harbor_runner::{Build, EngineError, EngineSaid, Image, Login};
 
 use crate::Inner;
 use crate::queue::{Lane, Mark, Queue, Stepped};
 use crate::work::Work;
+use context::compose;
 use log::Log;
 
 pub use recipe::{Authorities, Builder};
@@ -162,8 +164,7 @@ impl Inner {
                 let build = Build { tag: reference.clone(), arguments, own: true, logins, ..Build::default() };
                 let mut tries = 1;
                 loop {
-                    let context = self.config.builder.context(dockerfile);
-                    match self.engine.build(&build, context, &mut |text| log.say(text)).await {
+                    match self.build(&build, dockerfile, image, log).await {
                         Err(error) if error.lost_a_layer() && tries < BUILD_TRIES => {
                             log.say(&format!("{}; it is tried again\n", chain(&error)));
                             tries += 1;
@@ -173,6 +174,28 @@ impl Inner {
                 }
             }
         }
+    }
+
+    async fn build(
+        &self,
+        build: &Build,
+        dockerfile: &str,
+        image: &WantedImage,
+        log: &Log,
+    ) -> Result<Image, EngineError> {
+        let flawed = |what: String| EngineError::Build { image: build.tag.clone(), source: EngineSaid::new(what) };
+        let mut uploads = Vec::new();
+        for name in &image.contexts {
+            match self.config.objects.upload(image.organization, name).await {
+                Ok(Some(upload)) => uploads.push((name.clone(), upload)),
+                Ok(None) => return Err(flawed(format!("the files {name} that it copies from were not uploaded"))),
+                Err(reason) => return Err(flawed(format!("the uploaded files {name} cannot be read: {reason}"))),
+            }
+        }
+        let (context, flaw) = compose(self.config.builder.files(dockerfile), uploads);
+        let built = self.engine.build(build, context, &mut |text| log.say(text)).await;
+        // the engine only knows that its input ended
+        built.map_err(|error| flaw.found().map_or(error, flawed))
     }
 
     /// The registries that whoever wants the image has logins to; none if they cannot be read, as most images need none.

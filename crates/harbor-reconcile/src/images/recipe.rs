@@ -2,11 +2,10 @@
 //! certificate authorities.
 
 use std::collections::HashMap;
-use std::io;
 
-use bytes::Bytes;
 use harbor_model::dockerfiles::instructions;
-use harbor_runner::Context;
+
+use super::context::OWN;
 
 /// Where an image keeps authorities that its `update-ca-certificates` takes in.
 const AUTHORITIES: &str = "/usr/local/share/ca-certificates/";
@@ -39,22 +38,16 @@ pub struct Authorities {
 }
 
 impl Builder {
-    /// The build context of this Dockerfile.
-    pub(super) fn context(&self, dockerfile: &str) -> Context {
-        let archive = self.archive(dockerfile).map(Bytes::from);
-        Box::pin(futures_util::stream::iter([archive]))
-    }
-
-    fn archive(&self, dockerfile: &str) -> io::Result<Vec<u8>> {
-        let mut archive = tar::Builder::new(Vec::new());
-        append(&mut archive, "Dockerfile", with_lines(dockerfile, &self.of_every_stage()).as_bytes())?;
+    /// The files of harbor's own in the build context of this Dockerfile.
+    pub(super) fn files(&self, dockerfile: &str) -> Vec<(String, Vec<u8>)> {
+        let text = with_lines(dockerfile, &self.of_every_stage());
+        let mut files = vec![("Dockerfile".to_owned(), text.into_bytes())];
         if let Some(Authorities { added, bundle }) = &self.authorities {
-            append(&mut archive, ".harbor/bundle.crt", bundle)?;
-            for (name, content) in added {
-                append(&mut archive, &format!(".harbor/authorities/{name}"), content)?;
-            }
+            files.push((format!("{OWN}/bundle.crt"), bundle.clone()));
+            let added = added.iter().map(|(name, content)| (format!("{OWN}/authorities/{name}"), content.clone()));
+            files.extend(added);
         }
-        archive.into_inner()
+        files
     }
 
     /// The lines with which every stage begins. None of them runs anything: the stage may have nothing that could.
@@ -62,19 +55,11 @@ impl Builder {
         let mut lines = self.label.as_ref().map(|label| format!("LABEL {label}\n")).unwrap_or_default();
         if self.authorities.is_some() {
             let variables: Vec<String> = VARIABLES.iter().map(|name| format!("{name}={BUNDLE}")).collect();
-            let copies =
-                [format!("COPY .harbor/authorities/ {AUTHORITIES}"), format!("COPY .harbor/bundle.crt {BUNDLE}")];
+            let copies = [format!("COPY {OWN}/authorities/ {AUTHORITIES}"), format!("COPY {OWN}/bundle.crt {BUNDLE}")];
             lines += &[copies.join("\n"), format!("ENV {}\n", variables.join(" "))].join("\n");
         }
         lines
     }
-}
-
-fn append(archive: &mut tar::Builder<Vec<u8>>, name: &str, content: &[u8]) -> io::Result<()> {
-    let mut header = tar::Header::new_gnu();
-    header.set_mode(0o644);
-    header.set_size(content.len() as u64);
-    archive.append_data(&mut header, name, content)
 }
 
 /// The Dockerfile in which every stage begins with `lines`.
@@ -94,8 +79,6 @@ fn with_lines(dockerfile: &str, lines: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
-
     use super::*;
 
     #[test]
@@ -109,17 +92,10 @@ mod tests {
     }
 
     #[test]
-    fn without_any_the_context_is_the_dockerfile_alone() {
+    fn without_any_it_is_the_dockerfile_alone() {
         let files = |builder: &Builder| {
-            let archive = builder.archive("FROM a\n").unwrap();
-            let mut archive = tar::Archive::new(&archive[..]);
-            let entries = archive.entries().unwrap().map(|entry| {
-                let mut entry = entry.unwrap();
-                let mut content = String::new();
-                entry.read_to_string(&mut content).unwrap();
-                (entry.path().unwrap().display().to_string(), content)
-            });
-            entries.collect::<Vec<_>>()
+            let text = |(name, content)| (name, String::from_utf8(content).unwrap());
+            builder.files("FROM a\n").into_iter().map(text).collect::<Vec<(String, String)>>()
         };
         assert_eq!(files(&Builder::default()), [("Dockerfile".to_owned(), "FROM a\n".to_owned())]);
         let labelled = Builder { label: Some("a=b".to_owned()), ..Builder::default() };

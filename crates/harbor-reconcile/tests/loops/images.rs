@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use harbor_control::sandboxes::{NewSandbox, SandboxImage};
 use harbor_control::{NewImage, NewSnapshot};
+use harbor_model::images::Dockerfile;
 use harbor_model::resources::Asked;
 use harbor_model::sandboxes::SandboxState;
 use harbor_model::snapshots::{Snapshot, SnapshotState};
@@ -24,7 +25,7 @@ fn pulled(name: &str, reference: &str) -> NewSnapshot {
 }
 
 fn built(name: &str) -> NewSnapshot {
-    of(name, NewImage::Dockerfile(DOCKERFILE.to_owned()))
+    of(name, NewImage::Dockerfile(DOCKERFILE.to_owned().into()))
 }
 
 async fn reaches(harbor: &Installation, name: &str, state: SnapshotState) -> Snapshot {
@@ -196,6 +197,45 @@ async fn the_registry_that_says_most_of_the_reference_is_logged_in_to() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_build_copies_from_what_was_uploaded() {
+    let harbor = Installation::new().await;
+    let of_uploads = |name: &str, contexts: &[&str]| {
+        let contexts = contexts.iter().map(|&context| context.to_owned()).collect();
+        of(name, NewImage::Dockerfile(Dockerfile { text: DOCKERFILE.to_owned(), contexts }))
+    };
+    harbor.create_snapshot(of_uploads("missing", &["ab12"])).await.unwrap();
+    let missing = reaches(&harbor, "missing", SnapshotState::BuildFailed).await.error.unwrap();
+    assert!(missing.contains("ab12") && missing.contains("not uploaded"), "{missing}");
+    assert_eq!(called(&harbor, Verb::Build), 0);
+
+    harbor.uploads.put("ab12", b"this is no archive".repeat(100));
+    harbor.create_snapshot(of_uploads("broken", &["ab12"])).await.unwrap();
+    let broken = reaches(&harbor, "broken", SnapshotState::BuildFailed).await.error.unwrap();
+    assert!(broken.contains("ab12") && broken.contains("cannot be used"), "{broken}");
+
+    for (name, content) in [("ab12", "first"), ("cd34", "second")] {
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, content, content.as_bytes()).unwrap();
+        harbor.uploads.put(name, archive.into_inner().unwrap());
+    }
+    harbor.create_snapshot(of_uploads("both", &["cd34", "ab12"])).await.unwrap();
+    let both = reaches(&harbor, "both", SnapshotState::Active).await;
+    let context = harbor.engine.last_context();
+    let names: Vec<String> = tar::Archive::new(&*context)
+        .entries()
+        .unwrap()
+        .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+        .collect();
+    assert_eq!(names, ["first", "second", "Dockerfile"]);
+    let same = harbor.create_snapshot(of_uploads("same", &["ab12", "cd34"])).await.unwrap();
+    assert_eq!((same.state, &same.image), (SnapshotState::Active, &both.image), "in whatever order they are named");
+    assert_ne!(harbor.create_snapshot(of_uploads("one", &["ab12"])).await.unwrap().image, both.image);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_there_waits_for_no_build() {
     let harbor = Installation::new().await;
     harbor.create_snapshot(pulled("there", "a/b:1")).await.unwrap();
@@ -203,7 +243,7 @@ async fn what_is_there_waits_for_no_build() {
     harbor.engine.takes(Verb::Build, Duration::from_mins(50));
     for number in 0..4 {
         let dockerfile = format!("{DOCKERFILE}RUN {number}\n");
-        harbor.create_snapshot(of(&format!("slow-{number}"), NewImage::Dockerfile(dockerfile))).await.unwrap();
+        harbor.create_snapshot(of(&format!("slow-{number}"), NewImage::Dockerfile(dockerfile.into()))).await.unwrap();
     }
     assert_eq!(harbor.create_snapshot(pulled("again", "a/b:1")).await.unwrap().state, SnapshotState::Active);
     // the others have their turn
@@ -244,7 +284,7 @@ fn made_of(image: SandboxImage) -> NewSandbox {
 }
 
 fn of_dockerfile() -> NewSandbox {
-    made_of(SandboxImage::Dockerfile(DOCKERFILE.to_owned()))
+    made_of(SandboxImage::Dockerfile(DOCKERFILE.to_owned().into()))
 }
 
 #[tokio::test(start_paused = true)]

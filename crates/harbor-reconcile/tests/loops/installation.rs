@@ -1,8 +1,10 @@
 //! One installation: store, control, reconciler and an engine; with the pretend engine, on a clock that the test moves.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use harbor_control::fixture::{self, KEY, NoEngine};
 use harbor_control::sandboxes::NewSandbox;
 use harbor_control::{Allowed, Built, Caller, Control, Error, NewRegistry, NewSnapshot, Requirement};
@@ -16,10 +18,10 @@ use harbor_model::secrets::Secret;
 use harbor_model::snapshots::Snapshot;
 use harbor_model::volumes::Volume;
 use harbor_model::{Timestamp, to_millisecond};
-use harbor_reconcile::{Builder, Clock, Config, LoopReport, Reconciler, Recruiter};
+use harbor_reconcile::{Builder, Clock, Config, LoopReport, ObjectStorage, Reconciler, Recruiter};
 use harbor_runner::fixture::{PRETEND_IMAGE, Subject};
 use harbor_runner::pretend::{Pretend, Verb};
-use harbor_runner::{EngineError, EngineSaid};
+use harbor_runner::{Context, EngineError, EngineSaid};
 use harbor_store::{EncryptionKey, Store};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -78,6 +80,29 @@ impl Clock for TestClock {
     }
 }
 
+/// What users uploaded for images, by name.
+#[derive(Default)]
+pub(crate) struct Uploads(Mutex<HashMap<String, Vec<u8>>>);
+
+impl Uploads {
+    /// Something is uploaded, in place of what was.
+    pub(crate) fn put(&self, name: &str, archive: Vec<u8>) {
+        self.0.lock().unwrap().insert(name.to_owned(), archive);
+    }
+}
+
+#[async_trait]
+impl ObjectStorage for Uploads {
+    async fn upload(&self, _: OrganizationId, name: &str) -> Result<Option<Context>, String> {
+        let found = self.0.lock().unwrap().get(name).cloned();
+        Ok(found.map(|archive| -> Context { Box::pin(futures_util::stream::iter([Ok(archive.into())])) }))
+    }
+
+    async fn tidy(&self) -> Result<usize, String> {
+        Ok(0)
+    }
+}
+
 struct Recruits(Control);
 
 impl Recruiter for Recruits {
@@ -91,6 +116,7 @@ pub(crate) struct Installation<E = Pretend> {
     pub(crate) engine: E,
     pub(crate) store: Store,
     pub(crate) clock: TestClock,
+    pub(crate) uploads: Arc<Uploads>,
     control: Control,
     caller: Caller,
     config: Config,
@@ -138,6 +164,7 @@ impl<E: Subject> Installation<E> {
         let caller = control.authenticate(KEY).await.unwrap();
         let snapshot = fixture::default_snapshot(caller.organization(), &engine.image());
         store.by(Actor::Harbor).put_snapshot(snapshot).await.unwrap();
+        let uploads = Arc::<Uploads>::default();
         let config = Config {
             starts: 4,
             infra_stock,
@@ -148,6 +175,7 @@ impl<E: Subject> Installation<E> {
             most_warm: 4,
             recruiter: Arc::new(Recruits(control.clone())),
             builder: Builder::default(),
+            objects: Arc::<Uploads>::clone(&uploads),
         };
         let reconciler = Reconciler::new(store.clone(), engine.engine(), config.clone());
         let task = Task::of(&reconciler);
@@ -155,6 +183,7 @@ impl<E: Subject> Installation<E> {
             engine,
             store,
             clock,
+            uploads,
             control,
             caller,
             config,

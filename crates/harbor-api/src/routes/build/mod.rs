@@ -2,10 +2,9 @@
 
 mod logs;
 
+use harbor_model::images::Dockerfile;
 use serde::Deserialize;
 use utoipa::ToSchema;
-
-use crate::error::ApiError;
 
 pub(super) use logs::*;
 
@@ -14,18 +13,13 @@ pub(super) use logs::*;
 #[serde(rename_all = "camelCase")]
 pub(super) struct CreateBuildInfo {
     dockerfile_content: String,
-    /// Not built when not empty.
+    /// What was uploaded to the object storage as `<organization>/<hash>/context.tar`.
     context_hashes: Option<Vec<String>>,
 }
 
 impl CreateBuildInfo {
-    /// The Dockerfile; 501 with files beside it.
-    pub(super) fn dockerfile(self) -> Result<String, ApiError> {
-        if self.context_hashes.is_some_and(|hashes| !hashes.is_empty()) {
-            let message = "contextHashes are not built yet: a Dockerfile cannot COPY local files; write them with RUN, or \
-                           upload them to the sandbox";
-            return Err(ApiError::not_built(message));
-        }
-        Ok(self.dockerfile_content)
+    /// The Dockerfile, and what it may copy from.
+    pub(super) fn dockerfile(self) -> Dockerfile {
+        Dockerfile { text: self.dockerfile_content, contexts: self.context_hashes.unwrap_or_default() }
     }
 }

@@ -159,7 +159,7 @@ impl CreateSandbox {
         ApiError::all(&problems)?;
         self.check_built()?;
         let image = match self.build_info {
-            Some(build) => Some(SandboxImage::Dockerfile(build.dockerfile()?)),
+            Some(build) => Some(SandboxImage::Dockerfile(build.dockerfile())),
             None => self.image.filter(|_| named).map(|image| SandboxImage::Reference(image.trim().to_owned())),
         };
         let linked = self.linked_sandbox.filter(|linked| !linked.trim().is_empty()).map(SandboxRef::new);
@@ -311,17 +311,15 @@ mod tests {
         ] {
             check(body, Err(400));
         }
-        for body in [
-            json!({"buildInfo": {"dockerfileContent": "FROM scratch", "contextHashes": ["abc"]}}),
-            json!({"secrets": [{"A": "b"}]}),
-            json!({"queueTimeout": 5}),
-            json!({"outboundProxyUrl": "http://p"}),
-        ] {
+        for body in
+            [json!({"secrets": [{"A": "b"}]}), json!({"queueTimeout": 5}), json!({"outboundProxyUrl": "http://p"})]
+        {
             check(body, Err(501));
         }
         for body in [
             json!({"volumes": [{"volumeId": "x", "mountPath": "/m"}]}),
             json!({"buildInfo": {"dockerfileContent": "FROM scratch", "contextHashes": []}}),
+            json!({"buildInfo": {"dockerfileContent": "FROM scratch", "contextHashes": ["abc"]}}),
             json!({"image": "debian:12", "snapshot": ""}),
         ] {
             check(body, Ok(()));

@@ -83,7 +83,7 @@ fn source(
         }
         (None, None) => Err(ApiError::invalid("Must specify an image name or a build info entry")),
         (Some(reference), None) => Ok(NewImage::Reference { reference, entrypoint }),
-        (None, Some(build)) => Ok(NewImage::Dockerfile(build.dockerfile()?)),
+        (None, Some(build)) => Ok(NewImage::Dockerfile(build.dockerfile())),
     }
 }
 
