@@ -39,7 +39,7 @@ says() { api GET "/snapshots/$1" | field errorReason | grep -qiE "$2"; }
 
 scripts/base-image bookworm
 serve
-trap 'kill "$server" 2>/dev/null; clean_up' EXIT
+trap 'status=$?; set +e; kill "$server" 2>/dev/null; (exit "$status"); clean_up' EXIT
 check_within "the registry answers" 10 curl --silent --output /dev/null "http://$registry/v2/"
 check "somebody logs in" docker --config "$scratch/docker" login --username somebody --password-stdin "$registry" <<<"$password"
 for tag in one two three; do check "an image is pushed: $tag" push "$tag"; done
