@@ -44,7 +44,7 @@ impl Attributes {
 
     /// As the index kept them.
     pub(super) fn from_json(text: &str) -> S3Result<Self> {
-        serde_json::from_str(text).map_err(|error| S3Error::internal_error(error))
+        serde_json::from_str(text).map_err(S3Error::internal_error)
     }
 
     /// What kind of bytes it holds; what S3 says of those that nobody said anything of.

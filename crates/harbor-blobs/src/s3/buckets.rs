@@ -1,7 +1,10 @@
 //! Buckets.
 
 use harbor_model::objects::BucketRemoval;
-use s3s::dto::*;
+use s3s::dto::{
+    Bucket, CreateBucketInput, CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput, GetBucketLocationInput,
+    GetBucketLocationOutput, HeadBucketInput, HeadBucketOutput, ListBucketsInput, ListBucketsOutput, Owner,
+};
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::errors::no_bucket;
@@ -43,7 +46,7 @@ impl Face {
         if !self.blobs.index().create_bucket(&input.bucket).await? {
             return Err(s3_error!(BucketAlreadyOwnedByYou, "There is a bucket of this name."));
         }
-        done(CreateBucketOutput { location: Some(format!("/{}", input.bucket)), ..CreateBucketOutput::default() })
+        done(CreateBucketOutput { location: Some(format!("/{}", input.bucket)) })
     }
 
     pub(super) async fn head_bucket(

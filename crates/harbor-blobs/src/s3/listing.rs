@@ -4,7 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use harbor_model::objects::{Entry, Listing, Page};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use s3s::dto::*;
+use s3s::dto::{
+    CommonPrefix, ETag, EncodingType, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
+    Object, ObjectStorageClass,
+};
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::buckets::owner;
@@ -148,7 +151,9 @@ fn decoded(token: &str) -> S3Result<String> {
 
 fn with_owner(mut contents: Vec<Object>, wanted: bool) -> Vec<Object> {
     if wanted {
-        contents.iter_mut().for_each(|object| object.owner = Some(owner()));
+        for object in &mut contents {
+            object.owner = Some(owner());
+        }
     }
     contents
 }

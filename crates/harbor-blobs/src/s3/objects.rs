@@ -3,7 +3,12 @@
 use harbor_model::Timestamp as Moment;
 use harbor_model::objects::{Condition, Put, StoredObject};
 use http::StatusCode;
-use s3s::dto::{Range as AskedRange, *};
+use s3s::dto::{
+    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, DeleteObjectInput, DeleteObjectOutput,
+    DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag, ETagCondition, GetObjectInput, GetObjectOutput,
+    HeadObjectInput, HeadObjectOutput, MetadataDirective, ObjectIdentifier, PutObjectInput, PutObjectOutput,
+    Range as AskedRange, StreamingBlob, Timestamp,
+};
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 use std::ops::Range;
 
@@ -201,13 +206,11 @@ impl Face {
 
     /// The object of this key.
     async fn stored(&self, bucket: &str, key: &str) -> S3Result<StoredObject> {
-        match self.blobs.index().object(bucket, key).await? {
-            Some(stored) => Ok(stored),
-            None => {
-                self.need_bucket(bucket).await?;
-                Err(s3_error!(NoSuchKey, "There is no object of this key."))
-            }
+        if let Some(stored) = self.blobs.index().object(bucket, key).await? {
+            return Ok(stored);
         }
+        self.need_bucket(bucket).await?;
+        Err(s3_error!(NoSuchKey, "There is no object of this key."))
     }
 
     /// The object that is to be copied, if whoever asks may read it.

@@ -8,7 +8,13 @@ use futures_util::StreamExt as _;
 use harbor_model::Timestamp as Moment;
 use harbor_model::objects::{Part, Piece, StoredObject, Upload, UploadListing};
 use s3s::crypto::{Checksum as _, Md5};
-use s3s::dto::{Part as ListedPart, Range as AskedRange, *};
+use s3s::dto::{
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, Checksum, CommonPrefix, CompleteMultipartUploadInput,
+    CompleteMultipartUploadOutput, CompletedPart, CopyPartResult, CreateMultipartUploadInput,
+    CreateMultipartUploadOutput, ETag, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListPartsInput,
+    ListPartsOutput, MultipartUpload, Part as ListedPart, Range as AskedRange, UploadPartCopyInput,
+    UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+};
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 use uuid::Uuid;
 

@@ -1,6 +1,7 @@
 //! Dockerfiles that callers send: what they are called, and what they say (contract, control-plane §5.4).
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use harbor_model::dockerfiles::{Instruction, instructions};
 use harbor_model::images::{Dockerfile, Recipe, is_own};
@@ -71,6 +72,11 @@ fn check(text: &str) -> Result<(), String> {
     }
 }
 
+/// Whether a name may be that of a git repository.
+fn is_repository(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("git"))
+}
+
 /// Whether it is an `ADD` that may name something elsewhere. What quotes, variables and escapes come to is the engine's
 /// business, so none may be there.
 fn fetches(instruction: &Instruction) -> bool {
@@ -85,7 +91,7 @@ fn fetches(instruction: &Instruction) -> bool {
         name.contains(['$', '\\', '`', '"', '\''])
             || name.contains("://")
             || name.contains('@')
-            || name.ends_with(".git")
+            || name.split('#').any(is_repository)
     };
     word.eq_ignore_ascii_case("ADD") && names.split([' ', '\t', ',']).any(elsewhere)
 }

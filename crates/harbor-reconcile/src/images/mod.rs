@@ -193,9 +193,9 @@ impl Inner {
             }
         }
         let (context, flaw) = compose(self.config.builder.files(dockerfile), uploads);
-        let built = self.engine.build(build, context, &mut |text| log.say(text)).await;
+        let outcome = self.engine.build(build, context, &mut |text| log.say(text)).await;
         // the engine only knows that its input ended
-        built.map_err(|error| flaw.found().map_or(error, flawed))
+        outcome.map_err(|error| flaw.found().map_or(error, flawed))
     }
 
     /// The registries that whoever wants the image has logins to; none if they cannot be read, as most images need none.

@@ -305,7 +305,7 @@ pub(super) struct Trust {
     /// Undo it: this system no longer trusts them
     #[arg(long)]
     pub(super) remove: bool,
-    /// Print the certificate (PEM) for curl --cacert, NODE_EXTRA_CA_CERTS or SSL_CERT_FILE, and change nothing
+    /// Print the certificate as PEM, for programs with a list of their own, and change nothing
     #[arg(long, conflicts_with_all = ["remove", "json"])]
     pub(super) print: bool,
     /// Print JSON

@@ -99,7 +99,7 @@ impl Config {
         let host = match self.bind {
             Bind::Localhost => Ipv4Addr::LOCALHOST.to_string(),
             Bind::Address(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
-            bind => bind.client_host(),
+            bind @ Bind::Address(_) => bind.client_host(),
         };
         self.public_url.s3.clone().unwrap_or_else(|| format!("http://{host}:{port}"))
     }
