@@ -60,6 +60,8 @@ pub enum Denied {
     InvalidToken,
     /// The key was temporary, and its time is over, or who asked for it may no more.
     Expired,
+    /// It could not be found out; it is worth another try.
+    Unknown,
 }
 
 #[cfg(test)]

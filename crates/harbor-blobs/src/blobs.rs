@@ -7,9 +7,9 @@ use std::ops::Range;
 use std::path::Path as FilePath;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use harbor_model::Timestamp;
 use harbor_model::objects::Piece;
@@ -32,6 +32,9 @@ const REST: Duration = Duration::from_mins(1);
 
 /// An upload that nobody completed is given up after this long.
 const UPLOAD_KEPT: Duration = Duration::from_hours(7 * 24);
+
+/// What is left of the disk for everything else, in bytes.
+const SPARED: u64 = 512 << 20;
 
 /// How many blobs are removed, or looked up, at a time.
 const AT_A_TIME: usize = 500;
@@ -59,7 +62,41 @@ pub struct Blobs {
     store: Arc<dyn ObjectStore>,
     index: Arc<dyn Index>,
     readers: Arc<Readers>,
+    leftovers: Arc<Mutex<Vec<Leftover>>>,
+    directory: Arc<FilePath>,
     opened_at: Timestamp,
+}
+
+/// A blob that no row needs any more, or came to need, and whose bytes are still there.
+struct Leftover {
+    blob: String,
+    since: Instant,
+}
+
+/// A blob that was written and is not recorded yet: unless it is, its bytes go.
+pub(crate) struct Fresh {
+    pub(crate) piece: Piece,
+    leftovers: Arc<Mutex<Vec<Leftover>>>,
+    kept: bool,
+}
+
+impl Fresh {
+    /// It is recorded.
+    pub(crate) fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        if !self.kept {
+            leave(&self.leftovers, self.piece.blob.clone());
+        }
+    }
+}
+
+fn leave(leftovers: &Mutex<Vec<Leftover>>, blob: String) {
+    leftovers.lock().unwrap_or_else(PoisonError::into_inner).push(Leftover { blob, since: Instant::now() });
 }
 
 /// How often each blob is being read.
@@ -78,7 +115,14 @@ impl Blobs {
         fs::create_dir_all(directory)?;
         remove_staged(directory)?;
         let store = LocalFileSystem::new_with_prefix(directory).map_err(io::Error::other)?.with_fsync(true);
-        Ok(Self { store: Arc::new(store), index, readers: Arc::default(), opened_at: Timestamp::now_utc() })
+        Ok(Self {
+            store: Arc::new(store),
+            index,
+            readers: Arc::default(),
+            leftovers: Arc::default(),
+            directory: directory.into(),
+            opened_at: Timestamp::now_utc(),
+        })
     }
 
     /// Where things are.
@@ -87,14 +131,17 @@ impl Blobs {
     }
 
     /// Writes a blob; `seen` gets its bytes as they come. Nothing is left of one that does not come whole.
-    pub(crate) async fn write<S, E>(&self, mut source: S, mut seen: impl FnMut(&[u8])) -> Result<Piece, BlobError>
+    pub(crate) async fn write<S, E>(&self, mut source: S, mut seen: impl FnMut(&[u8])) -> Result<Fresh, BlobError>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        self.check_space()?;
         let id = Uuid::now_v7().simple().to_string();
         let path = path(&id);
-        let (mut chunk, mut held, mut size) = (Vec::new(), 0, 0);
+        let piece = Piece { blob: id, start: 0, size: 0 };
+        let mut fresh = Fresh { piece, leftovers: Arc::clone(&self.leftovers), kept: false };
+        let (mut chunk, mut size) = (BytesMut::new(), 0);
         let mut writing: Option<Writing> = None;
         while let Some(bytes) = source.next().await {
             let bytes = match bytes {
@@ -107,20 +154,18 @@ impl Blobs {
                 }
             };
             seen(&bytes);
-            held += bytes.len();
             size += bytes.len() as u64;
-            chunk.push(bytes);
-            if held >= CHUNK {
+            chunk.extend_from_slice(&bytes);
+            if chunk.len() >= CHUNK {
                 let mut begun = match writing.take() {
                     Some(begun) => begun,
                     None => Writing { upload: self.store.put_multipart(&path).await?, under_way: None },
                 };
-                begun.add(PutPayload::from_iter(std::mem::take(&mut chunk))).await?;
-                held = 0;
+                begun.add(chunk.split().freeze().into()).await?;
                 writing = Some(begun);
             }
         }
-        let rest = PutPayload::from_iter(chunk);
+        let rest = PutPayload::from(chunk.freeze());
         match writing {
             None => _ = self.store.put(&path, rest).await?,
             Some(mut begun) => {
@@ -128,10 +173,21 @@ impl Blobs {
                 begun.finish().await?;
             }
         }
-        Ok(Piece { blob: id, start: 0, size })
+        fresh.piece.size = size;
+        Ok(fresh)
     }
 
-    /// Reads a range of what these pieces are together. The first byte is at hand, or an error, before this answers.
+    /// That there is some space left, for what else is on the disk too.
+    fn check_space(&self) -> Result<(), BlobError> {
+        match rustix::fs::statvfs(&*self.directory) {
+            Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < SPARED => {
+                Err(BlobError::of_io(io::ErrorKind::StorageFull.into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads a range of what these pieces are together. The first piece is open, or an error, before this answers.
     pub(crate) async fn read(&self, pieces: &[Piece], range: Range<u64>) -> Result<ByteStream, BlobError> {
         let wanted = cut(pieces, range);
         let reading = Reading::of(&self.readers, wanted.iter().map(|piece| piece.blob.clone()).collect());
@@ -151,35 +207,57 @@ impl Blobs {
     /// The bytes of an object, if there is one, and how many they are.
     pub async fn open_object(&self, bucket: &str, key: &str) -> Result<Option<(u64, ByteStream)>, BlobError> {
         let Some(object) = self.index.object(bucket, key).await? else { return Ok(None) };
-        Ok(Some((object.size, self.read(&object.pieces, 0..object.size).await?)))
-    }
-
-    /// Removes a blob that was written for nothing.
-    pub(crate) async fn discard(&self, piece: &Piece) {
-        if let Err(error) = self.store.delete(&path(&piece.blob)).await {
-            // the next start finds it
-            tracing::warn!(%error, blob = piece.blob, "a blob that nothing needs was not removed");
-        }
+        let (blobs, size) = (self.clone(), object.size);
+        // opened when it is read: whoever reads many has one open
+        let opened = async move { blobs.read(&object.pieces, 0..size).await.map_err(io::Error::other) };
+        let stream = futures_util::stream::once(opened).try_flatten();
+        Ok(Some((size, Box::pin(Shared(Mutex::new(stream.boxed()))))))
     }
 
     /// Removes blobs that nothing needs any more and nobody reads, and uploads that nobody completed; answers how many blobs.
     pub async fn tidy(&self) -> Result<usize, BlobError> {
-        self.index.abort_uploads_before(Timestamp::now_utc() - UPLOAD_KEPT).await?;
-        let mut removed = 0;
+        while self.index.abort_uploads_before(Timestamp::now_utc() - UPLOAD_KEPT).await? > 0 {}
         loop {
-            let mut blobs = self.index.unneeded_blobs(Timestamp::now_utc() - REST, AT_A_TIME).await?;
-            let found = blobs.len();
-            blobs.retain(|blob| !self.readers.read(blob));
-            for blob in &blobs {
-                self.remove(blob).await?;
+            // no row needs them from here on; if harbor dies before they are gone, the next start finds them
+            let forgotten = self.index.forget_blobs(Timestamp::now_utc() - REST, AT_A_TIME).await?;
+            let last = forgotten.len() < AT_A_TIME;
+            for blob in forgotten {
+                leave(&self.leftovers, blob);
             }
-            removed += blobs.len();
-            let stuck = blobs.is_empty();
-            self.index.forget_blobs(blobs).await?;
-            if stuck || found < AT_A_TIME {
-                return Ok(removed);
+            if last {
+                break;
             }
         }
+        self.remove_leftovers().await
+    }
+
+    /// Removes what is left over and nobody reads. One that cannot be removed holds up no other.
+    async fn remove_leftovers(&self) -> Result<usize, BlobError> {
+        let left = std::mem::take(&mut *self.leftovers.lock().unwrap_or_else(PoisonError::into_inner));
+        let (ripe, mut kept): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|one| one.since.elapsed() >= REST && !self.readers.read(&one.blob));
+        // one whose recording was given up may have been recorded all the same
+        let unknown = self.index.unknown_blobs(ripe.iter().map(|one| one.blob.clone()).collect()).await;
+        let (mut removed, mut outcome) = (0, Ok(()));
+        match unknown {
+            Ok(unknown) => {
+                for one in ripe.into_iter().filter(|one| unknown.contains(&one.blob)) {
+                    match self.remove(&one.blob).await {
+                        Ok(()) => removed += 1,
+                        Err(error) => {
+                            outcome = outcome.and(Err(error));
+                            kept.push(one);
+                        }
+                    }
+                }
+            }
+            Err(error) => {
+                outcome = Err(error.into());
+                kept.extend(ripe);
+            }
+        }
+        self.leftovers.lock().unwrap_or_else(PoisonError::into_inner).extend(kept);
+        outcome.map(|()| removed)
     }
 
     /// Removes what a harbor before this one wrote and its index never heard of; answers how many blobs.
@@ -232,6 +310,11 @@ impl Blobs {
 impl BlobError {
     fn of_io(error: io::Error) -> Self {
         Self::Store(object_store::Error::Generic { store: "files", source: Box::new(error) })
+    }
+
+    /// Whether the bytes are not there: they were replaced since it was looked up where they are.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Store(object_store::Error::NotFound { .. }))
     }
 
     /// Whether the disk is full.

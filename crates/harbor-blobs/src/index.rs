@@ -1,7 +1,9 @@
 //! Where things are: buckets, objects, uploads, and which blobs they need.
 
 use harbor_model::Timestamp;
-use harbor_model::objects::{BucketRemoval, Condition, Listing, Page, Part, Put, StoredObject, Upload, UploadListing};
+use harbor_model::objects::{
+    BucketRemoval, Condition, Freshness, Listing, Page, Part, Put, StoredObject, Upload, UploadListing,
+};
 
 /// Why the index did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +30,15 @@ pub trait Index: Send + Sync + 'static {
     /// The object of this key.
     async fn object(&self, bucket: &str, key: &str) -> Result<Option<StoredObject>, IndexError>;
 
-    /// Writes an object in place of the one before.
-    async fn put(&self, bucket: &str, key: &str, object: StoredObject, condition: Condition)
-    -> Result<Put, IndexError>;
+    /// Writes an object in place of the one before. With [`Freshness::Shared`] it has blobs that others have.
+    async fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        object: StoredObject,
+        condition: Condition,
+        fresh: Freshness,
+    ) -> Result<Put, IndexError>;
 
     /// Removes objects; a key without one is fine.
     async fn remove(&self, bucket: &str, keys: Vec<String>) -> Result<(), IndexError>;
@@ -47,8 +55,8 @@ pub trait Index: Send + Sync + 'static {
     /// Lists the uploads of a bucket by key and id; answers whether there are more.
     async fn uploads(&self, bucket: &str, listing: UploadListing) -> Result<(Vec<Upload>, bool), IndexError>;
 
-    /// Adds a part in place of the one with this number; answers whether there is the upload.
-    async fn add_part(&self, upload: &str, part: Part) -> Result<bool, IndexError>;
+    /// Adds a part in place of the one with this number.
+    async fn add_part(&self, upload: &str, part: Part, fresh: Freshness) -> Result<Put, IndexError>;
 
     /// The parts of an upload, by number.
     async fn parts(&self, upload: &str) -> Result<Vec<Part>, IndexError>;
@@ -59,14 +67,11 @@ pub trait Index: Send + Sync + 'static {
     /// Removes an upload with all its parts; answers whether there was one.
     async fn abort_upload(&self, id: &str) -> Result<bool, IndexError>;
 
-    /// Removes the uploads that began before a time; answers how many.
+    /// Removes some of the uploads that began before a time; answers how many.
     async fn abort_uploads_before(&self, time: Timestamp) -> Result<usize, IndexError>;
 
-    /// Blobs that nothing has needed since `before`, at most `most`.
-    async fn unneeded_blobs(&self, before: Timestamp, most: usize) -> Result<Vec<String>, IndexError>;
-
-    /// Forgets blobs that nothing needs.
-    async fn forget_blobs(&self, blobs: Vec<String>) -> Result<(), IndexError>;
+    /// Forgets blobs that nothing has needed since `before`, at most `most`, and answers which: nothing can need them again.
+    async fn forget_blobs(&self, before: Timestamp, most: usize) -> Result<Vec<String>, IndexError>;
 
     /// Those of these blobs that the index knows nothing of.
     async fn unknown_blobs(&self, blobs: Vec<String>) -> Result<Vec<String>, IndexError>;

@@ -97,7 +97,7 @@ impl From<StoreError> for Error {
             StoreError::Busy | StoreError::Full(_) | StoreError::Stale(_) => Kind::Unavailable,
             StoreError::NoSandbox(_) => Kind::NotFound,
             StoreError::NoRoom(_) | StoreError::NoVolume(_) => Kind::Invalid,
-            StoreError::NameTaken => Kind::Conflict,
+            StoreError::NameTaken | StoreError::Gone => Kind::Conflict,
             StoreError::KeyGone => Kind::Unauthenticated,
             StoreError::ReadOnly
             | StoreError::Panicked

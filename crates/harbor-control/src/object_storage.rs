@@ -7,14 +7,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use harbor_model::Timestamp;
-use harbor_model::identity::KeyHash;
+use harbor_model::identity::{ApiKey, KeyHash};
 use harbor_model::ids::OrganizationId;
 use harbor_model::secrets::Secret;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
-use crate::caller::Grant;
+use crate::caller::{Grant, Requirement as _};
 use crate::error::Kind;
 use crate::{Allowed, Control, Error, MakeImages, now, token};
 
@@ -68,17 +68,23 @@ pub enum ObjectDenial {
     InvalidToken,
     /// Its hour is over, or the key that asked for it is gone.
     Expired,
+    /// It could not be found out.
+    Unknown,
 }
 
 impl Control {
     /// Credentials with which the caller uploads what goes into images, for an hour.
-    pub fn push_access(&self, caller: &Allowed<MakeImages>) -> Result<PushAccess, Error> {
+    pub async fn push_access(&self, caller: &Allowed<MakeImages>) -> Result<PushAccess, Error> {
         let storage = &self.config().object_storage;
         let access_key = format!("{TEMPORARY}{}", token::token()?.reveal().to_ascii_uppercase());
         let key = match caller.grant() {
-            Grant::Key(key) => hex(&key.hash),
+            Grant::Key(key) => hex(&storage.masked(&key.hash, &access_key)?),
             Grant::Harbor => String::new(),
         };
+        // who removed it would keep everybody from uploading
+        if !self.store().has_bucket(storage.bucket.clone()).await? {
+            self.store().by(caller.actor()).create_bucket(storage.bucket.clone(), now()).await?;
+        }
         let organization = caller.organization();
         let claim = format!("{organization}.{}.{key}", (now() + LIFETIME).unix_timestamp());
         Ok(PushAccess {
@@ -110,10 +116,18 @@ impl Control {
         if claim.expires <= now() {
             return Err(ObjectDenial::Expired);
         }
-        if let Some(key) = claim.key
-            && !matches!(self.store().api_key_by_hash(key).await, Ok(Some(_)))
-        {
-            return Err(ObjectDenial::Expired);
+        if let Some(key) = claim.key {
+            let found = self.store().api_key_by_hash(key).await.map_err(|error| {
+                tracing::warn!(%error, "not known whether a key of the object storage is there");
+                ObjectDenial::Unknown
+            })?;
+            let good = |key: &ApiKey| {
+                let may = |permission| key.permissions.contains(permission);
+                key.expires_at.is_none_or(|at| at > now()) && MakeImages::ONE_OF.iter().any(may)
+            };
+            if !found.is_some_and(|owner| good(&owner.key)) {
+                return Err(ObjectDenial::Expired);
+            }
         }
         Ok(ObjectScope::Organization(claim.organization, storage.bucket.clone()))
     }
@@ -150,22 +164,34 @@ impl ObjectStorage {
         let organization = parts.next()?.parse().ok()?;
         let expires = Timestamp::from_unix_timestamp(parts.next()?.parse().ok()?).ok()?;
         let key = parts.next().filter(|key| !key.is_empty());
-        let key = key.map(|key| unhex(key).map(KeyHash).ok_or(())).transpose().ok()?;
+        let unmasked = |key: &str| Some(KeyHash(self.masked(&KeyHash(unhex(key)?), access_key).ok()?));
+        let key = key.map(|key| unmasked(key).ok_or(())).transpose().ok()?;
         Some(Claim { organization, expires, key })
     }
 
+    /// The hash of an API key as nobody can read it who lacks the installation's key: a key may be a word that can be guessed.
+    /// Twice it is the hash again.
+    fn masked(&self, hash: &KeyHash, access_key: &str) -> Result<[u8; 32], Error> {
+        let mask = self.mac("mask", access_key, "")?;
+        Ok(std::array::from_fn(|at| hash.0[at] ^ mask[at]))
+    }
+
     fn code(&self, purpose: &str, access_key: &str, claim: &str) -> Result<String, Error> {
+        Ok(URL_SAFE_NO_PAD.encode(self.mac(purpose, access_key, claim)?))
+    }
+
+    fn mac(&self, purpose: &str, access_key: &str, claim: &str) -> Result<[u8; 32], Error> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key)
             .map_err(|_| Error::new(Kind::Internal, "the object storage has no key"))?;
-        // access keys hold no line ends: no two inputs are the same text
-        mac.update(format!("{purpose}\n{access_key}\n{claim}").as_bytes());
-        Ok(URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+        // no purpose and no claim holds a line end: no two inputs are the same text
+        mac.update(format!("{purpose}\n{claim}\n{access_key}").as_bytes());
+        Ok(mac.finalize().into_bytes().into())
     }
 }
 
-fn hex(hash: &KeyHash) -> String {
+fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    hash.0.iter().fold(String::new(), |mut text, byte| {
+    bytes.iter().fold(String::new(), |mut text, byte| {
         _ = write!(text, "{byte:02x}"); // a String takes everything
         text
     })
@@ -198,7 +224,9 @@ mod tests {
     #[test]
     fn a_token_belongs_to_one_access_key() {
         let organization = OrganizationId::random();
-        let claim = format!("{organization}.1767225600.{}", "ab".repeat(32));
+        let masked = storage(1).masked(&KeyHash([0xab; 32]), "TEMPA").unwrap();
+        assert_ne!(masked, [0xab; 32]);
+        let claim = format!("{organization}.1767225600.{}", hex(&masked));
         let token = storage(1).session_token("TEMPA", &claim).unwrap();
         let found = storage(1).claim("TEMPA", token.reveal()).unwrap();
         assert_eq!((found.organization, found.expires.unix_timestamp()), (organization, 1_767_225_600));

@@ -13,17 +13,24 @@ pub struct Instruction {
 
 /// The instructions of a Dockerfile, in order. Comments and empty lines end no instruction that goes on.
 pub fn instructions(dockerfile: &str) -> Vec<Instruction> {
-    let escape = escape(dockerfile);
+    instructions_with(dockerfile, escape(dockerfile))
+}
+
+/// The instructions of a Dockerfile in which this character continues a line. Engines do not agree on the directives that
+/// choose it: what must not be there must not be there with either one.
+pub fn instructions_with(dockerfile: &str, escape: char) -> Vec<Instruction> {
+    let dockerfile = dockerfile.strip_prefix('\u{feff}').unwrap_or(dockerfile);
     let (mut found, mut text) = (Vec::new(), None::<String>);
     let count = dockerfile.lines().count();
     for (number, line) in dockerfile.lines().enumerate() {
-        let shown = line.trim_end();
+        let shown = line.trim_end_matches([' ', '\t']);
         let nothing = shown.trim_start().is_empty() || shown.trim_start().starts_with('#');
         if nothing && (text.is_none() || number + 1 < count) {
             continue;
         }
-        let continues = shown.ends_with(escape) && !nothing;
-        let line = if nothing { "" } else { shown.strip_suffix(escape).unwrap_or(shown) };
+        let before = shown.strip_suffix(escape).filter(|before| !nothing && !before.ends_with(escape));
+        let continues = before.is_some();
+        let line = if nothing { "" } else { before.unwrap_or(shown) };
         text.get_or_insert_default().push_str(line);
         if (!continues || number + 1 == count)
             && let Some(whole) = text.take()
@@ -42,12 +49,12 @@ pub fn instructions(dockerfile: &str) -> Vec<Instruction> {
 
 /// What continues a line: a backslash, or what the directive at the top says.
 fn escape(dockerfile: &str) -> char {
-    for line in dockerfile.lines() {
-        let Some((name, value)) = line.trim().strip_prefix('#').and_then(|directive| directive.split_once('=')) else {
-            break;
-        };
-        if name.trim().eq_ignore_ascii_case("escape") {
-            return if value.trim() == "`" { '`' } else { '\\' };
+    for line in dockerfile.strip_prefix('\u{feff}').unwrap_or(dockerfile).lines() {
+        let directive = line.strip_prefix('#').and_then(|directive| directive.split_once('='));
+        match directive.map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim())) {
+            Some((name, value)) if name == "escape" => return if value == "`" { '`' } else { '\\' },
+            Some((name, _)) if name == "syntax" || name == "check" => {}
+            _ => break,
         }
     }
     '\\'
@@ -76,6 +83,12 @@ mod tests {
         );
         assert_eq!(read("FROM \\\n a \\"), [is("FROM", "a", 1)]);
         assert_eq!(read("FROM a \\\n# the end"), [is("FROM", "a", 1)]);
+        // no more than blanks may follow, and an escape that is escaped continues nothing
+        assert_eq!(read("RUN a \\\u{a0}\nADD b /c"), [is("RUN", "a \\", 0), is("ADD", "b /c", 1)]);
+        assert_eq!(read("RUN a \\\\\nADD b /c"), [is("RUN", "a \\\\", 0), is("ADD", "b /c", 1)]);
+        assert_eq!(read("RUN a \\ \t\nADD b /c"), [is("RUN", "a ADD b /c", 1)]);
+        assert_eq!(read("# foo=bar\n# escape=`\nRUN a `\nADD b /c"), [is("RUN", "a `", 2), is("ADD", "b /c", 3)]);
+        assert_eq!(read("\u{feff}# escape=`\nRUN a \\\nADD b /c"), [is("RUN", "a \\", 1), is("ADD", "b /c", 2)]);
         assert_eq!(read(""), []);
     }
 }

@@ -74,6 +74,15 @@ pub enum Condition {
     Etag(String),
 }
 
+/// Where the blobs of what is recorded come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// They were written for it.
+    Written,
+    /// Something else needs them too.
+    Shared,
+}
+
 /// What came of writing an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
@@ -81,6 +90,8 @@ pub enum Put {
     Done,
     /// There is no such bucket, or no such upload.
     Missing,
+    /// What it was to share blobs with is gone.
+    Gone,
     /// There is no object that the condition could be true of.
     NoObject,
     /// The condition is not true.

@@ -93,7 +93,7 @@ impl Answering {
         head.extensions.insert(ConnectInfo(self.peer));
         head.extensions.insert(self.pace.slot().clone());
         let mut response = self.router.oneshot(Request::from_parts(head, body)).await?;
-        if !asked.load(Ordering::Relaxed) {
+        if !asked.load(Ordering::Relaxed) && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -36,9 +36,11 @@ pub(crate) async fn drive(
         }
         Ok(Greeted::Plain(stream))
     };
+    let mut stopped = driven.2.clone();
     let greeted = tokio::select! {
         greeted = timeout(HANDSHAKE, greeting) => greeted,
         () = leave.cancelled() => return,
+        _ = stopped.wait_for(|stop| *stop) => return,
     };
     match greeted {
         Ok(Ok(Greeted::Plain(stream))) => connection::drive(stream, peer, driven).await,

@@ -1,24 +1,12 @@
 //! Which blobs are needed, and how often.
 
 use harbor_model::Timestamp;
-use harbor_model::objects::Piece;
+use harbor_model::objects::{Freshness, Piece};
 use rusqlite::{Row, Transaction, params};
 
 use crate::{Store, StoreError, Writer, row};
 
 impl Store {
-    /// Blobs that nothing has needed since `before`, at most `most`.
-    pub async fn unneeded_blobs(&self, before: Timestamp, most: usize) -> Result<Vec<String>, StoreError> {
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT id FROM blob WHERE uses = 0 AND unused_since < ?1 ORDER BY unused_since LIMIT ?2",
-            )?;
-            let most = i64::try_from(most).unwrap_or(i64::MAX);
-            row::collect(&mut statement, params![row::milliseconds(before), most], |found| Ok(found.get("id")?))
-        })
-        .await
-    }
-
     /// Those of these blobs of which there is no row.
     pub async fn unknown_blobs(&self, blobs: Vec<String>) -> Result<Vec<String>, StoreError> {
         self.read(move |connection| {
@@ -36,28 +24,36 @@ impl Store {
 }
 
 impl Writer {
-    /// Forgets blobs that nothing needs; of these others stay.
-    pub async fn forget_blobs(&self, blobs: Vec<String>) -> Result<(), StoreError> {
+    /// Forgets blobs that nothing has needed since `before`, at most `most`, and answers which: nothing can need them again.
+    pub async fn forget_blobs(&self, before: Timestamp, most: usize) -> Result<Vec<String>, StoreError> {
         self.write(move |transaction, _| {
-            let mut statement = transaction.prepare_cached("DELETE FROM blob WHERE id = ?1 AND uses = 0")?;
-            for blob in blobs {
-                statement.execute(params![blob])?;
-            }
-            Ok(())
+            let mut statement = transaction.prepare_cached(
+                "DELETE FROM blob WHERE id IN
+                     (SELECT id FROM blob WHERE uses = 0 AND unused_since < ?1 ORDER BY unused_since LIMIT ?2)
+                 RETURNING id",
+            )?;
+            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            row::collect(&mut statement, params![row::milliseconds(before), most], |found| Ok(found.get("id")?))
         })
         .await
     }
 }
 
-/// Notes that these pieces are needed once more.
-pub(crate) fn need(transaction: &Transaction<'_>, pieces: &[Piece]) -> Result<(), StoreError> {
-    let mut statement = transaction.prepare_cached(
-        "INSERT INTO blob VALUES (?1, 1, NULL) ON CONFLICT (id) DO UPDATE SET uses = uses + 1, unused_since = NULL",
-    )?;
+/// Notes that these pieces are needed once more; answers whether they can be: one that nothing needs any more, or ever did
+/// unless it is `fresh`, may be gone.
+pub(crate) fn need(transaction: &Transaction<'_>, pieces: &[Piece], fresh: Freshness) -> Result<bool, StoreError> {
+    let mut insert = transaction.prepare_cached("INSERT INTO blob VALUES (?1, 1, NULL)")?;
+    let mut share = transaction.prepare_cached("UPDATE blob SET uses = uses + 1 WHERE id = ?1 AND uses > 0")?;
     for piece in pieces {
-        statement.execute(params![piece.blob])?;
+        let noted = match fresh {
+            Freshness::Written => insert.execute(params![piece.blob])?,
+            Freshness::Shared => share.execute(params![piece.blob])?,
+        };
+        if noted == 0 {
+            return Ok(false);
+        }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Notes that these pieces are needed once less.

@@ -21,6 +21,9 @@ use crate::{EncryptionKey, migrations, sandbox_row, threads};
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// What a row was to share with others is gone.
+    #[error("what it shares with others is gone")]
+    Gone,
     /// The database could not be opened or brought to this version's schema.
     #[error("the database {path} cannot be opened: {what}")]
     Open {

@@ -1,7 +1,7 @@
 //! Buckets and the objects in them.
 
 use harbor_model::Timestamp;
-use harbor_model::objects::{BucketRemoval, Condition, Entry, Listing, Page, Put, StoredObject};
+use harbor_model::objects::{BucketRemoval, Condition, Entry, Freshness, Listing, Page, Put, StoredObject};
 use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::blobs::{let_go, need, pieces, pieces_to_json};
@@ -67,12 +67,13 @@ impl Writer {
         key: String,
         object: StoredObject,
         condition: Condition,
+        fresh: Freshness,
     ) -> Result<Put, StoreError> {
         self.write(move |transaction, _| {
             if !has_bucket(transaction, &bucket)? {
                 return Ok(Put::Missing);
             }
-            put(transaction, &bucket, &key, &object, &condition)
+            put(transaction, &bucket, &key, &object, &condition, fresh)
         })
         .await
     }
@@ -105,6 +106,7 @@ pub(crate) fn put(
     key: &str,
     object: &StoredObject,
     condition: &Condition,
+    fresh: Freshness,
 ) -> Result<Put, StoreError> {
     let before = by_key(transaction, bucket, key)?;
     match (condition, &before) {
@@ -113,7 +115,10 @@ pub(crate) fn put(
         (Condition::Present | Condition::Etag(_), None) => return Ok(Put::NoObject),
         (Condition::Absent | Condition::Etag(_), Some(_)) => return Ok(Put::Unmet),
     }
-    need(transaction, &object.pieces)?;
+    if !need(transaction, &object.pieces, fresh)? {
+        // what was counted so far is taken back
+        return Err(StoreError::Gone);
+    }
     if let Some(before) = before {
         let_go(transaction, &before.pieces, object.modified_at)?;
     }

@@ -16,7 +16,7 @@ CREATE INDEX api_key_parent ON api_key (parent);
 
 CREATE TABLE blob (
     id           TEXT PRIMARY KEY,
-    uses         INTEGER NOT NULL,
+    uses         INTEGER NOT NULL CHECK (uses >= 0),
     unused_since INTEGER
 ) STRICT, WITHOUT ROWID;
 

@@ -1,7 +1,7 @@
 //! Uploads of objects in parts.
 
 use harbor_model::Timestamp;
-use harbor_model::objects::{Condition, Part, Put, StoredObject, Upload, UploadListing};
+use harbor_model::objects::{Condition, Freshness, Part, Put, StoredObject, Upload, UploadListing};
 use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::blobs::{let_go, need, pieces, pieces_to_json};
@@ -64,12 +64,14 @@ impl Writer {
     }
 
     /// Adds a part in place of the one with this number; answers whether there is the upload.
-    pub async fn add_upload_part(&self, upload: String, part: Part) -> Result<bool, StoreError> {
+    pub async fn add_upload_part(&self, upload: String, part: Part, fresh: Freshness) -> Result<bool, StoreError> {
         self.write(move |transaction, _| {
             if by_id(transaction, &upload)?.is_none() {
                 return Ok(false);
             }
-            need(transaction, &part.pieces)?;
+            if !need(transaction, &part.pieces, fresh)? {
+                return Err(StoreError::Gone);
+            }
             let mut before =
                 transaction.prepare_cached("SELECT pieces FROM upload_part WHERE upload = ?1 AND number = ?2")?;
             if let Some(replaced) = row::first(&mut before, params![upload, part.number], pieces)? {
@@ -100,7 +102,7 @@ impl Writer {
     ) -> Result<Put, StoreError> {
         self.write(move |transaction, _| {
             let Some(upload) = by_id(transaction, &id)? else { return Ok(Put::Missing) };
-            let outcome = put(transaction, &upload.bucket, &upload.key, &object, &condition)?;
+            let outcome = put(transaction, &upload.bucket, &upload.key, &object, &condition, Freshness::Shared)?;
             if outcome == Put::Done {
                 remove(transaction, &id, object.modified_at)?;
             }
@@ -114,10 +116,11 @@ impl Writer {
         self.write(move |transaction, _| remove(transaction, &id, at)).await
     }
 
-    /// Removes the uploads that began before a time; answers how many.
+    /// Removes some of the uploads that began before a time; answers how many.
     pub async fn abort_uploads_before(&self, before: Timestamp, at: Timestamp) -> Result<usize, StoreError> {
         self.write(move |transaction, _| {
-            let mut statement = transaction.prepare_cached("SELECT id FROM upload WHERE started_at < ?1")?;
+            // the others' turn comes soon: whoever else writes waits for this
+            let mut statement = transaction.prepare_cached("SELECT id FROM upload WHERE started_at < ?1 LIMIT 16")?;
             let old: Vec<String> =
                 row::collect(&mut statement, params![row::milliseconds(before)], |found| Ok(found.get("id")?))?;
             for id in &old {

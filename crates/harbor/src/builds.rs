@@ -54,7 +54,11 @@ fn without_harbors(bundle: &str) -> io::Result<String> {
     for entry in fs::read_dir(ADDED)? {
         let path = entry?.path();
         if path.file_name().and_then(|name| name.to_str()).is_some_and(is_of_a_harbor) {
-            bundle = bundle.replace(fs::read_to_string(&path)?.trim(), "");
+            match fs::read_to_string(&path) {
+                Ok(certificate) => bundle = bundle.replace(certificate.trim(), ""),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(bundle)
@@ -67,7 +71,10 @@ pub(crate) fn authorities() -> Option<Authorities> {
         if added.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Authorities { added, bundle: without_harbors(&fs::read_to_string(ALL)?)?.into_bytes() }))
+        Ok(Some(Authorities {
+            added,
+            bundle: without_harbors(&String::from_utf8_lossy(&fs::read(ALL)?))?.into_bytes(),
+        }))
     };
     read().unwrap_or_else(|error| {
         tracing::warn!(%error, "the machine's own certificate authorities cannot be read: images are built without them");

@@ -24,7 +24,8 @@ pub(super) async fn push_access(
     State(api): State<Api>,
     headers: HeaderMap,
 ) -> Result<Json<StorageAccess>, ApiError> {
-    let PushAccess { access_key, secret, session_token, organization, bucket } = api.control.push_access(&caller)?;
+    let PushAccess { access_key, secret, session_token, organization, bucket } =
+        api.control.push_access(&caller).await?;
     let source = headers.get(SOURCE).and_then(|source| source.to_str().ok()).unwrap_or_default();
     let urls = &api.config.urls.s3;
     Ok(Json(StorageAccess {

@@ -10,7 +10,7 @@ use s3s::host::{S3Host, VirtualHost};
 use s3s::path::S3Path;
 use s3s::{S3Request, S3Result, s3_error};
 
-use super::signed::{flaw, query};
+use super::signed::{Query, flaw};
 use crate::authorize::{Authorize, Denied, Scope};
 
 /// Operations on one object that a scope may allow.
@@ -66,6 +66,9 @@ impl<F: Fn(&Extensions) + Send + Sync + 'static> S3Access for Access<F> {
             Err(Denied::Expired) => {
                 return Err(s3_error!(ExpiredToken, "The credentials hold no longer: ask for new ones."));
             }
+            Err(Denied::Unknown) => {
+                return Err(s3_error!(ServiceUnavailable, "It is not known whether the credentials hold: try again."));
+            }
         };
         if !may(&scope, context.s3_op().name(), context.s3_path()) {
             return Err(denied());
@@ -108,7 +111,7 @@ fn may_list(extensions: &Extensions, bucket: &str, prefix: Option<&str>) -> S3Re
 fn session_token(context: &S3AccessContext<'_>) -> Option<String> {
     match context.headers().get("x-amz-security-token") {
         Some(token) => token.to_str().ok().map(str::to_owned),
-        None => query(context.uri(), "X-Amz-Security-Token"),
+        None => Query::of(context.uri()).get("X-Amz-Security-Token").map(str::to_owned),
     }
 }
 
@@ -117,11 +120,12 @@ pub(super) struct Hosts(pub(super) Vec<String>);
 
 impl S3Host for Hosts {
     fn parse_host_header<'a>(&'a self, host: &'a str) -> S3Result<VirtualHost<'a>> {
-        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name).to_ascii_lowercase();
+        let name = name.strip_suffix('.').unwrap_or(&name);
         for base in &self.0 {
-            let bucket = name.strip_suffix(base.as_str()).and_then(|rest| rest.strip_suffix('.'));
+            let bucket = name.strip_suffix(base.to_ascii_lowercase().as_str()).and_then(|rest| rest.strip_suffix('.'));
             if let Some(bucket) = bucket.filter(|bucket| !bucket.is_empty()) {
-                return Ok(VirtualHost::new(base.as_str()).with_bucket(bucket));
+                return Ok(VirtualHost::new(base.as_str()).with_bucket(bucket.to_owned()));
             }
         }
         Ok(VirtualHost::new(host))
@@ -139,6 +143,7 @@ mod tests {
             ("localhost:35011", None),
             ("daytona.localhost:35011", Some("daytona")),
             ("a.b.harbor.lan", Some("a.b")),
+            ("Daytona.LocalHost.:1", Some("daytona")),
             ("harbor.lan", None),
             ("some.where.else:1", None),
             (".localhost", None),

@@ -6,14 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use harbor_model::objects::Piece;
 use http::HeaderMap;
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Md5, Sha1, Sha256};
 use s3s::dto::{Checksum, StreamingBlob};
 use s3s::{S3Error, S3Result, TrailingHeaders, s3_error};
 
-use crate::blobs::Blobs;
+use crate::blobs::{Blobs, Fresh};
 
 /// What stands before the algorithm in the header of a checksum.
 const CHECKSUM: &str = "x-amz-checksum-";
@@ -34,7 +33,7 @@ pub(super) struct Promise {
 
 /// A body that lies on the disk.
 pub(super) struct Received {
-    pub(super) piece: Piece,
+    pub(super) fresh: Fresh,
     /// In hexadecimal digits.
     pub(super) md5: String,
     pub(super) checksums: Checksums,
@@ -120,20 +119,19 @@ pub(super) async fn receive(
         md5.update(bytes);
         hasher.update(bytes);
     };
-    let piece = match body {
+    let fresh = match body {
         Some(body) => blobs.write(body, seen).await?,
         None => blobs.write(futures_util::stream::empty::<Result<Bytes, std::io::Error>>().boxed(), seen).await?,
     };
     let (md5, checksums) = (md5.finalize(), named(&hasher.finalize()));
     let whole = match length.and_then(|length| u64::try_from(length).ok()) {
-        Some(length) if length != piece.size => Err(s3_error!(IncompleteBody, "The body is not as long as was said.")),
+        Some(length) if length != fresh.piece.size => {
+            Err(s3_error!(IncompleteBody, "The body is not as long as was said."))
+        }
         _ => promise.check(md5.as_ref(), &checksums),
     };
-    if let Err(error) = whole {
-        blobs.discard(&piece).await;
-        return Err(error);
-    }
-    Ok(Received { piece, md5: hex(md5.as_ref()), checksums })
+    whole?;
+    Ok(Received { fresh, md5: hex(md5.as_ref()), checksums })
 }
 
 /// Computes the checksums of the algorithms that are wanted.

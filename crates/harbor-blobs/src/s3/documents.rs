@@ -28,7 +28,10 @@ impl Digest {
 pub(super) fn checked(request: Request<Body>) -> (Request<Body>, Digest) {
     let digest = Digest::default();
     let promised = request.headers().get("content-md5").filter(|_| request.method() == Method::POST);
-    let Some(promised) = promised.and_then(|value| STANDARD.decode(value).ok()) else { return (request, digest) };
+    // what is no MD5 is that of no document
+    let Some(promised) = promised.map(|value| STANDARD.decode(value).unwrap_or_default()) else {
+        return (request, digest);
+    };
     let wrong = digest.clone();
     (request.map(|body| Body::new(Document { body, md5: Some(Md5::new()), promised, wrong })), digest)
 }

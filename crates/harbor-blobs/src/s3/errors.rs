@@ -55,6 +55,9 @@ pub(super) fn written(outcome: Put, missing: impl FnOnce() -> S3Error) -> Result
     match outcome {
         Put::Done => Ok(()),
         Put::Missing => Err(missing()),
+        Put::Gone => {
+            Err(s3_error!(NoSuchKey, "What it was to be made of is gone: it was replaced or removed meanwhile."))
+        }
         Put::NoObject => Err(s3_error!(NoSuchKey, "There is no object of this key.")),
         Put::Unmet => Err(s3_error!(PreconditionFailed, "What the request makes a condition is not so.")),
     }

@@ -19,7 +19,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderName, HeaderValue, Request, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::dto as s3;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -54,10 +55,6 @@ pub fn router(config: Config, accepted: impl Fn(&http::Extensions) + Send + Sync
     let Config { blobs, authorize, region, hosts } = config;
     let mut limits = S3Config::default();
     limits.xml_max_body_size = LARGEST_DOCUMENT;
-    // forms are read before it is known who sends them
-    limits.form_max_field_size = 16 << 10;
-    limits.form_max_fields_size = 64 << 10;
-    limits.form_max_parts = 64;
     let mut builder = S3ServiceBuilder::new(Face { blobs, region });
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(limits))));
     builder.set_host(Hosts(hosts));
@@ -68,6 +65,12 @@ pub fn router(config: Config, accepted: impl Fn(&http::Extensions) + Send + Sync
 }
 
 async fn answer(service: S3Service, request: Request<Body>) -> Response {
+    if is_form(&request) {
+        let refusal = s3_error!(NotImplemented, "Objects are not put by forms: use PUT.");
+        return refusal
+            .to_http_response()
+            .map_or_else(|_| StatusCode::NOT_IMPLEMENTED.into_response(), |it| it.map(Body::new));
+    }
     let (request, digest) = documents::checked(request);
     let answered = match service.call(request.map(s3s::Body::http_body_unsync)).await {
         Ok(_) if digest.is_wrong() => {
@@ -87,6 +90,12 @@ async fn answer(service: S3Service, request: Request<Body>) -> Response {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
+}
+
+/// Whether it is a form, whose file the library would read into memory before it asks who sends it.
+fn is_form(request: &Request<Body>) -> bool {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    request.method() == Method::POST && kind.trim_start().to_ascii_lowercase().starts_with("multipart/")
 }
 
 /// Answers what was authorised.

@@ -1,7 +1,7 @@
 //! Objects as a whole: written, read, copied, removed.
 
 use harbor_model::Timestamp as Moment;
-use harbor_model::objects::{Condition, Put, StoredObject};
+use harbor_model::objects::{Condition, Freshness, StoredObject};
 use http::StatusCode;
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, DeleteObjectInput, DeleteObjectOutput,
@@ -29,26 +29,20 @@ impl Face {
         let mut attributes = attributes_of!(input)?;
         let condition = condition(input.if_match.as_ref(), input.if_none_match.as_ref())?;
         let promise = Promise::of(&headers, trailing_headers)?;
-        let Received { piece, md5, checksums } =
+        let Received { fresh, md5, checksums } =
             receive(&self.blobs, input.body.take(), input.content_length, promise).await?;
         attributes.checksums.clone_from(&checksums);
         let object = StoredObject {
-            size: piece.size,
+            size: fresh.piece.size,
             etag: md5.clone(),
             modified_at: Moment::now_utc(),
             attributes: attributes.to_json(),
-            pieces: vec![piece.clone()],
+            pieces: vec![fresh.piece.clone()],
         };
-        let outcome = match self.blobs.index().put(&input.bucket, &input.key, object, condition).await {
-            Ok(Put::Done) => Ok(()),
-            Ok(refused) => written(refused, no_bucket),
-            // it may have been written after all: the next start tells
-            Err(error) => return Err(error.into()),
-        };
-        if let Err(refused) = outcome {
-            self.blobs.discard(&piece).await;
-            return Err(refused);
-        }
+        let index = self.blobs.index();
+        let outcome = index.put(&input.bucket, &input.key, object, condition, Freshness::Written).await?;
+        written(outcome, no_bucket)?;
+        fresh.keep();
         done(with_checksums!(
             PutObjectOutput { e_tag: Some(ETag::Strong(md5)), ..PutObjectOutput::default() },
             checksums
@@ -57,8 +51,8 @@ impl Face {
 
     pub(super) async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let input = request.input;
-        if input.version_id.is_some() {
-            return Err(s3_error!(NotImplemented, "Versions of objects are not kept here."));
+        if input.version_id.is_some() || input.sse_customer_algorithm.is_some() {
+            return Err(s3_error!(NotImplemented, "Versions and keys of clients are not kept here."));
         }
         // one that was replaced and removed between the two is looked up again
         for last in [false, true] {
@@ -73,7 +67,7 @@ impl Face {
             let view = View::of(&stored, input.range.as_ref(), input.part_number)?;
             let bytes = match self.blobs.read(&stored.pieces, view.range.clone()).await {
                 Ok(bytes) => bytes,
-                Err(_) if !last => continue,
+                Err(error) if !last && error.is_not_found() => continue,
                 Err(error) => return Err(error.into()),
             };
             let Attributes { checksums, parts, .. } = view.attributes.clone();
@@ -105,6 +99,9 @@ impl Face {
         request: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
         let input = request.input;
+        if input.version_id.is_some() || input.sse_customer_algorithm.is_some() {
+            return Err(s3_error!(NotImplemented, "Versions and keys of clients are not kept here."));
+        }
         let stored = self.stored(&input.bucket, &input.key).await?;
         Conditions {
             matches: input.if_match.as_ref(),
@@ -159,7 +156,8 @@ impl Face {
         }
         source.modified_at = Moment::now_utc();
         let (etag, at) = (source.etag.clone(), source.modified_at);
-        let outcome = self.blobs.index().put(&input.bucket, &input.key, source, Condition::Always).await?;
+        let index = self.blobs.index();
+        let outcome = index.put(&input.bucket, &input.key, source, Condition::Always, Freshness::Shared).await?;
         written(outcome, no_bucket)?;
         done(CopyObjectOutput {
             copy_object_result: Some(CopyObjectResult {

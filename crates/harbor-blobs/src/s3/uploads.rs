@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt as _;
 use harbor_model::Timestamp as Moment;
-use harbor_model::objects::{Part, Piece, StoredObject, Upload, UploadListing};
+use harbor_model::objects::{Freshness, Part, Piece, StoredObject, Upload, UploadListing};
 use s3s::crypto::{Checksum as _, Md5};
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, Checksum, CommonPrefix, CompleteMultipartUploadInput,
@@ -33,6 +33,9 @@ const SMALLEST_PART: u64 = 5 << 20;
 
 /// How many uploads are read from the index at a time.
 const AT_A_TIME: usize = 1000;
+
+/// The most pieces of an object: those that are copied may have many.
+const MOST_PIECES: usize = 20_000;
 
 /// The highest number of a part.
 const MOST_PARTS: u32 = 10_000;
@@ -70,23 +73,24 @@ impl Face {
         request: S3Request<UploadPartInput>,
     ) -> S3Result<S3Response<UploadPartOutput>> {
         let S3Request { mut input, headers, trailing_headers, .. } = request;
+        if input.sse_customer_algorithm.is_some() {
+            return Err(s3_error!(NotImplemented, "Keys of clients are not kept here."));
+        }
         let number = number(input.part_number)?;
         self.upload(&input.upload_id, &input.bucket, &input.key).await?;
         let promise = Promise::of(&headers, trailing_headers)?;
-        let Received { piece, md5, checksums } =
+        let Received { fresh, md5, checksums } =
             receive(&self.blobs, input.body.take(), input.content_length, promise).await?;
         let part = Part {
             number,
-            size: piece.size,
+            size: fresh.piece.size,
             etag: md5.clone(),
             modified_at: Moment::now_utc(),
             checksums: serde_json::to_string(&checksums).unwrap_or_default(), // a map of strings has a JSON form
-            pieces: vec![piece.clone()],
+            pieces: vec![fresh.piece.clone()],
         };
-        if !self.blobs.index().add_part(&input.upload_id, part).await? {
-            self.blobs.discard(&piece).await;
-            return Err(no_upload());
-        }
+        written(self.blobs.index().add_part(&input.upload_id, part, Freshness::Written).await?, no_upload)?;
+        fresh.keep();
         done(with_checksums!(
             UploadPartOutput { e_tag: Some(ETag::Strong(md5)), ..UploadPartOutput::default() },
             checksums
@@ -127,9 +131,7 @@ impl Face {
             pieces: cut(&source.pieces, range),
         };
         let at = part.modified_at;
-        if !self.blobs.index().add_part(&input.upload_id, part).await? {
-            return Err(no_upload());
-        }
+        written(self.blobs.index().add_part(&input.upload_id, part, Freshness::Shared).await?, no_upload)?;
         done(UploadPartCopyOutput {
             copy_part_result: Some(CopyPartResult {
                 e_tag: Some(ETag::Strong(etag)),
@@ -145,20 +147,27 @@ impl Face {
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let input = request.input;
-        let upload = self.upload(&input.upload_id, &input.bucket, &input.key).await?;
+        let wanted = input.multipart_upload.as_ref().and_then(|upload| upload.parts.as_deref()).unwrap_or_default();
+        let upload = match self.upload(&input.upload_id, &input.bucket, &input.key).await {
+            Ok(upload) => upload,
+            // a client that did not hear the answer asks again
+            Err(error) => return self.completed(&input.bucket, &input.key, wanted).await.ok_or(error)?,
+        };
         let condition = condition(input.if_match.as_ref(), input.if_none_match.as_ref())?;
         let parts = self.blobs.index().parts(&input.upload_id).await?;
-        let wanted = input.multipart_upload.as_ref().and_then(|upload| upload.parts.as_deref()).unwrap_or_default();
         let chosen = chosen(wanted, &parts)?;
         let size = chosen.iter().map(|part| part.size).sum();
         if input.mpu_object_size.is_some_and(|said| said != signed(size)) {
             return Err(s3_error!(InvalidRequest, "The parts are {size} bytes together."));
         }
         let pieces: Vec<Piece> = chosen.iter().flat_map(|part| part.pieces.clone()).collect();
+        if pieces.len() > MOST_PIECES {
+            return Err(s3_error!(InvalidRequest, "Copied parts have too many pieces: put the object together anew."));
+        }
         let mut attributes = Attributes::from_json(&upload.attributes)?;
         attributes.parts = chosen.iter().map(|part| part.size).collect();
         attributes.checksums = self.verified(&given(&input), &chosen, &pieces, size).await?;
-        let etag = etag(&chosen)?;
+        let etag = etag(chosen.iter().map(|part| &*part.etag))?;
         let object = StoredObject {
             size,
             etag: etag.clone(),
@@ -271,6 +280,26 @@ impl Face {
         })
     }
 
+    /// The answer to a completion that was carried out before: the object is the one that these parts make.
+    async fn completed(
+        &self,
+        bucket: &str,
+        key: &str,
+        parts: &[CompletedPart],
+    ) -> Option<S3Result<S3Response<CompleteMultipartUploadOutput>>> {
+        let etag = etag(parts.iter().map(|part| part.e_tag.as_ref().map_or("-", ETag::value))).ok()?;
+        let object = self.blobs.index().object(bucket, key).await.ok()??;
+        (!parts.is_empty() && object.etag == etag).then(|| {
+            done(CompleteMultipartUploadOutput {
+                location: Some(format!("/{bucket}/{key}")),
+                bucket: Some(bucket.to_owned()),
+                key: Some(key.to_owned()),
+                e_tag: Some(ETag::Strong(etag)),
+                ..CompleteMultipartUploadOutput::default()
+            })
+        })
+    }
+
     /// The uploads of a listing, and what the keys of others are shortened to. There are few uploads: all are read.
     async fn under_way(&self, bucket: &str, mut listing: UploadListing, delimiter: &str) -> S3Result<UnderWay> {
         let most = listing.most;
@@ -375,7 +404,7 @@ fn chosen<'a>(wanted: &[CompletedPart], parts: &'a [Part]) -> S3Result<Vec<&'a P
         if chosen.last().is_some_and(|before| before.number >= number) {
             return Err(s3_error!(InvalidPartOrder, "The parts are not in the order of their numbers."));
         }
-        let found = parts.iter().find(|part| part.number == number);
+        let found = parts.binary_search_by_key(&number, |part| part.number).ok().map(|at| &parts[at]);
         let etag = one.e_tag.as_ref().map(ETag::value);
         let part = found.filter(|part| etag.is_none_or(|etag| etag == part.etag));
         let part = part.ok_or_else(|| s3_error!(InvalidPart, "Part {number} was not uploaded, or is another one."))?;
@@ -407,13 +436,14 @@ fn chosen<'a>(wanted: &[CompletedPart], parts: &'a [Part]) -> S3Result<Vec<&'a P
     Ok(chosen)
 }
 
-/// The entity tag of an object of these parts: the MD5 of their MD5s, and how many there are.
-fn etag(parts: &[&Part]) -> S3Result<String> {
-    let mut md5 = Md5::new();
-    for part in parts {
-        md5.update(&unhex(&part.etag).ok_or_else(|| s3_error!(InternalError, "a part has no MD5"))?);
+/// The entity tag of an object of parts with these: the MD5 of their MD5s, and how many there are.
+fn etag<'a>(of_parts: impl Iterator<Item = &'a str>) -> S3Result<String> {
+    let (mut md5, mut count) = (Md5::new(), 0);
+    for etag in of_parts {
+        md5.update(&unhex(etag).ok_or_else(|| s3_error!(InvalidPart, "An entity tag is no MD5."))?);
+        count += 1;
     }
-    Ok(format!("{}-{}", hex(md5.finalize().as_ref()), parts.len()))
+    Ok(format!("{}-{count}", hex(md5.finalize().as_ref())))
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

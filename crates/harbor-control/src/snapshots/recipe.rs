@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use harbor_model::dockerfiles::{Instruction, instructions};
+use harbor_model::dockerfiles::{Instruction, instructions, instructions_with};
 use harbor_model::images::{Dockerfile, Recipe, is_own};
 use sha2::{Digest as _, Sha256};
 
@@ -23,7 +23,9 @@ pub(crate) fn of(dockerfile: Dockerfile) -> Result<Recipe, Error> {
     let Dockerfile { text, mut contexts } = dockerfile;
     check(&text).and_then(|()| check_contexts(&contexts)).map_err(Error::invalid)?;
     contexts.sort();
-    Ok(Recipe { reference: reference(&text, &contexts), dockerfile: text, contexts })
+    let reference = reference(&text, &contexts);
+    contexts.dedup();
+    Ok(Recipe { reference, dockerfile: text, contexts })
 }
 
 /// The Dockerfile that is this image and nothing else.
@@ -56,20 +58,40 @@ fn check(text: &str) -> Result<(), String> {
     if text.contains('\0') {
         return Err("dockerfileContent holds a NUL character".to_owned());
     }
-    let instructions = instructions(text);
-    let mut bases = instructions.iter().filter(|one| one.word == "FROM" && !one.rest.is_empty()).peekable();
-    if bases.peek().is_none() {
+    let bases = instructions(text);
+    if !bases.iter().any(|one| one.word == "FROM" && !one.rest.is_empty()) {
         return Err("dockerfileContent names no image: it needs a line FROM".to_owned());
     }
-    if instructions.iter().any(fetches) {
+    // engines do not agree on which lines go on: each line is looked at by itself as well
+    let lines = text.lines().map(|line| {
+        let line = line.trim_start_matches('\u{feff}').trim();
+        let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        Instruction { word: word.to_ascii_uppercase(), rest: rest.to_owned(), last_line: 0 }
+    });
+    let read = ['\\', '`'].map(|escape| instructions_with(text, escape));
+    let all: Vec<Instruction> = lines.chain(read.into_iter().flatten()).collect();
+    if all.iter().any(fetches) {
         let why =
             "the engine itself would fetch what it names, within this machine's network; use RUN with curl or git";
         return Err(format!("ADD of anything but plain names of uploaded files is refused: {why}"));
     }
-    match bases.find_map(|base| base.rest.split_whitespace().find(|word| is_own(word))) {
-        Some(own) => Err(format!("FROM {own}: harbor made that image for somebody; use its Dockerfile itself")),
+    match all.iter().find_map(own) {
+        Some(own) => Err(format!("{own}: harbor made that image for somebody; use its Dockerfile itself")),
         None => Ok(()),
     }
+}
+
+/// The image of harbor's own that an instruction names.
+fn own(instruction: &Instruction) -> Option<&str> {
+    if !["FROM", "ARG", "COPY", "ONBUILD"].contains(&&*instruction.word) {
+        return None;
+    }
+    let words = instruction.rest.split(|character: char| character.is_whitespace() || "=\"'".contains(character));
+    words.into_iter().find(|word| {
+        let name = word.strip_prefix("index.").unwrap_or(word);
+        let name = name.strip_prefix("docker.io/").unwrap_or(name);
+        is_own(name.strip_prefix("library/").unwrap_or(name))
+    })
 }
 
 /// Whether a name may be that of a git repository.
@@ -151,6 +173,12 @@ mod tests {
             "ADD [\"htt\\u0070:/\", \"/x\"]",
             "ADD git@host:a/b /x",
             "ADD host/a.git /x",
+            "RUN true \\\u{a0}\nADD http://x /x",
+            "RUN true \\\\\nADD http://x /x",
+            "RUN true `\nADD http://x /x",
+            "RUN true \\\u{c}\nADD http://x /x",
+            "AD`\nD http://x /x",
+            "AD\\\nD http://x /x",
         ] {
             assert!(check(&format!("FROM a\n{line}\n")).unwrap_err().contains("is refused"), "{line}");
         }

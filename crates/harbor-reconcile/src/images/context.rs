@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use harbor_runner::Context;
-use tar::{Archive, Entry, EntryType, Header};
+use tar::{Archive, EntryType, Header};
 use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
@@ -18,12 +18,6 @@ const CHUNK: usize = 64 << 10;
 
 /// Chunks that wait for the engine.
 const CHUNKS: usize = 4;
-
-/// The file by which an upload leaves files out, which must not leave out harbor's own.
-const IGNORED: &str = ".dockerignore";
-
-/// The longest such file, in bytes.
-const LONGEST_IGNORED: u64 = 1 << 20;
 
 /// The most bytes that an archive may have from one file to the next: names and attributes, which are held in memory.
 const LONGEST_HEADS: u64 = 1 << 20;
@@ -37,37 +31,66 @@ pub(super) const OWN: &str = ".harbor";
 /// An upload: its name, and the archive.
 pub(super) type Upload = (String, Context);
 
-/// Why an archive could not be put together, once it could not.
+/// What came of putting an archive together.
 #[derive(Clone, Default)]
-pub(super) struct Flaw(Arc<Mutex<Option<String>>>);
+pub(super) struct Composition(Arc<Mutex<Option<Result<(), Flaw>>>>);
 
-impl Flaw {
-    /// What is wrong with the uploads.
-    pub(super) fn found(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+/// Why an archive could not be put together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Flaw {
+    /// In words.
+    pub(super) reason: String,
+    /// Whether the uploads are to blame, and not what they lie on.
+    pub(super) is_final: bool,
+}
+
+impl Composition {
+    /// Why it could not be put together; `None`: it was, or nobody has read it to its end.
+    pub(super) fn flaw(&self) -> Option<Flaw> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()?.err()
+    }
+
+    fn settle(&self, outcome: Result<(), Flaw>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+    }
+
+    fn is_settled(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }
 
 /// The archive of `own` files and all that is in `uploads`; of two files of one name the later one counts, and `own` come last.
-pub(super) fn compose(own: Vec<(String, Vec<u8>)>, uploads: Vec<Upload>) -> (Context, Flaw) {
+pub(super) fn compose(own: Vec<(String, Vec<u8>)>, uploads: Vec<Upload>) -> (Context, Composition) {
     let (sender, receiver) = mpsc::channel(CHUNKS);
-    let flaw = Flaw::default();
-    let noted = flaw.clone();
+    let composition = Composition::default();
+    let noted = composition.clone();
     // ends with the archive, or with whoever reads it
     tokio::task::spawn_blocking(move || {
         let mut chunks = Chunks { sender, gathered: BytesMut::with_capacity(CHUNK) };
-        if let Err(error) = write(&mut chunks, own, uploads)
-            && error.kind() != io::ErrorKind::BrokenPipe
-        {
-            *noted.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-            let _nobody_reads_any_more = chunks.sender.blocking_send(Err(error));
+        match write(&mut chunks, own, uploads) {
+            Ok(()) => noted.settle(Ok(())),
+            // nobody reads any more
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) => {
+                let is_final = error.kind() == io::ErrorKind::InvalidData;
+                noted.settle(Err(Flaw { reason: error.to_string(), is_final }));
+                let _nobody_reads_any_more = chunks.sender.blocking_send(Err(error));
+            }
         }
     });
-    let stream = futures_util::stream::unfold(receiver, |mut receiver| async move {
-        let chunk = receiver.recv().await?;
-        Some((chunk, receiver))
+    let ended = composition.clone();
+    let stream = futures_util::stream::unfold(Some(receiver), move |receiver| {
+        let ended = ended.clone();
+        async move {
+            let mut receiver = receiver?;
+            match receiver.recv().await {
+                Some(chunk) => Some((chunk, Some(receiver))),
+                None if ended.is_settled() => None,
+                None => Some((Err(io::Error::other("the archive was not put together")), None)),
+            }
+        }
     });
-    (Box::pin(stream), flaw)
+    (Box::pin(stream), composition)
 }
 
 fn write(chunks: &mut Chunks, own: Vec<(String, Vec<u8>)>, uploads: Vec<Upload>) -> io::Result<()> {
@@ -94,7 +117,7 @@ fn add(archive: &mut tar::Builder<&mut Chunks>, input: impl Read) -> io::Result<
     loop {
         allowed.set(LONGEST_HEADS);
         let Some(entry) = entries.next() else { break };
-        let mut entry = entry?;
+        let mut entry = entry.map_err(unreadable)?;
         allowed.set(u64::MAX);
         let path = inside(&entry.path()?)?;
         // the directory that everything is in
@@ -104,9 +127,6 @@ fn add(archive: &mut tar::Builder<&mut Chunks>, input: impl Read) -> io::Result<
         let kind = entry.header().entry_type();
         let mut header = plain(entry.header(), kind)?;
         match kind {
-            EntryType::Regular | EntryType::Continuous if path == Path::new(IGNORED) => {
-                append(archive, IGNORED, &with_own(&mut entry)?)?;
-            }
             EntryType::Regular | EntryType::Continuous => {
                 header.set_size(entry.size());
                 archive.append_data(&mut header, &path, &mut entry)?;
@@ -157,17 +177,6 @@ fn inside(path: &Path) -> io::Result<PathBuf> {
     Ok(inside)
 }
 
-/// The list of what is left out, and that harbor's own files are not.
-fn with_own(entry: &mut Entry<'_, impl Read>) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    entry.take(LONGEST_IGNORED + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > LONGEST_IGNORED {
-        return Err(invalid(format!("{IGNORED} is longer than {LONGEST_IGNORED} bytes")));
-    }
-    content.extend_from_slice(format!("\n!{OWN}\n!{OWN}/**\n").as_bytes());
-    Ok(content)
-}
-
 /// Adds a file of harbor's own.
 fn append(archive: &mut tar::Builder<&mut Chunks>, name: &str, content: &[u8]) -> io::Result<()> {
     let mut header = Header::new_gnu();
@@ -177,6 +186,11 @@ fn append(archive: &mut tar::Builder<&mut Chunks>, name: &str, content: &[u8]) -
     header.set_gid(0);
     header.set_size(content.len() as u64);
     archive.append_data(&mut header, name, content)
+}
+
+/// An error of the library's, which calls everything that cannot be read so.
+fn unreadable(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::Other { invalid(error.to_string()) } else { error }
 }
 
 fn invalid(message: impl Into<String>) -> io::Error {
@@ -270,13 +284,14 @@ mod tests {
             (format!("upload{number}"), stream)
         });
         let own = vec![("Dockerfile".to_owned(), b"FROM x".to_vec())];
-        let (context, flaw) = compose(own, uploads.collect());
+        let (context, composition) = compose(own, uploads.collect());
         let read = context.try_fold(Vec::new(), |mut all, chunk| async move {
             all.extend_from_slice(&chunk);
             Ok(all)
         });
         let bytes = read.await.map_err(|error| error.to_string());
-        assert_eq!(bytes.as_ref().err(), flaw.found().as_ref());
+        assert_eq!(bytes.as_ref().err(), composition.flaw().map(|flaw| flaw.reason).as_ref());
+        assert!(composition.flaw().is_none_or(|flaw| flaw.is_final));
         let bytes = bytes?;
         let mut found = BTreeMap::new();
         for entry in Archive::new(&*bytes).entries().unwrap() {
@@ -356,12 +371,5 @@ mod tests {
         assert!(refused.contains("too long"), "{refused}");
         let nonsense = composed(vec![vec![b'x'; 2000]]).await.unwrap_err();
         assert!(nonsense.contains("cannot be used"), "{nonsense}");
-    }
-
-    #[tokio::test]
-    async fn what_an_upload_leaves_out_is_not_harbors_own() {
-        let upload = archived(|archive| file(archive, IGNORED, "*"));
-        let found = composed(vec![upload]).await.unwrap();
-        assert_eq!(found[IGNORED], "*\n!.harbor\n!.harbor/**\n");
     }
 }

@@ -17,7 +17,7 @@ use harbor_runner::{Build, EngineError, EngineSaid, Image, Login};
 use crate::Inner;
 use crate::queue::{Lane, Mark, Queue, Stepped};
 use crate::work::Work;
-use context::compose;
+use context::{Flaw, compose};
 use log::Log;
 
 pub use recipe::{Authorities, Builder};
@@ -92,7 +92,7 @@ impl Inner {
         if wanted.updated_at + PATIENCE <= self.now() {
             return self.settle(wanted, Err(too_late())).await;
         }
-        match self.image_on_engine(&wanted.reference).await {
+        match self.image_to_be_had(&wanted).await {
             Ok(Some(found)) => return self.settle(wanted, Ok(found)).await,
             Ok(None) if is_turn => {}
             Ok(None) => return Ok(Got::Absent),
@@ -137,6 +137,16 @@ impl Inner {
         let noted = self.store.by(Actor::Harbor).change_image(image.id, move |row| row.receive(had, at)).await;
         noted.map_err(|error| chain(&error))?;
         Ok(Got::Settled(told))
+    }
+
+    /// The image, if it is on the engine. What copies from uploads is known by the id that this organization's build gave it:
+    /// its name says only what whoever built it claimed of the uploads.
+    async fn image_to_be_had(&self, wanted: &WantedImage) -> Result<Option<Image>, EngineError> {
+        match (&*wanted.contexts, &wanted.engine_id) {
+            ([], _) => self.image_on_engine(&wanted.reference).await,
+            (_, Some(id)) => self.image_on_engine(id).await,
+            (_, None) => Ok(None),
+        }
     }
 
     async fn image_on_engine(&self, reference: &str) -> Result<Option<Image>, EngineError> {
@@ -189,13 +199,17 @@ impl Inner {
             match self.config.objects.upload(image.organization, name).await {
                 Ok(Some(upload)) => uploads.push((name.clone(), upload)),
                 Ok(None) => return Err(flawed(format!("the files {name} that it copies from were not uploaded"))),
-                Err(reason) => return Err(flawed(format!("the uploaded files {name} cannot be read: {reason}"))),
+                Err(reason) => return Err(unread(name, reason)),
             }
         }
-        let (context, flaw) = compose(self.config.builder.files(dockerfile), uploads);
+        let (context, composition) = compose(self.config.builder.files(dockerfile), uploads);
         let outcome = self.engine.build(build, context, &mut |text| log.say(text)).await;
-        // the engine only knows that its input ended
-        outcome.map_err(|error| flaw.found().map_or(error, flawed))
+        // the engine only knows that its input ended, if it has noticed at all
+        match composition.flaw() {
+            None => outcome,
+            Some(Flaw { reason, is_final: true }) => Err(flawed(reason)),
+            Some(Flaw { reason, is_final: false }) => Err(unread(&image.contexts.join(", "), reason)),
+        }
     }
 
     /// The registries that whoever wants the image has logins to; none if they cannot be read, as most images need none.
@@ -225,14 +239,19 @@ fn too_late() -> String {
     format!("it was not there after {} minutes", PATIENCE.as_secs() / 60)
 }
 
+/// What was uploaded is there, and cannot be read now.
+fn unread(names: &str, reason: String) -> EngineError {
+    EngineError::Files { doing: format!("read the uploaded files {names}"), source: std::io::Error::other(reason) }
+}
+
 fn login(registry: &Registry) -> Login {
     let Registry { username, password, .. } = registry;
     Login { registry: registry.prefix().to_owned(), username: username.clone(), password: password.clone() }
 }
 
-/// Whether the engine, and not the image, is to blame.
+/// Whether the engine or the disk, and not the image, is to blame.
 fn worth_another_try(error: &EngineError) -> bool {
-    matches!(error, EngineError::Unreachable { .. })
+    matches!(error, EngineError::Unreachable { .. } | EngineError::Files { .. })
 }
 
 /// Why an image could not be had: for a build with the last line of its log, which says more than how it ended.

@@ -430,7 +430,7 @@ impl Engine for Pretend {
     }
 
     async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
-        self.call(Verb::Image, None, false, |world| Ok(world.images.get(reference).cloned())).await
+        self.call(Verb::Image, None, false, |world| Ok(world.image(reference))).await
     }
 
     async fn pull(

@@ -95,6 +95,12 @@ pub(super) fn image(reference: &str) -> Image {
 }
 
 impl World {
+    /// The image of this name or id.
+    pub(super) fn image(&self, reference: &str) -> Option<Image> {
+        let named = self.images.get(reference);
+        named.or_else(|| self.images.values().find(|image| image.id == reference)).cloned()
+    }
+
     pub(super) fn reserve(&mut self, id: &SandboxId) {
         self.infra_running(id);
     }

@@ -41,7 +41,7 @@ CREATE TABLE upload_part (
 -- How many pieces of objects and parts each blob is needed for.
 CREATE TABLE blob (
     id           TEXT PRIMARY KEY,
-    uses         INTEGER NOT NULL,
+    uses         INTEGER NOT NULL CHECK (uses >= 0),
     unused_since INTEGER
 ) STRICT, WITHOUT ROWID;
 

@@ -99,10 +99,31 @@ fn authority_parameters(instance: InstanceId) -> anyhow::Result<CertificateParam
     Ok(parameters)
 }
 
-/// Names and addresses that only machines nearby have.
-fn near_names() -> Vec<GeneralSubtree> {
-    let names = ["localhost", "local", "lan", "internal", "home.arpa", "test"];
-    let addresses: [(IpAddr, u8); 9] = [
+/// Names that only machines nearby have, and what is below these.
+const NEAR: [&str; 6] = ["localhost", "local", "lan", "internal", "home.arpa", "test"];
+
+/// Whether only machines nearby have this name or address.
+fn is_near(name: &str) -> bool {
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return near_addresses().into_iter().any(|(network, length)| is_within(address, network, length));
+    }
+    NEAR.iter().any(|near| name.strip_suffix(near).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+}
+
+fn is_within(address: IpAddr, network: IpAddr, length: u8) -> bool {
+    let (bits, width, network) = match (address, network) {
+        (IpAddr::V4(address), IpAddr::V4(network)) => {
+            (u128::from(u32::from(address)), 32, u128::from(u32::from(network)))
+        }
+        (IpAddr::V6(address), IpAddr::V6(network)) => (u128::from(address), 128, u128::from(network)),
+        _ => return false,
+    };
+    let shift = width - u32::from(length);
+    bits.checked_shr(shift) == network.checked_shr(shift)
+}
+
+fn near_addresses() -> [(IpAddr, u8); 9] {
+    [
         (Ipv4Addr::LOCALHOST.into(), 8),
         (Ipv4Addr::new(10, 0, 0, 0).into(), 8),
         (Ipv4Addr::new(172, 16, 0, 0).into(), 12),
@@ -112,9 +133,13 @@ fn near_names() -> Vec<GeneralSubtree> {
         (Ipv6Addr::LOCALHOST.into(), 128),
         (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0).into(), 7),
         (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0).into(), 10),
-    ];
-    let addresses = addresses.map(|(address, length)| CidrSubnet::from_addr_prefix(address, length));
-    let names = names.into_iter().map(|name| GeneralSubtree::DnsName(name.to_owned()));
+    ]
+}
+
+/// What the authority may vouch for.
+fn near_names() -> Vec<GeneralSubtree> {
+    let addresses = near_addresses().map(|(address, length)| CidrSubnet::from_addr_prefix(address, length));
+    let names = NEAR.into_iter().map(|name| GeneralSubtree::DnsName(name.to_owned()));
     names.chain(addresses.into_iter().map(GeneralSubtree::IpAddress)).collect()
 }
 
@@ -124,8 +149,9 @@ fn sign_leaf(instance: InstanceId, authority_key: &str, authority: &str, further
     let key = KeyPair::generate()?;
     // no `*.localhost`: clients take no wildcard before one word, and some then take nothing at all
     let names = ["localhost", "proxy.localhost", "*.proxy.localhost"].map(str::to_owned);
-    // an address among them becomes one
-    let mut parameters = CertificateParams::new(names.into_iter().chain(further.iter().cloned()).collect::<Vec<_>>())?;
+    // an address among them becomes one; with a single name that the authority may not vouch for, clients take none
+    let further = further.iter().filter(|name| is_near(name)).cloned();
+    let mut parameters = CertificateParams::new(names.into_iter().chain(further).collect::<Vec<_>>())?;
     for address in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
         parameters.subject_alt_names.push(SanType::IpAddress(address));
     }
@@ -203,6 +229,8 @@ mod tests {
         assert_eq!(check(&["192.168.1.5".to_owned()], "192.168.1.5"), Ok(()));
         assert!(check(&["example.com".to_owned()], "example.com").is_err());
         assert!(check(&["1.1.1.1".to_owned()], "1.1.1.1").is_err());
+        // and costs the others nothing
+        assert_eq!(check(&["example.com".to_owned(), "1.1.1.1".to_owned(), "notlan".to_owned()], "localhost"), Ok(()));
     }
 
     #[test]

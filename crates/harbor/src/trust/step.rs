@@ -4,8 +4,8 @@
 //! longer than its time, and what it said is in the error.
 
 use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -33,12 +33,20 @@ pub(super) enum Step {
     Run { program: PathBuf, arguments: Vec<String> },
 }
 
+/// What a file holds, which is no link: its directory may be somebody's who may not read what root may.
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
+    OpenOptions::new().read(true).custom_flags(flags).open(file)?.read_to_end(&mut content)?;
+    Ok(content)
+}
+
 impl Step {
     /// Makes the change.
     pub(super) async fn perform(&self) -> anyhow::Result<()> {
         match self {
             Self::Copy { from, to } => {
-                let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+                let content = read(from).with_context(|| format!("cannot read {}", from.display()))?;
                 publish(to, &content).with_context(|| format!("cannot write {}", to.display()))
             }
             Self::Remove(file) => match fs::remove_file(file) {

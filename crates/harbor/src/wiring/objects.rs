@@ -10,7 +10,9 @@ use harbor_model::Timestamp;
 use harbor_model::actors::Actor;
 use harbor_model::errors::chain;
 use harbor_model::ids::OrganizationId;
-use harbor_model::objects::{BucketRemoval, Condition, Listing, Page, Part, Put, StoredObject, Upload, UploadListing};
+use harbor_model::objects::{
+    BucketRemoval, Condition, Freshness, Listing, Page, Part, Put, StoredObject, Upload, UploadListing,
+};
 use harbor_reconcile::ObjectStorage;
 use harbor_store::{Store, StoreError, Writer};
 use rustls::ServerConfig;
@@ -20,6 +22,9 @@ use tokio::sync::OnceCell;
 use tokio_rustls::TlsAcceptor;
 
 use crate::secrets::authority::Authority;
+
+/// How many objects are removed in one transaction.
+const REMOVED_AT_ONCE: usize = 100;
 
 /// The region that clients sign with; those that know none take this one.
 pub(super) const REGION: &str = "us-east-1";
@@ -74,8 +79,10 @@ impl ObjectStorage for Uploads {
     async fn tidy(&self) -> Result<usize, String> {
         // what an earlier run of harbor wrote and did not come to record
         let sweep = || async { self.blobs.sweep().await.map(drop) };
-        self.swept.get_or_try_init(sweep).await.map_err(|error| chain(&error))?;
-        self.blobs.tidy().await.map_err(|error| chain(&error))
+        let swept = self.swept.get_or_try_init(sweep).await;
+        let tidied = self.blobs.tidy().await;
+        swept.map_err(|error| chain(&error))?;
+        tidied.map_err(|error| chain(&error))
     }
 }
 
@@ -94,6 +101,7 @@ impl Authorize for Opens {
             Ok(ObjectScope::Organization(id, bucket)) => Ok(Scope::Prefix { bucket, prefix: id.to_string() }),
             Err(ObjectDenial::InvalidToken) => Err(Denied::InvalidToken),
             Err(ObjectDenial::Expired) => Err(Denied::Expired),
+            Err(ObjectDenial::Unknown) => Err(Denied::Unknown),
         }
     }
 }
@@ -109,6 +117,14 @@ impl StoreIndex {
 
 fn failed(error: StoreError) -> IndexError {
     IndexError(Box::new(error))
+}
+
+/// A transaction that was taken back because the blobs it shares are gone is an outcome.
+fn unless_gone(outcome: Result<Put, StoreError>) -> Result<Put, IndexError> {
+    match outcome {
+        Err(StoreError::Gone) => Ok(Put::Gone),
+        outcome => outcome.map_err(failed),
+    }
 }
 
 fn now() -> Timestamp {
@@ -143,12 +159,18 @@ impl Index for StoreIndex {
         key: &str,
         object: StoredObject,
         condition: Condition,
+        fresh: Freshness,
     ) -> Result<Put, IndexError> {
-        self.writer().put_object(bucket.to_owned(), key.to_owned(), object, condition).await.map_err(failed)
+        let put = self.writer().put_object(bucket.to_owned(), key.to_owned(), object, condition, fresh).await;
+        unless_gone(put)
     }
 
     async fn remove(&self, bucket: &str, keys: Vec<String>) -> Result<(), IndexError> {
-        self.writer().remove_objects(bucket.to_owned(), keys, now()).await.map_err(failed)
+        // whoever else writes waits for one of these, not for all
+        for some in keys.chunks(REMOVED_AT_ONCE) {
+            self.writer().remove_objects(bucket.to_owned(), some.to_vec(), now()).await.map_err(failed)?;
+        }
+        Ok(())
     }
 
     async fn list(&self, bucket: &str, listing: Listing) -> Result<Page, IndexError> {
@@ -167,8 +189,9 @@ impl Index for StoreIndex {
         self.0.uploads(bucket.to_owned(), listing).await.map_err(failed)
     }
 
-    async fn add_part(&self, upload: &str, part: Part) -> Result<bool, IndexError> {
-        self.writer().add_upload_part(upload.to_owned(), part).await.map_err(failed)
+    async fn add_part(&self, upload: &str, part: Part, fresh: Freshness) -> Result<Put, IndexError> {
+        let added = self.writer().add_upload_part(upload.to_owned(), part, fresh).await;
+        unless_gone(added.map(|added| if added { Put::Done } else { Put::Missing }))
     }
 
     async fn parts(&self, upload: &str) -> Result<Vec<Part>, IndexError> {
@@ -176,7 +199,7 @@ impl Index for StoreIndex {
     }
 
     async fn complete_upload(&self, id: &str, object: StoredObject, condition: Condition) -> Result<Put, IndexError> {
-        self.writer().complete_upload(id.to_owned(), object, condition).await.map_err(failed)
+        unless_gone(self.writer().complete_upload(id.to_owned(), object, condition).await)
     }
 
     async fn abort_upload(&self, id: &str) -> Result<bool, IndexError> {
@@ -187,12 +210,8 @@ impl Index for StoreIndex {
         self.writer().abort_uploads_before(time, now()).await.map_err(failed)
     }
 
-    async fn unneeded_blobs(&self, before: Timestamp, most: usize) -> Result<Vec<String>, IndexError> {
-        self.0.unneeded_blobs(before, most).await.map_err(failed)
-    }
-
-    async fn forget_blobs(&self, blobs: Vec<String>) -> Result<(), IndexError> {
-        self.writer().forget_blobs(blobs).await.map_err(failed)
+    async fn forget_blobs(&self, before: Timestamp, most: usize) -> Result<Vec<String>, IndexError> {
+        self.writer().forget_blobs(before, most).await.map_err(failed)
     }
 
     async fn unknown_blobs(&self, blobs: Vec<String>) -> Result<Vec<String>, IndexError> {
