@@ -279,7 +279,7 @@ impl Blobs {
     fn is_older(&self, id: &str) -> bool {
         let made = Uuid::try_parse(id).ok().and_then(|id| id.get_timestamp()).map(|made| made.to_unix());
         made.is_some_and(|(seconds, nanoseconds)| {
-            Timestamp::UNIX_EPOCH + Duration::new(seconds, nanoseconds) + REST < self.opened_at
+            Timestamp::UNIX_EPOCH + Duration::new(seconds, nanoseconds) < self.opened_at
         })
     }
 

@@ -6,6 +6,7 @@
 mod access;
 mod attributes;
 mod buckets;
+mod chunks;
 mod content;
 mod documents;
 mod errors;
@@ -71,7 +72,7 @@ async fn answer(service: S3Service, request: Request<Body>) -> Response {
             .to_http_response()
             .map_or_else(|_| StatusCode::NOT_IMPLEMENTED.into_response(), |it| it.map(Body::new));
     }
-    let (request, digest) = documents::checked(request);
+    let (request, digest) = documents::checked(chunks::bounded(request));
     let answered = match service.call(request.map(s3s::Body::http_body_unsync)).await {
         Ok(_) if digest.is_wrong() => {
             let refusal = s3_error!(BadDigest, "The document is not the one whose MD5 was sent.");

@@ -12,15 +12,22 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use harbor_model::ids::InstanceId;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use crate::config::directories::Directories;
 use crate::secrets;
 use step::Step;
 use store::Store;
+
+/// How long another harbor may take to change what the system trusts.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Why there is nothing to trust yet.
 const NEVER_STARTED: &str = "there is no certificate authority here yet: run `harbor up` first";
@@ -181,9 +188,26 @@ impl Trust {
         if !self.is_root {
             return Ok(Outcome::NeedsRoot(steps.iter().map(Step::command).collect()));
         }
+        // of two programs that gather the certificates at the same time, the later end would lose the other one's
+        let _turn = self.turn().await?;
         for step in steps {
             step.perform().await?;
         }
         Ok(Outcome::Done)
+    }
+
+    /// Waits until no other harbor changes what the system trusts.
+    async fn turn(&self) -> anyhow::Result<Option<File>> {
+        let place = self.place();
+        let Some(directory) = place.parent().filter(|directory| directory.is_dir()) else { return Ok(None) };
+        let directory = File::open(directory).with_context(|| format!("cannot open {}", directory.display()))?;
+        let begun = Instant::now();
+        while let Err(error) = flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            if error != Errno::WOULDBLOCK || begun.elapsed() > PATIENCE {
+                anyhow::bail!("another harbor changes what the system trusts, and does not end: {error}");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(Some(directory))
     }
 }

@@ -260,6 +260,18 @@ async fn what_a_failing_program_says_is_told() {
 }
 
 #[tokio::test]
+async fn one_waits_for_another() {
+    let system = System::of(&DEBIAN);
+    let directory = std::fs::File::open(system.path(DEBIAN.anchors)).unwrap();
+    rustix::fs::flock(&directory, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let trust = system.trust(true);
+    let mut added = std::pin::pin!(trust.add());
+    assert!(tokio::time::timeout(Duration::from_millis(300), added.as_mut()).await.is_err());
+    drop(directory);
+    assert_eq!(added.await.unwrap(), Outcome::Done);
+}
+
+#[tokio::test]
 async fn a_program_that_hangs_is_ended_with_those_that_it_started() {
     let system = System::bare();
     let program = system.path("hangs");
