@@ -61,8 +61,11 @@ impl Composition {
 
 /// The archive of `own` files and all that is in `uploads`; of two files of one name the later one counts, and `own` come last.
 pub(super) fn compose(own: Vec<(String, Vec<u8>)>, uploads: Vec<Upload>) -> (Context, Composition) {
-    let (sender, receiver) = mpsc::channel(CHUNKS);
     let composition = Composition::default();
+    if uploads.is_empty() {
+        return (Box::pin(futures_util::stream::iter([alone(own)])), composition);
+    }
+    let (sender, receiver) = mpsc::channel(CHUNKS);
     let noted = composition.clone();
     // ends with the archive, or with whoever reads it
     tokio::task::spawn_blocking(move || {
@@ -91,6 +94,15 @@ pub(super) fn compose(own: Vec<(String, Vec<u8>)>, uploads: Vec<Upload>) -> (Con
         }
     });
     (Box::pin(stream), composition)
+}
+
+/// The archive of harbor's own files, which are small: nothing is waited for.
+fn alone(own: Vec<(String, Vec<u8>)>) -> io::Result<Bytes> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, content) in own {
+        append(&mut archive, &name, &content)?;
+    }
+    archive.into_inner().map(Bytes::from)
 }
 
 fn write(chunks: &mut Chunks, own: Vec<(String, Vec<u8>)>, uploads: Vec<Upload>) -> io::Result<()> {
@@ -178,7 +190,7 @@ fn inside(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Adds a file of harbor's own.
-fn append(archive: &mut tar::Builder<&mut Chunks>, name: &str, content: &[u8]) -> io::Result<()> {
+fn append(archive: &mut tar::Builder<impl Write>, name: &str, content: &[u8]) -> io::Result<()> {
     let mut header = Header::new_gnu();
     header.set_mode(0o644);
     header.set_mtime(0);
@@ -331,6 +343,7 @@ mod tests {
             ("name", "twice"),
         ];
         assert_eq!(composed(vec![first, second]).await, Ok(expected(all)));
+        assert_eq!(composed(Vec::new()).await, Ok(expected([("Dockerfile", "FROM x")])));
     }
 
     #[tokio::test]

@@ -35,6 +35,8 @@ async fn reaches(harbor: &Installation, name: &str, state: SnapshotState) -> Sna
             return found;
         }
         harbor.pass(Duration::from_millis(200)).await;
+        // archives are put together by a thread, which works in real time
+        tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(10))).await.unwrap();
         found = harbor.named(name).await.unwrap();
     }
     panic!("{name} is {:?}: {:?}", found.state, found.error);
