@@ -184,7 +184,7 @@ async fn the_image_that_stored_files_lie_on_outlives_a_clean_up() {
         docker(&["ps", "--quiet", "--filter", &instance, "--filter", "label=harbor.role=base"])
     };
     // as a clean-up does, which leaves what a running container is made of
-    docker(&["container", "prune", "--force", "--filter", &format!("label=harbor.instance={}", fixture.instance)]);
+    fixture.prune_containers();
     assert!(Command::new("docker").args(["image", "rm", &image]).output().unwrap().stderr.starts_with(b"Error"));
     // and somebody takes the keeper away, which is found when all is looked at
     docker(&["rm", "--force", &keeper()]);

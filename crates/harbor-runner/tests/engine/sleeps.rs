@@ -26,7 +26,7 @@ async fn everything_ends_and_files_stay() {
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     assert_eq!(processes(), 1);
 
-    docker(&["container", "prune", "--force", "--filter", &format!("label=harbor.instance={}", fixture.instance)]);
+    fixture.prune_containers();
     fixture.runner.start(&id, &started.container).await.unwrap();
     fixture.runner.configure(&id, &started.container, &configuration("token")).await.unwrap();
     assert_eq!(Fixture::shell(&id, "busybox cat /file; busybox ls /dev/shm"), "kept");
