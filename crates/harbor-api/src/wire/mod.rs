@@ -40,7 +40,9 @@ pub(crate) fn iso(at: Timestamp) -> String {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BuildInfo {
     dockerfile_content: String,
-    context_hashes: Vec<String>,
+    /// Absent: it copies from no uploads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context_hashes: Option<Vec<String>>,
     created_at: String,
     updated_at: String,
     /// What the engine calls the image.
@@ -53,7 +55,7 @@ impl BuildInfo {
         let Recipe { reference, dockerfile, contexts } = recipe;
         Self {
             dockerfile_content: dockerfile,
-            context_hashes: contexts,
+            context_hashes: Some(contexts).filter(|contexts| !contexts.is_empty()),
             created_at: iso(created_at),
             updated_at: iso(updated_at),
             snapshot_ref: reference,
