@@ -28,22 +28,19 @@ const OF_OBJECTS: &[&str] = &[
 /// Operations on a bucket that a scope may allow, apart from listings, whose prefix is looked at.
 const OF_BUCKETS: &[&str] = &["HeadBucket", "GetBucketLocation", "ListObjects", "ListObjectsV2"];
 
-/// Asks who may do what.
-pub(super) struct Access<F> {
-    authorize: Arc<dyn Authorize>,
-    accepted: F,
-}
+/// Asks for the secrets that requests are signed with.
+pub(super) struct Secrets(pub(super) Arc<dyn Authorize>);
 
-impl<F: Fn(&Extensions) + Send + Sync + 'static> Access<F> {
-    pub(super) fn new(authorize: Arc<dyn Authorize>, accepted: F) -> Self {
-        Self { authorize, accepted }
-    }
+/// Asks who may do what, and tells of each request that may.
+pub(super) struct Access<F> {
+    pub(super) authorize: Arc<dyn Authorize>,
+    pub(super) accepted: F,
 }
 
 #[async_trait::async_trait]
-impl<F: Fn(&Extensions) + Send + Sync + 'static> S3Auth for Access<F> {
+impl S3Auth for Secrets {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        let secret = self.authorize.secret(access_key).await;
+        let secret = self.0.secret(access_key).await;
         secret.map(SecretKey::from).ok_or_else(|| s3_error!(InvalidAccessKeyId, "There is no such access key."))
     }
 }

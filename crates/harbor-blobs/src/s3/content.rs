@@ -10,7 +10,7 @@ use http::HeaderMap;
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Md5, Sha1, Sha256};
 use s3s::dto::{Checksum, StreamingBlob};
-use s3s::{S3Error, S3Result, TrailingHeaders, s3_error};
+use s3s::{S3Result, TrailingHeaders, s3_error};
 
 use crate::blobs::{Blobs, Fresh};
 
@@ -47,7 +47,7 @@ impl Promise {
             let Ok(value) = value.to_str() else { continue };
             match name.as_str() {
                 "content-md5" => promise.md5 = Some(value.to_owned()),
-                // the algorithm of the whole upload; without one, nothing has to be computed
+                // computed though no checksum is sent: the answer tells it
                 "x-amz-sdk-checksum-algorithm" => promise.algorithms.push(value.to_ascii_lowercase()),
                 "x-amz-trailer" => {
                     let names = value.split(',').filter_map(|name| name.trim().strip_prefix(CHECKSUM));
@@ -124,13 +124,11 @@ pub(super) async fn receive(
         None => blobs.write(futures_util::stream::empty::<Result<Bytes, std::io::Error>>().boxed(), seen).await?,
     };
     let (md5, checksums) = (md5.finalize(), named(&hasher.finalize()));
-    let whole = match length.and_then(|length| u64::try_from(length).ok()) {
-        Some(length) if length != fresh.piece.size => {
-            Err(s3_error!(IncompleteBody, "The body is not as long as was said."))
-        }
-        _ => promise.check(md5.as_ref(), &checksums),
-    };
-    whole?;
+    let length = length.and_then(|length| u64::try_from(length).ok());
+    if length.is_some_and(|length| length != fresh.piece.size) {
+        return Err(s3_error!(IncompleteBody, "The body is not as long as was said."));
+    }
+    promise.check(md5.as_ref(), &checksums)?;
     Ok(Received { fresh, md5: hex(md5.as_ref()), checksums })
 }
 
@@ -183,8 +181,3 @@ macro_rules! with_checksums {
     }};
 }
 pub(super) use with_checksums;
-
-/// The error of a number that is not one.
-pub(super) fn invalid(message: &'static str) -> S3Error {
-    S3Error::with_message(s3s::S3ErrorCode::InvalidArgument, message)
-}

@@ -70,6 +70,11 @@ pub(super) fn custom(code: &'static str, status: StatusCode, message: &'static s
     error
 }
 
+/// An argument that cannot be.
+pub(super) fn invalid(message: &'static str) -> S3Error {
+    S3Error::with_message(S3ErrorCode::InvalidArgument, message)
+}
+
 pub(super) fn no_bucket() -> S3Error {
     s3_error!(NoSuchBucket, "There is no bucket of this name.")
 }

@@ -11,7 +11,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::buckets::owner;
-use super::content::invalid;
+use super::errors::invalid;
 use super::objects::signed;
 use super::{Face, done};
 

@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 use crate::authorize::Authorize;
 use crate::blobs::Blobs;
-use access::{Access, Hosts};
+use access::{Access, Hosts, Secrets};
 
 /// The largest document that a client may send, such as the list of an upload's parts, in bytes.
 const LARGEST_DOCUMENT: usize = 4 << 20;
@@ -59,8 +59,8 @@ pub fn router(config: Config, accepted: impl Fn(&http::Extensions) + Send + Sync
     let mut builder = S3ServiceBuilder::new(Face { blobs, region });
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(limits))));
     builder.set_host(Hosts(hosts));
-    builder.set_auth(Access::new(Arc::clone(&authorize), |_: &http::Extensions| {}));
-    builder.set_access(Access::new(authorize, accepted));
+    builder.set_auth(Secrets(Arc::clone(&authorize)));
+    builder.set_access(Access { authorize, accepted });
     let service = builder.build();
     Router::new().fallback(move |request: Request<Body>| answer(service.clone(), request))
 }

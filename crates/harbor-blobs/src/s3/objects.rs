@@ -17,6 +17,57 @@ use super::content::{Promise, Received, receive, with_checksums};
 use super::errors::{custom, no_bucket, written};
 use super::{Face, done};
 use crate::authorize::Scope;
+use crate::blobs::ByteStream;
+
+/// What has to be so for the object to be read that an input asks for.
+macro_rules! conditions_of {
+    ($input:expr) => {
+        Conditions {
+            matches: $input.if_match.as_ref(),
+            differs: $input.if_none_match.as_ref(),
+            modified_since: $input.if_modified_since.as_ref(),
+            unmodified_since: $input.if_unmodified_since.as_ref(),
+        }
+    };
+}
+
+/// What has to be so for the object to be copied that an input names.
+macro_rules! conditions_of_copied {
+    ($input:expr) => {
+        Conditions {
+            matches: $input.copy_source_if_match.as_ref(),
+            differs: $input.copy_source_if_none_match.as_ref(),
+            modified_since: $input.copy_source_if_modified_since.as_ref(),
+            unmodified_since: $input.copy_source_if_unmodified_since.as_ref(),
+        }
+    };
+}
+pub(super) use conditions_of_copied;
+
+/// What is told of an object, with its bytes or without them.
+macro_rules! described {
+    ($output:ident, $stored:expr, $view:expr, $input:expr) => {{
+        let View { attributes, range, content_range, is_whole } = $view;
+        let parts_count = i32::try_from(attributes.parts.len()).ok().filter(|count| *count > 0);
+        let output = $output {
+            accept_ranges: Some("bytes".to_owned()),
+            content_length: Some(signed(range.end - range.start)),
+            content_range,
+            e_tag: Some(ETag::Strong($stored.etag)),
+            last_modified: Some($stored.modified_at.into()),
+            parts_count: parts_count.filter(|_| $input.part_number.is_some()),
+            content_type: Some(attributes.content_type()),
+            cache_control: attributes.cache_control,
+            content_disposition: attributes.content_disposition,
+            content_encoding: attributes.content_encoding,
+            content_language: attributes.content_language,
+            expires: attributes.expires,
+            metadata: Some(attributes.metadata.into_iter().collect()),
+            ..$output::default()
+        };
+        if $input.checksum_mode.is_some() && is_whole { with_checksums!(output, attributes.checksums) } else { output }
+    }};
+}
 
 impl Face {
     pub(super) async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
@@ -54,44 +105,9 @@ impl Face {
         if input.version_id.is_some() || input.sse_customer_algorithm.is_some() {
             return Err(s3_error!(NotImplemented, "Versions and keys of clients are not kept here."));
         }
-        // one that was replaced and removed between the two is looked up again
-        for last in [false, true] {
-            let stored = self.stored(&input.bucket, &input.key).await?;
-            Conditions {
-                matches: input.if_match.as_ref(),
-                differs: input.if_none_match.as_ref(),
-                modified_since: input.if_modified_since.as_ref(),
-                unmodified_since: input.if_unmodified_since.as_ref(),
-            }
-            .check(&stored)?;
-            let view = View::of(&stored, input.range.as_ref(), input.part_number)?;
-            let bytes = match self.blobs.read(&stored.pieces, view.range.clone()).await {
-                Ok(bytes) => bytes,
-                Err(error) if !last && error.is_not_found() => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let Attributes { checksums, parts, .. } = view.attributes.clone();
-            let output = GetObjectOutput {
-                body: Some(StreamingBlob::wrap(bytes)),
-                accept_ranges: Some("bytes".to_owned()),
-                content_length: Some(signed(view.range.end - view.range.start)),
-                content_range: view.content_range,
-                e_tag: Some(ETag::Strong(stored.etag)),
-                last_modified: Some(stored.modified_at.into()),
-                parts_count: input.part_number.and_then(|_| i32::try_from(parts.len()).ok()).filter(|count| *count > 0),
-                content_type: Some(view.attributes.content_type()),
-                cache_control: view.attributes.cache_control,
-                content_disposition: view.attributes.content_disposition,
-                content_encoding: view.attributes.content_encoding,
-                content_language: view.attributes.content_language,
-                expires: view.attributes.expires,
-                metadata: Some(view.attributes.metadata.into_iter().collect()),
-                ..GetObjectOutput::default()
-            };
-            let told = input.checksum_mode.is_some() && view.is_whole;
-            return done(if told { with_checksums!(output, checksums) } else { output });
-        }
-        Err(s3_error!(InternalError))
+        let (stored, view, bytes) = self.opened(&input).await?;
+        let body = Some(StreamingBlob::wrap(bytes));
+        done(GetObjectOutput { body, ..described!(GetObjectOutput, stored, view, input) })
     }
 
     pub(super) async fn head_object(
@@ -103,33 +119,9 @@ impl Face {
             return Err(s3_error!(NotImplemented, "Versions and keys of clients are not kept here."));
         }
         let stored = self.stored(&input.bucket, &input.key).await?;
-        Conditions {
-            matches: input.if_match.as_ref(),
-            differs: input.if_none_match.as_ref(),
-            modified_since: input.if_modified_since.as_ref(),
-            unmodified_since: input.if_unmodified_since.as_ref(),
-        }
-        .check(&stored)?;
+        conditions_of!(input).check(&stored)?;
         let view = View::of(&stored, input.range.as_ref(), input.part_number)?;
-        let Attributes { checksums, parts, .. } = view.attributes.clone();
-        let output = HeadObjectOutput {
-            accept_ranges: Some("bytes".to_owned()),
-            content_length: Some(signed(view.range.end - view.range.start)),
-            content_range: view.content_range,
-            e_tag: Some(ETag::Strong(stored.etag)),
-            last_modified: Some(stored.modified_at.into()),
-            parts_count: input.part_number.and_then(|_| i32::try_from(parts.len()).ok()).filter(|count| *count > 0),
-            content_type: Some(view.attributes.content_type()),
-            cache_control: view.attributes.cache_control,
-            content_disposition: view.attributes.content_disposition,
-            content_encoding: view.attributes.content_encoding,
-            content_language: view.attributes.content_language,
-            expires: view.attributes.expires,
-            metadata: Some(view.attributes.metadata.into_iter().collect()),
-            ..HeadObjectOutput::default()
-        };
-        let told = input.checksum_mode.is_some() && view.is_whole;
-        done(if told { with_checksums!(output, checksums) } else { output })
+        done(described!(HeadObjectOutput, stored, view, input))
     }
 
     /// The copy has the same blobs: nothing is read or written.
@@ -140,13 +132,7 @@ impl Face {
         let S3Request { mut input, extensions, .. } = request;
         refuse_unbuilt!(input);
         let mut source = self.copied(&input.copy_source, extensions.get::<Scope>()).await?;
-        Conditions {
-            matches: input.copy_source_if_match.as_ref(),
-            differs: input.copy_source_if_none_match.as_ref(),
-            modified_since: input.copy_source_if_modified_since.as_ref(),
-            unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
-        }
-        .check_copied(&source)?;
+        conditions_of_copied!(input).check_copied(&source)?;
         let replaces = input.metadata_directive.as_ref().is_some_and(|one| one.as_str() == MetadataDirective::REPLACE);
         if replaces {
             let Attributes { checksums, parts, .. } = Attributes::from_json(&source.attributes)?;
@@ -200,6 +186,22 @@ impl Face {
         let deleted = keys.into_iter().map(|key| DeletedObject { key: Some(key), ..DeletedObject::default() });
         let told = !delete.quiet.is_some_and(|quiet| quiet);
         done(DeleteObjectsOutput { deleted: told.then(|| deleted.collect()), ..DeleteObjectsOutput::default() })
+    }
+
+    /// The object that is asked for, what of it, and its bytes.
+    async fn opened(&self, input: &GetObjectInput) -> S3Result<(StoredObject, View, ByteStream)> {
+        let mut again = true;
+        loop {
+            let stored = self.stored(&input.bucket, &input.key).await?;
+            conditions_of!(input).check(&stored)?;
+            let view = View::of(&stored, input.range.as_ref(), input.part_number)?;
+            match self.blobs.read(&stored.pieces, view.range.clone()).await {
+                Ok(bytes) => return Ok((stored, view, bytes)),
+                // it was replaced and removed since it was looked up
+                Err(error) if again && error.is_not_found() => again = false,
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// The object of this key.

@@ -20,10 +20,10 @@ use uuid::Uuid;
 
 use super::attributes::{Attributes, attributes_of, refuse_unbuilt};
 use super::buckets::owner;
-use super::content::{Checksums, Promise, Received, hasher, hex, invalid, named, receive, with_checksums};
-use super::errors::{no_bucket, no_upload, written};
+use super::content::{Checksums, Promise, Received, hasher, hex, named, receive, with_checksums};
+use super::errors::{invalid, no_bucket, no_upload, written};
 use super::listing::{encoder, most};
-use super::objects::{Conditions, condition, signed};
+use super::objects::{Conditions, condition, conditions_of_copied, signed};
 use super::{Face, done};
 use crate::authorize::Scope;
 use crate::blobs::cut;
@@ -105,13 +105,7 @@ impl Face {
         let number = number(input.part_number)?;
         self.upload(&input.upload_id, &input.bucket, &input.key).await?;
         let source = self.copied(&input.copy_source, extensions.get::<Scope>()).await?;
-        Conditions {
-            matches: input.copy_source_if_match.as_ref(),
-            differs: input.copy_source_if_none_match.as_ref(),
-            modified_since: input.copy_source_if_modified_since.as_ref(),
-            unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
-        }
-        .check_copied(&source)?;
+        conditions_of_copied!(input).check_copied(&source)?;
         let range = match input.copy_source_range.as_deref() {
             None => 0..source.size,
             Some(text) => match AskedRange::parse(text) {
