@@ -78,7 +78,7 @@ impl Control {
         let storage = &self.config().object_storage;
         let access_key = format!("{TEMPORARY}{}", token::token()?.reveal().to_ascii_uppercase());
         let key = match caller.grant() {
-            Grant::Key(key) => hex(&storage.masked(&key.hash, &access_key)?),
+            Grant::Key(key) => URL_SAFE_NO_PAD.encode(storage.masked(&key.hash, &access_key)?),
             Grant::Harbor => String::new(),
         };
         // who removed it would keep everybody from uploading
@@ -164,7 +164,10 @@ impl ObjectStorage {
         let organization = parts.next()?.parse().ok()?;
         let expires = Timestamp::from_unix_timestamp(parts.next()?.parse().ok()?).ok()?;
         let key = parts.next().filter(|key| !key.is_empty());
-        let unmasked = |key: &str| Some(KeyHash(self.masked(&KeyHash(unhex(key)?), access_key).ok()?));
+        let unmasked = |key: &str| {
+            let masked = URL_SAFE_NO_PAD.decode(key).ok()?.try_into().ok()?;
+            Some(KeyHash(self.masked(&KeyHash(masked), access_key).ok()?))
+        };
         let key = key.map(|key| unmasked(key).ok_or(())).transpose().ok()?;
         Some(Claim { organization, expires, key })
     }
@@ -189,25 +192,6 @@ impl ObjectStorage {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        _ = write!(text, "{byte:02x}"); // a String takes everything
-        text
-    })
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
-    }
-    Some(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,7 +210,7 @@ mod tests {
         let organization = OrganizationId::random();
         let masked = storage(1).masked(&KeyHash([0xab; 32]), "TEMPA").unwrap();
         assert_ne!(masked, [0xab; 32]);
-        let claim = format!("{organization}.1767225600.{}", hex(&masked));
+        let claim = format!("{organization}.1767225600.{}", URL_SAFE_NO_PAD.encode(masked));
         let token = storage(1).session_token("TEMPA", &claim).unwrap();
         let found = storage(1).claim("TEMPA", token.reveal()).unwrap();
         assert_eq!((found.organization, found.expires.unix_timestamp()), (organization, 1_767_225_600));

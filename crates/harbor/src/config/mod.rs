@@ -78,11 +78,16 @@ impl Config {
         self.public_url.proxy.clone().unwrap_or_else(|| format!("http://proxy.{}:{port}", self.bind.client_host()))
     }
 
+    /// The name or address in `public_url.s3`, without brackets and port.
+    pub(crate) fn s3_public_host(&self) -> Option<String> {
+        let url: http::Uri = self.public_url.s3.as_deref()?.parse().ok()?;
+        Some(url.host()?.trim_matches(['[', ']']).to_owned())
+    }
+
     /// Names and addresses by which clients reach the S3 endpoint, beside those of the loopback.
     pub(crate) fn s3_names(&self) -> Vec<String> {
         let bucket = &self.daytona.minio_bucket;
-        let public = self.public_url.s3.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
-        let public = public.and_then(|url| Some(url.host()?.trim_matches(['[', ']']).to_owned()));
+        let public = self.s3_public_host();
         let bound = match self.bind {
             Bind::Address(address) if !address.is_unspecified() && !address.is_loopback() => Some(address.to_string()),
             _ => None,

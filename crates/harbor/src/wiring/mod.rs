@@ -203,13 +203,11 @@ fn control_config(config: &Config, secrets: &Secrets, about: &About) -> harbor_c
 }
 
 fn s3_config(config: &Config, blobs: Blobs, control: Control) -> harbor_blobs::S3Config {
-    let public = config.public_url.s3.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
-    let public = public.and_then(|url| url.host().map(str::to_owned));
     harbor_blobs::S3Config {
         blobs,
         authorize: Arc::new(objects::Opens(control)),
         region: objects::REGION.to_owned(),
-        hosts: public.into_iter().chain(["localhost".to_owned()]).collect(),
+        hosts: config.s3_public_host().into_iter().chain(["localhost".to_owned()]).collect(),
     }
 }
 
