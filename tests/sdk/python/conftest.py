@@ -11,10 +11,21 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from daytona import AsyncDaytona, CreateSandboxFromSnapshotParams, Daytona, DaytonaConfig
+from daytona import (
+    AsyncDaytona,
+    CreateSandboxFromImageParams,
+    CreateSandboxFromSnapshotParams,
+    CreateSnapshotParams,
+    Daytona,
+    DaytonaConfig,
+    Resources,
+)
 from daytona.common.errors import DaytonaNotFoundError
 from git_remote import Server
 from plain import Loop, plain
+
+# what a sandbox of an image of one's own gets
+SMALL = Resources(cpu=1, memory=1, disk=3)
 
 VERSION = tuple(int(part) for part in version("daytona").split("."))
 
@@ -90,6 +101,36 @@ def create(daytona, made):
         return sandbox
 
     return create
+
+
+@pytest.fixture
+def snapshot(daytona):
+    """Makes snapshots that are gone after the test."""
+    names = []
+
+    def snapshot(name, image, **options):
+        names.append(name)
+        return daytona.snapshot.create(CreateSnapshotParams(name=name, image=image, resources=SMALL), **options)
+
+    yield snapshot
+    for name in names:
+        try:
+            daytona.snapshot.delete(daytona.snapshot.get(name))
+        except DaytonaNotFoundError:
+            pass
+
+
+@pytest.fixture
+def create_of(daytona, made):
+    """Makes sandboxes of images, gone after the test."""
+
+    def create_of(image, **options):
+        parameters = CreateSandboxFromImageParams(image=image, resources=SMALL)
+        sandbox = daytona.create(parameters, timeout=300, **options)
+        made.append(sandbox)
+        return sandbox
+
+    return create_of
 
 
 @pytest.fixture

@@ -8,10 +8,9 @@ import re
 import time
 
 import pytest
-from daytona import CreateSandboxFromImageParams, CreateSnapshotParams, DaytonaError, DaytonaNotFoundError, Image, Resources
+from daytona import DaytonaError, DaytonaNotFoundError, Image
 
 BASE = "daytonaio/sandbox:v0.185.0-amd64"
-SMALL = Resources(cpu=1, memory=1, disk=3)
 QUICK = 20  # seconds for a sandbox of an image that is there
 STEP = "date +%s%N | tee /home/daytona/built"
 
@@ -38,35 +37,6 @@ def image(files):
         .add_local_dir(files / "app", "/home/daytona/app")
         .run_commands(STEP)
     )
-
-
-@pytest.fixture
-def snapshot(daytona):
-    """Makes snapshots that are gone after the test."""
-    names = []
-
-    def snapshot(name, image, **options):
-        names.append(name)
-        return daytona.snapshot.create(CreateSnapshotParams(name=name, image=image, resources=SMALL), **options)
-
-    yield snapshot
-    for name in names:
-        try:
-            daytona.snapshot.delete(daytona.snapshot.get(name))
-        except DaytonaNotFoundError:
-            pass
-
-
-@pytest.fixture
-def create_of(daytona, made):
-    """Makes sandboxes of images, gone after the test."""
-
-    def create_of(image, **options):
-        sandbox = daytona.create(CreateSandboxFromImageParams(image=image, resources=SMALL), timeout=300, **options)
-        made.append(sandbox)
-        return sandbox
-
-    return create_of
 
 
 def show(sandbox, command):

@@ -4,15 +4,12 @@ import pytest
 from daytona import (
     CreateSandboxFromImageParams,
     CreateSandboxFromSnapshotParams,
-    CreateSnapshotParams,
     DaytonaError,
     DaytonaNotFoundError,
     Image,
-    Resources,
 )
 
 BASE = "daytonaio/sandbox:v0.185.0-amd64"
-SMALL = Resources(cpu=1, memory=1, disk=3)
 
 
 def image(word):
@@ -30,36 +27,6 @@ def check(sandbox, word):
     command = "python -c 'import six; print(six.__version__)'; cat ~/made; echo $GREETING; pwd"
     answer = sandbox.process.exec(command)
     assert answer.result.split() == ["1.17.0", f"made-{word}", "hello", "/home/daytona/work"], answer.result
-
-
-@pytest.fixture
-def snapshot(daytona):
-    """Makes snapshots that are gone after the test."""
-    names = []
-
-    def snapshot(name, image, **options):
-        names.append(name)
-        return daytona.snapshot.create(CreateSnapshotParams(name=name, image=image, resources=SMALL), **options)
-
-    yield snapshot
-    for name in names:
-        try:
-            daytona.snapshot.delete(daytona.snapshot.get(name))
-        except DaytonaNotFoundError:
-            pass
-
-
-@pytest.fixture
-def create_of(daytona, made):
-    """Makes sandboxes of images, gone after the test."""
-
-    def create_of(image, **options):
-        parameters = CreateSandboxFromImageParams(image=image, resources=SMALL)
-        sandbox = daytona.create(parameters, timeout=300, **options)
-        made.append(sandbox)
-        return sandbox
-
-    return create_of
 
 
 def test_a_sandbox_of_a_declarative_image(create_of, word):

@@ -1,10 +1,8 @@
 //! One installation: store, control, reconciler and an engine; with the pretend engine, on a clock that the test moves.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use harbor_control::fixture::{self, KEY, NoEngine};
 use harbor_control::sandboxes::NewSandbox;
 use harbor_control::{Allowed, Built, Caller, Control, Error, NewRegistry, NewSnapshot, Requirement};
@@ -18,13 +16,15 @@ use harbor_model::secrets::Secret;
 use harbor_model::snapshots::Snapshot;
 use harbor_model::volumes::Volume;
 use harbor_model::{Timestamp, to_millisecond};
-use harbor_reconcile::{Builder, Clock, Config, LoopReport, ObjectStorage, Reconciler, Recruiter};
+use harbor_reconcile::{Builder, Clock, Config, LoopReport, Reconciler, Recruiter};
 use harbor_runner::fixture::{PRETEND_IMAGE, Subject};
 use harbor_runner::pretend::{Pretend, Verb};
-use harbor_runner::{Context, EngineError, EngineSaid};
+use harbor_runner::{EngineError, EngineSaid};
 use harbor_store::{EncryptionKey, Store};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+
+use crate::uploads::Uploads;
 
 /// How long control waits for a start.
 pub(crate) const BUDGET: Duration = Duration::from_secs(10);
@@ -77,29 +77,6 @@ impl Clock for TestClock {
 
     fn uptime(&self) -> Duration {
         self.began.1.elapsed() + *self.passed.lock().unwrap()
-    }
-}
-
-/// What users uploaded for images, by name.
-#[derive(Default)]
-pub(crate) struct Uploads(Mutex<HashMap<String, Vec<u8>>>);
-
-impl Uploads {
-    /// Something is uploaded, in place of what was.
-    pub(crate) fn put(&self, name: &str, archive: Vec<u8>) {
-        self.0.lock().unwrap().insert(name.to_owned(), archive);
-    }
-}
-
-#[async_trait]
-impl ObjectStorage for Uploads {
-    async fn upload(&self, _: OrganizationId, name: &str) -> Result<Option<Context>, String> {
-        let found = self.0.lock().unwrap().get(name).cloned();
-        Ok(found.map(|archive| -> Context { Box::pin(futures_util::stream::iter([Ok(archive.into())])) }))
-    }
-
-    async fn tidy(&self) -> Result<usize, String> {
-        Ok(0)
     }
 }
 

@@ -16,4 +16,5 @@ mod sleeps;
 mod starts;
 mod stock;
 mod timers;
+mod uploads;
 mod volumes;
