@@ -125,10 +125,13 @@ def create_of(daytona, made):
     """Makes sandboxes of images, gone after the test."""
 
     def create_of(image, **options):
-        parameters = CreateSandboxFromImageParams(image=image, resources=SMALL)
-        sandbox = daytona.create(parameters, timeout=300, **options)
-        made.append(sandbox)
-        return sandbox
+        name = f"sdk-{uuid.uuid4().hex[:12]}"
+        parameters = CreateSandboxFromImageParams(name=name, image=image, resources=SMALL)
+        try:
+            return daytona.create(parameters, timeout=300, **options)
+        finally:
+            # one whose build failed stays, too
+            made.append(daytona.get(name))
 
     return create_of
 

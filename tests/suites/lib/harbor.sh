@@ -111,6 +111,19 @@ show_log() {
   done
 }
 
+# Succeeds when no sandbox is left; else says which, and what the log has of each.
+no_sandbox_left() {
+  local left id
+  left=$(api GET '/sandbox?limit=200' | python3 -c '
+import json, sys
+for one in json.load(sys.stdin)["items"]:
+    print(*(one.get(key) for key in ("id", "name", "createdAt", "snapshot", "state", "desiredState", "errorReason")))') || return 1
+  [[ -n $left ]] || return 0
+  echo "$left"
+  while read -r id _; do grep -h --fixed-strings "$id" "$HARBOR_DATA_DIR"/logs/*.log | tail -n 20 | cut -c -300; done <<<"$left"
+  return 1
+}
+
 # check WHAT COMMAND... : counts whether it succeeds; its output is shown when it does not
 check() {
   local what=$1 output
