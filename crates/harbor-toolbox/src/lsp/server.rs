@@ -99,10 +99,15 @@ impl Server {
 
     /// The failure, and why the server has ended if the sandbox had no memory left for it.
     fn explained(&self, failure: Failure) -> Failure {
-        match (failure, self.memory.verdict()) {
+        match (failure, self.lacked_memory()) {
             (Failure::Ended, Some(verdict)) => Failure::OutOfMemory(verdict),
             (failure, _) => failure,
         }
+    }
+
+    /// What to say where the sandbox had no memory left since the server was started.
+    pub(super) fn lacked_memory(&self) -> Option<String> {
+        self.memory.verdict()
     }
 
     /// Whether the server says that it has this capability.

@@ -126,9 +126,13 @@ impl Servers {
     /// A running server.
     pub(super) fn find(&self, key: &Key) -> Result<Arc<Running>, Error> {
         let found = self.slots().get(key).and_then(|slot| slot.get().cloned());
-        found.filter(|running| running.server.is_running()).ok_or_else(|| {
-            Error::bad_request("server not initialized: start it first").with_code("LSP_SERVER_NOT_INITIALIZED")
-        })
+        let why = match found {
+            Some(running) if running.server.is_running() => return Ok(running),
+            Some(ended) => ended.server.lacked_memory().map(|why| format!("{why}; ")).unwrap_or_default(),
+            None => String::new(),
+        };
+        let told = format!("server not initialized: {why}start it first");
+        Err(Error::bad_request(told).with_code("LSP_SERVER_NOT_INITIALIZED"))
     }
 
     /// Ends a server; false when there is none.
