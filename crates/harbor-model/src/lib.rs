@@ -16,6 +16,7 @@ pub mod objects;
 pub mod organizations;
 pub mod pools;
 pub mod registries;
+pub mod repositories;
 pub mod resources;
 pub mod sandboxes;
 pub mod secrets;

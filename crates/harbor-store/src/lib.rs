@@ -23,6 +23,8 @@ mod organizations;
 mod outbox;
 mod pools;
 mod registries;
+mod repositories;
+mod repository_blobs;
 mod row;
 mod sandbox_change;
 mod sandbox_row;

@@ -22,6 +22,16 @@ CREATE TABLE blob (
 
 CREATE INDEX blob_unused ON blob (unused_since) WHERE uses = 0;
 
+CREATE TABLE blob_upload (
+    id         TEXT PRIMARY KEY,
+    repository TEXT NOT NULL,
+    size       INTEGER NOT NULL,
+    pieces     TEXT NOT NULL,
+    started_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX blob_upload_started_at ON blob_upload (started_at);
+
 CREATE TABLE bucket (
     name       TEXT PRIMARY KEY,
     created_at INTEGER NOT NULL
@@ -65,6 +75,30 @@ CREATE TABLE installation (
     id       INTEGER PRIMARY KEY CHECK (id = 1),
     instance TEXT NOT NULL
 ) STRICT;
+
+CREATE TABLE manifest (
+    repository    TEXT NOT NULL,
+    digest        TEXT NOT NULL,
+    media_type    TEXT NOT NULL,
+    content       BLOB NOT NULL,
+    subject       TEXT,
+    artifact_type TEXT,
+    pushed_at     INTEGER NOT NULL,
+    PRIMARY KEY (repository, digest)
+) STRICT;
+
+CREATE TABLE manifest_blob (
+    repository TEXT NOT NULL,
+    digest     TEXT NOT NULL,
+    manifest   TEXT NOT NULL,
+    PRIMARY KEY (repository, digest, manifest),
+    FOREIGN KEY (repository, digest) REFERENCES repository_blob (repository, digest),
+    FOREIGN KEY (repository, manifest) REFERENCES manifest (repository, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX manifest_blob_manifest ON manifest_blob (repository, manifest);
+
+CREATE INDEX manifest_subject ON manifest (repository, subject, digest) WHERE subject IS NOT NULL;
 
 CREATE TABLE member (
     organization TEXT NOT NULL REFERENCES organization (id) ON DELETE CASCADE,
@@ -120,6 +154,19 @@ CREATE TABLE registry (
 ) STRICT;
 
 CREATE INDEX registry_organization ON registry (organization, created_at);
+
+CREATE TABLE repository_blob (
+    repository     TEXT NOT NULL,
+    digest         TEXT NOT NULL,
+    size           INTEGER NOT NULL,
+    pieces         TEXT NOT NULL,
+    unneeded_since INTEGER,
+    PRIMARY KEY (repository, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX repository_blob_digest ON repository_blob (digest);
+
+CREATE INDEX repository_blob_unneeded ON repository_blob (unneeded_since) WHERE unneeded_since IS NOT NULL;
 
 CREATE TABLE sandbox (
     id                   TEXT PRIMARY KEY,
@@ -193,6 +240,16 @@ CREATE TABLE snapshot (
     updated_at   INTEGER NOT NULL, layer TEXT, source TEXT, image_id TEXT, dockerfile TEXT, contexts TEXT,
     UNIQUE (organization, name)
 ) STRICT;
+
+CREATE TABLE tag (
+    repository TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    manifest   TEXT NOT NULL,
+    PRIMARY KEY (repository, name),
+    FOREIGN KEY (repository, manifest) REFERENCES manifest (repository, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX tag_manifest ON tag (repository, manifest);
 
 CREATE TABLE upload (
     id         TEXT PRIMARY KEY,

@@ -27,6 +27,7 @@ const STEPS: &[(&str, &str)] = &[
     ("images", include_str!("0015_images.sql")),
     ("registries", include_str!("0016_registries.sql")),
     ("objects", include_str!("0017_objects.sql")),
+    ("repositories", include_str!("0018_repositories.sql")),
 ];
 
 /// The step after which secrets are encrypted, by code.

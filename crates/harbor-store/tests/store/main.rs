@@ -5,6 +5,7 @@
     reason = "a test's fixtures fail loudly and speak to their parent"
 )]
 
+mod blobs;
 mod file;
 mod fixture;
 mod keys;
