@@ -20,6 +20,7 @@ mod images;
 mod listing;
 mod objects;
 mod orphans;
+mod own_registry;
 mod pools;
 mod queue;
 mod report;
@@ -56,6 +57,7 @@ pub use clock::{Clock, SystemClock};
 pub use images::{Authorities, Builder};
 pub use objects::ObjectStorage;
 pub use orphans::{Orphan, orphans};
+pub use own_registry::{OwnImage, OwnRegistry};
 pub use pools::Recruiter;
 pub use report::{LastStep, LoopReport, UnderWay};
 
@@ -83,6 +85,8 @@ pub struct Config {
     pub builder: Builder,
     /// Where what users upload for images lies.
     pub objects: Arc<dyn ObjectStorage>,
+    /// harbor's own registry of images.
+    pub registry: Arc<dyn OwnRegistry>,
 }
 
 impl Config {

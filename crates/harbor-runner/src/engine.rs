@@ -133,6 +133,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Image, EngineError>;
 
+    /// Calls the image of this id by this reference, which has a tag, from now on.
+    async fn name_image(&self, id: &str, reference: &str) -> Result<(), EngineError>;
+
     /// This image without volumes of its own (`VOLUME`), whose files would be in no copy of a sandbox's.
     async fn without_volumes(&self, image: &Image) -> Result<Image, EngineError>;
 

@@ -15,6 +15,7 @@ use harbor_model::registries::Registry;
 use harbor_runner::{Build, EngineError, EngineSaid, Image, Login};
 
 use crate::Inner;
+use crate::OwnImage;
 use crate::queue::{Lane, Mark, Queue, Stepped};
 use crate::work::Work;
 use context::{Flaw, compose};
@@ -159,6 +160,14 @@ impl Inner {
         let mut registries = self.registries_of(image).await;
         match &image.dockerfile {
             None => {
+                let own = self.config.registry.image(image.organization, reference).await;
+                let own = own.map_err(|reason| EngineError::Pull {
+                    image: reference.clone(),
+                    source: EngineSaid::new(reason),
+                })?;
+                if let Some(own) = own {
+                    return self.have_own_image(reference, &own, log).await;
+                }
                 // the one that says most of the reference
                 registries.retain(|registry| registry.has(reference));
                 let registry = registries.iter().max_by_key(|registry| registry.prefix().len());
@@ -170,7 +179,9 @@ impl Inner {
             }
             Some(dockerfile) => {
                 let Builder { arguments, .. } = self.config.builder.clone();
-                let logins = registries.iter().map(login).collect();
+                let own = self.config.registry.login(image.organization);
+                let own = own.map_err(|reason| unread("of its own registry", reason))?;
+                let logins = registries.iter().map(login).chain([own]).collect();
                 let build = Build { tag: reference.clone(), arguments, own: true, logins, ..Build::default() };
                 let mut tries = 1;
                 loop {
@@ -184,6 +195,18 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// Gets an image of harbor's own registry, and calls it what it was asked for by.
+    async fn have_own_image(&self, reference: &str, own: &OwnImage, log: &Log) -> Result<Image, EngineError> {
+        log.say(&format!("pulling {reference} from harbor's own registry\n"));
+        let mut layers = log::Layers::default();
+        let pulled =
+            self.engine.pull(&own.reference, Some(&own.login), &mut |step| log.say(&layers.line(step))).await?;
+        if own.reference != reference {
+            self.engine.name_image(&pulled.id, reference).await?;
+        }
+        Ok(pulled)
     }
 
     async fn build(

@@ -195,7 +195,27 @@ async fn the_registry_that_says_most_of_the_reference_is_logged_in_to() {
     let before = harbor.engine.logins().len();
     harbor.create_snapshot(built("built")).await.unwrap();
     reaches(&harbor, "built", SnapshotState::Active).await;
-    assert_eq!(harbor.engine.logins().len(), before + 3, "the engine chooses for each base image");
+    let used = harbor.engine.logins().split_off(before);
+    let mut used: Vec<&str> = used.iter().map(|login| &*login.username).collect();
+    used.sort_unstable();
+    assert_eq!(used, ["PUSHA", "all", "other", "team"], "the engine chooses for each base image");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_of_ones_own_registry_is_called_what_it_was_asked_for_by() {
+    let harbor = Installation::new().await;
+    harbor.registry("daytona-registry:6000", "another").await;
+    harbor.create_snapshot(pulled("mine", "daytona-registry:6000/team/app:1.0")).await.unwrap();
+    reaches(&harbor, "mine", SnapshotState::Active).await;
+    let by_digest = format!("127.0.0.1:35009/team/app@sha256:{}", "0".repeat(64));
+    let pulled_one = Engine::image(&harbor.engine, &by_digest).await.unwrap().unwrap();
+    let named = Engine::image(&harbor.engine, "daytona-registry:6000/team/app:1.0").await.unwrap().unwrap();
+    assert_eq!(named.id, pulled_one.id);
+    assert_eq!(harbor.engine.logins().last().unwrap().username, "PUSHA");
+
+    harbor.create_snapshot(pulled("none", "daytona-registry:6000/missing:1.0")).await.unwrap();
+    let failed = reaches(&harbor, "none", SnapshotState::Error).await;
+    assert!(failed.error.is_some_and(|error| error.ends_with("nothing was pushed as missing:1.0")));
 }
 
 #[tokio::test(start_paused = true)]

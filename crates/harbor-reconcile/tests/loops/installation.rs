@@ -24,7 +24,7 @@ use harbor_store::{EncryptionKey, Store};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::uploads::Uploads;
+use crate::uploads::{OwnImages, Uploads};
 
 /// How long control waits for a start.
 pub(crate) const BUDGET: Duration = Duration::from_secs(10);
@@ -153,6 +153,7 @@ impl<E: Subject> Installation<E> {
             recruiter: Arc::new(Recruits(control.clone())),
             builder: Builder::default(),
             objects: Arc::<Uploads>::clone(&uploads),
+            registry: Arc::new(OwnImages),
         };
         let reconciler = Reconciler::new(store.clone(), engine.engine(), config.clone());
         let task = Task::of(&reconciler);

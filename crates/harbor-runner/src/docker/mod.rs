@@ -186,6 +186,10 @@ impl Engine for DockerEngine {
         self.pull(reference, login, progress).await
     }
 
+    async fn name_image(&self, id: &str, reference: &str) -> Result<(), EngineError> {
+        self.client().name_image(id, reference).await
+    }
+
     async fn without_volumes(&self, image: &Image) -> Result<Image, EngineError> {
         self.without_volumes(image).await
     }

@@ -449,6 +449,18 @@ impl Engine for Pretend {
         .await
     }
 
+    async fn name_image(&self, id: &str, reference: &str) -> Result<(), EngineError> {
+        let world = &mut self.lock().world;
+        let Some(named) = world.image(id) else {
+            return Err(EngineError::NotFound {
+                doing: format!("name image {id}"),
+                source: EngineSaid::new("no such image"),
+            });
+        };
+        world.images.insert(reference.to_owned(), named);
+        Ok(())
+    }
+
     async fn without_volumes(&self, image: &Image) -> Result<Image, EngineError> {
         Ok(Image { volumes: Vec::new(), ..image.clone() })
     }

@@ -8,7 +8,7 @@ use bollard::errors::Error as ClientError;
 use bollard::models::{BuildInfo, ContainerConfig, CreateImageInfo};
 use bollard::query_parameters::{
     BuildImageOptionsBuilder, CommitContainerOptionsBuilder, CreateImageOptionsBuilder, ImportImageOptionsBuilder,
-    ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
+    ListImagesOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
 };
 use bollard::{body_full, body_try_stream};
 use futures_util::{Stream, StreamExt};
@@ -53,6 +53,18 @@ impl Client {
         let options = ListImagesOptionsBuilder::new().build();
         let listed = self.call("list images", QUICK, self.docker().list_images(Some(options))).await?;
         Ok(listed.into_iter().map(|image| ListedImage { names: image.repo_tags, labels: image.labels }).collect())
+    }
+
+    /// Calls the image of this id by this reference, which has a tag, from now on.
+    pub(crate) async fn name_image(&self, id: &str, reference: &str) -> Result<(), EngineError> {
+        // a colon before the last slash belongs to a registry's port
+        let at = reference.rfind('/').map_or(0, |slash| slash + 1);
+        let (name, tag) = match reference[at..].rfind(':') {
+            Some(colon) => (&reference[..at + colon], &reference[at + colon + 1..]),
+            None => (reference, "latest"),
+        };
+        let options = TagImageOptionsBuilder::new().repo(name).tag(tag).build();
+        self.call(&format!("name image {id} {reference}"), QUICK, self.docker().tag_image(id, Some(options))).await
     }
 
     /// Removes an image by name; with `force` also from containers that do not run.
