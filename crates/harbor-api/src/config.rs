@@ -39,6 +39,8 @@ pub struct Urls {
     pub ssh: Option<SshAddress>,
     /// The S3 endpoint.
     pub s3: S3Urls,
+    /// The registry of images as the engines of clients reach it: host and port.
+    pub registry: String,
 }
 
 /// Where clients find the S3 endpoint.

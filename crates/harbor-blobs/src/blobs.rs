@@ -308,7 +308,7 @@ impl Blobs {
 }
 
 impl BlobError {
-    fn of_io(error: io::Error) -> Self {
+    pub(crate) fn of_io(error: io::Error) -> Self {
         Self::Store(object_store::Error::Generic { store: "files", source: Box::new(error) })
     }
 

@@ -9,7 +9,7 @@ use harbor_model::secrets::Secret;
 use harbor_model::snapshots::{Snapshot, SnapshotState};
 use harbor_model::{Timestamp, to_millisecond};
 
-use crate::{Config, Dial, DialFailure, Machine, ObjectStorage, Stream};
+use crate::{Config, Dial, DialFailure, Machine, ObjectStorage, Stream, TemporaryKey};
 
 /// The administrator's key.
 pub const KEY: &str = "dtn_the-administrators-key";
@@ -35,8 +35,8 @@ pub fn config(start_budget: Duration) -> Config {
             owner: "owner".to_owned(),
             owner_secret: Secret::new("the-owners-secret"),
             bucket: "daytona".to_owned(),
-            key: [7; 32],
         },
+        temporary_key: TemporaryKey([7; 32]),
     }
 }
 

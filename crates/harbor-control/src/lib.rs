@@ -16,11 +16,13 @@ mod key_watch;
 mod keys;
 mod object_storage;
 mod organizations;
+mod own_registry;
 mod pools;
 mod registries;
 pub mod sandboxes;
 mod signed_files;
 mod snapshots;
+mod temporary;
 mod token;
 mod users;
 mod volumes;
@@ -48,10 +50,12 @@ pub use identity::hash_key;
 pub use keys::{IssuedKey, NewKey};
 pub use object_storage::{ObjectDenial, ObjectScope, ObjectStorage, PushAccess};
 pub use organizations::{Member, Usage};
+pub use own_registry::{RegistryDenial, RegistryLogin, RegistryScope};
 pub use pools::PoolInUse;
 pub use registries::NewRegistry;
 pub use signed_files::{FileOperation, SignedFile};
 pub use snapshots::{BuildLog, Built, NewImage, NewSnapshot};
+pub use temporary::TemporaryKey;
 pub use users::NewUser;
 pub use volumes::NewMount;
 
@@ -85,6 +89,8 @@ pub struct Config {
     pub start_budget: Duration,
     /// What the object storage is opened with.
     pub object_storage: ObjectStorage,
+    /// What temporary credentials are computed with.
+    pub temporary_key: TemporaryKey,
 }
 
 /// What every caller of harbor asks things of. Clones share it.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use harbor_control::fixture::{self, KEY, NoEngine};
 use harbor_control::{
-    Administer, Allowed, Caller, Config, Control, DeleteSandboxes, Kind, NewKey, NewUser, WriteSandboxes,
+    Administer, Allowed, Caller, Config, Control, DeleteSandboxes, Kind, MakeImages, NewKey, NewUser, ObjectDenial,
+    RegistryDenial, RegistryScope, WriteSandboxes,
 };
 use harbor_model::identity::Permission;
 use harbor_model::ids::{OrganizationId, UserId};
@@ -199,4 +200,52 @@ async fn the_administrators_name_and_address_follow_the_configuration() {
     let user = control.authenticate(KEY).await.unwrap().user().clone();
     assert_eq!((user.name.as_str(), user.email.as_str()), ("Captain", "captain@harbor.test"));
     assert_eq!(refusal(restart(with("Captain", "other@harbor.test")).await), Kind::Conflict);
+}
+
+#[tokio::test]
+async fn a_login_to_the_registry_opens_what_its_key_does() {
+    let harbor = Installation::new().await;
+    let scope = async |user: &str, password: &str| harbor.control.registry_scope(user, &Secret::new(password)).await;
+    let owner = harbor.control.authenticate(KEY).await.unwrap();
+    assert_eq!(scope("anybody", KEY).await, Ok(RegistryScope::Owner));
+    assert_eq!(scope("anybody", "wrong").await, Err(RegistryDenial::Invalid));
+    assert_eq!(scope("PUSHANYBODY", KEY).await, Err(RegistryDenial::Invalid));
+
+    let organization = owner.organization();
+    let issue = async |name: &str, permissions: &[Permission]| {
+        let new = NewKey { name: name.parse().unwrap(), permissions: permissions.to_vec(), expires_at: None };
+        harbor.control.create_key(&owner, new).await.unwrap().value
+    };
+    let pushes = issue("pushes", &[Permission::WriteSandboxes]).await;
+    let pulls = issue("pulls", &[Permission::DeleteSandboxes]).await;
+    for (key, push) in [(&pushes, true), (&pulls, false)] {
+        let expected = RegistryScope::Organization { id: organization, push };
+        assert_eq!(scope("key", key.reveal()).await, Ok(expected));
+    }
+    let asks = harbor.control.authenticate(pulls.reveal()).await.unwrap().allow::<MakeImages>();
+    assert_eq!(refusal(asks), Kind::Forbidden);
+
+    // for an hour, of its own organization, whoever asks
+    let asks = harbor.control.authenticate(pushes.reveal()).await.unwrap().allow::<MakeImages>().unwrap();
+    let login = harbor.control.registry_login(&asks).unwrap();
+    let open = RegistryScope::Organization { id: organization, push: true };
+    assert_eq!(scope(&login.username, login.secret.reveal()).await, Ok(open));
+    let stranger = harbor.user("stranger").await;
+    let theirs = stranger.organization();
+    let other = harbor.control.registry_login(&stranger.allow().unwrap()).unwrap();
+    let open = RegistryScope::Organization { id: theirs, push: true };
+    assert_eq!(scope(&other.username, other.secret.reveal()).await, Ok(open));
+    assert_eq!(scope(&login.username, other.secret.reveal()).await, Err(RegistryDenial::Invalid));
+    assert_eq!(scope("anybody", login.secret.reveal()).await, Err(RegistryDenial::Invalid));
+    // what opens object storage opens no registry, and the other way round
+    let storage = harbor.control.push_access(&asks).await.unwrap();
+    assert_eq!(scope(&storage.access_key, storage.session_token.reveal()).await, Err(RegistryDenial::Invalid));
+    let scope_of_objects = harbor.control.object_scope(&login.username, Some(login.secret.reveal())).await;
+    assert_eq!(scope_of_objects, Err(ObjectDenial::InvalidToken));
+
+    harbor.control.delete_key(&owner, None, "pushes").await.unwrap();
+    assert_eq!(scope(&login.username, login.secret.reveal()).await, Err(RegistryDenial::Invalid));
+    // harbor's own pulls need no key
+    let own = harbor.control.own_registry_login(organization).unwrap();
+    assert!(scope(&own.username, own.secret.reveal()).await.is_ok());
 }

@@ -34,19 +34,22 @@ pub(crate) enum Service {
     Api,
     /// Preview and toolbox proxy.
     Proxy,
+    /// The registry of images.
+    Registry,
     /// The S3 endpoint.
     S3,
 }
 
 impl Service {
     /// All of them, in the order in which they open their ports.
-    pub(crate) const ALL: [Self; 3] = [Self::Api, Self::Proxy, Self::S3];
+    pub(crate) const ALL: [Self; 4] = [Self::Api, Self::Proxy, Self::Registry, Self::S3];
 
     /// The configuration key of its port.
     pub(crate) fn port_key(self) -> &'static str {
         match self {
             Self::Api => "daytona.host_port",
             Self::Proxy => "daytona.proxy_host_port",
+            Self::Registry => "daytona.registry_host_port",
             Self::S3 => "daytona.minio_host_port",
         }
     }
@@ -86,7 +89,7 @@ pub(crate) const COMPONENTS: &[Component] = &[
     built_in("daytona-db", "database (a file)", &["harbor_store", "rusqlite", "rusqlite_migration"]),
     not_needed("daytona-pgadmin", "there is no PostgreSQL to administer"),
     not_needed("daytona-redis", "cache and queue are in the process"),
-    not_built("daytona-registry", "container registry"),
+    service("daytona-registry", Service::Registry, "registry of images", &["harbor_blobs::oci"]),
     not_built("daytona-registry-ui", "registry page of the dashboard"),
     service("daytona-minio", Service::S3, "S3 endpoint", &["harbor_blobs", "s3s"]),
     not_built("daytona-jaeger", "traces page of the dashboard"),

@@ -110,6 +110,7 @@ pub(crate) fn built() -> (Router<Api>, OpenApi) {
         object_storage::push_access,
         registries::create,
         registries::list,
+        registries::push_access,
         registries::get,
         registries::change,
         registries::delete,

@@ -1,8 +1,8 @@
-//! Registries that organizations have logins to (contract, control-plane §8.1).
+//! Registries that organizations have logins to (contract, control-plane §8.1), and a login to harbor's own (§8.2).
 
 use axum::Json;
 use axum::extract::State;
-use harbor_control::{Allowed, Caller, DeleteRegistries, NewRegistry, WriteRegistries};
+use harbor_control::{Allowed, Caller, DeleteRegistries, MakeImages, NewRegistry, RegistryLogin, WriteRegistries};
 use harbor_model::names::DisplayName;
 use harbor_model::secrets::Secret;
 use http::StatusCode;
@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 use crate::error::ApiError;
 use crate::input::{Body, Segments};
 use crate::state::Api;
-use crate::wire::registries::Registry;
+use crate::wire::iso;
+use crate::wire::registries::{Registry, RegistryPushAccess};
 
 /// What is said of a registry. Its type is always `organization`.
 #[derive(Deserialize, ToSchema)]
@@ -71,6 +72,28 @@ pub(super) async fn create(
 )]
 pub(super) async fn list(caller: Caller, State(api): State<Api>) -> Result<Json<Vec<Registry>>, ApiError> {
     Ok(Json(api.control.registries(&caller).await?.into_iter().map(Registry::of).collect()))
+}
+
+/// A login for an hour with which images are pushed to harbor's own registry.
+///
+/// There is one region, whatever `regionId` says.
+#[utoipa::path(
+    get, path = "/docker-registry/registry-push-access", tag = "docker-registry",
+    responses((status = 200, body = RegistryPushAccess))
+)]
+pub(super) async fn push_access(
+    caller: Allowed<MakeImages>,
+    State(api): State<Api>,
+) -> Result<Json<RegistryPushAccess>, ApiError> {
+    let RegistryLogin { username, secret, organization, expires_at } = api.control.registry_login(&caller)?;
+    Ok(Json(RegistryPushAccess {
+        username,
+        secret: secret.reveal().to_owned(),
+        registry_url: api.config.urls.registry.clone(),
+        registry_id: api.config.instance.to_string(),
+        project: organization.to_string(),
+        expires_at: iso(expires_at),
+    }))
 }
 
 /// A registry by its id.

@@ -77,7 +77,7 @@ const OFF: Bucket = Bucket { ttl: None, limit: None };
 impl Configuration {
     /// From the configuration of API and control.
     pub(crate) fn of(config: &Config, default_snapshot: String) -> Self {
-        let Urls { api: _, dashboard, proxy_toolbox, preview, ssh, s3: _ } = &config.urls;
+        let Urls { api: _, dashboard, proxy_toolbox, preview, ssh, s3: _, registry: _ } = &config.urls;
         let Oidc { issuer, client_id, audience } = config.oidc.clone().unwrap_or_else(|| Oidc {
             issuer: String::new(),
             client_id: String::new(),

@@ -1,9 +1,23 @@
-//! Registries on the wire (contract, control-plane §8.1).
+//! Registries on the wire (contract, control-plane §8.1, §8.2).
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::iso;
+
+/// A login to the registry that harbor itself is (contract, control-plane §8.2).
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RegistryPushAccess {
+    pub(crate) username: String,
+    pub(crate) secret: String,
+    /// Host and port.
+    pub(crate) registry_url: String,
+    pub(crate) registry_id: String,
+    /// With this and a slash the names begin of the repositories that it opens.
+    pub(crate) project: String,
+    pub(crate) expires_at: String,
+}
 
 /// A registry, without its password.
 #[derive(Serialize, ToSchema)]

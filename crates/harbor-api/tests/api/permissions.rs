@@ -52,7 +52,10 @@ const CONTRACT: &[(&str, &str)] = &[
 ];
 
 /// Routes for which any of several permissions is enough.
-const ANY_OF: &[(&str, &[&str])] = &[("get /object-storage/push-access", &["write:snapshots", "write:sandboxes"])];
+const ANY_OF: &[(&str, &[&str])] = &[
+    ("get /docker-registry/registry-push-access", &["write:snapshots", "write:sandboxes"]),
+    ("get /object-storage/push-access", &["write:snapshots", "write:sandboxes"]),
+];
 
 /// What every operation of the published document asks for, which is made from the handlers' arguments. Routes that
 /// ask for no credential, or for any of several permissions, are left out.

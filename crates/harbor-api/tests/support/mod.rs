@@ -208,6 +208,7 @@ fn config(origin: &str) -> Config {
                 tls: "https://127.0.0.1:35011".to_owned(),
                 region: "us-east-1".to_owned(),
             },
+            registry: "127.0.0.1:35009".to_owned(),
         },
         version: "v0.190.0".to_owned(),
         harbor_version: "0.1.0".to_owned(),

@@ -183,8 +183,7 @@ fn installed(directories: &Directories) -> anyhow::Result<Vec<PathBuf>> {
         bail!("{} holds {}, which is not harbor's: remove it by hand", directories.root().display(), foreign.display());
     }
     let workspace = [directories.database().parent().map(Path::to_owned), Some(directories.objects())];
-    let workspace = workspace.into_iter().flatten().chain([directories.registry()]);
-    let beside = workspace.filter(|directory| !directory.starts_with(directories.root()));
+    let beside = workspace.into_iter().flatten().filter(|directory| !directory.starts_with(directories.root()));
     Ok(beside.chain([directories.root().to_owned()]).filter(|directory| directory.is_dir()).collect())
 }
 

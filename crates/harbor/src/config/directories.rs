@@ -40,7 +40,7 @@ pub(crate) struct Directories {
 }
 
 impl Directories {
-    /// Those below `root`; database, objects and registry below `workspace` where one is given.
+    /// Those below `root`; database and objects below `workspace` where one is given.
     pub(crate) fn new(root: &Path, workspace: Option<&Path>) -> Self {
         Self { root: root.to_owned(), workspace: workspace.map(Path::to_owned) }
     }
@@ -63,14 +63,9 @@ impl Directories {
         }
     }
 
-    /// Objects: build contexts, backups, buckets.
+    /// Blobs: objects of buckets, build contexts, layers of the registry's images.
     pub(crate) fn objects(&self) -> PathBuf {
         self.workspace.as_ref().map_or_else(|| self.root.join("objects"), |workspace| workspace.join("minio"))
-    }
-
-    /// Blobs and manifests of the registry.
-    pub(crate) fn registry(&self) -> PathBuf {
-        self.workspace.as_ref().map_or_else(|| self.root.join("registry"), |workspace| workspace.join("registry"))
     }
 
     /// One directory per volume.
@@ -131,8 +126,7 @@ impl Directories {
     /// Makes what is missing. Idempotent; an error is one line with its remedy.
     pub(crate) fn create(&self) -> anyhow::Result<()> {
         self.create_root()?;
-        let below =
-            [self.volumes(), self.archives(), self.keys(), self.logs(), self.run(), self.objects(), self.registry()];
+        let below = [self.volumes(), self.archives(), self.keys(), self.logs(), self.run(), self.objects()];
         let database = self.database();
         for directory in below.iter().map(PathBuf::as_path).chain(database.parent()) {
             make(directory).with_context(|| format!("cannot make the directory {}", directory.display()))?;
@@ -238,7 +232,6 @@ mod tests {
         let directories = Directories::new(Path::new("/data"), Some(Path::new("/work space")));
         assert_eq!(directories.database(), Path::new("/work space/db/harbor.db"));
         assert_eq!(directories.objects(), Path::new("/work space/minio"));
-        assert_eq!(directories.registry(), Path::new("/work space/registry"));
         assert_eq!(directories.keys(), Path::new("/data/keys"));
     }
 }

@@ -110,7 +110,6 @@ const fn image(name: &'static str, default: &'static str) -> ConfigKey {
 }
 
 const SSH: &str = "the SSH gateway";
-const REGISTRY: &str = "the registry";
 
 const PAGE: &str = "its page is part of the dashboard, on daytona.host_port";
 const ONE_PROCESS: &str = "harbor is one process: its parts need no key to talk to each other";
@@ -205,6 +204,18 @@ pub(crate) const KEYS: &[ConfigKey] = &[
     awaited("public_url.ssh", ValueKind::SshUrl, Unset, SSH, "How clients reach the SSH gateway, as ssh://host:port."),
     used("public_url.s3", ValueKind::HttpUrl, Unset, "How clients reach the S3 endpoint."),
     used(
+        "public_url.registry",
+        ValueKind::HttpUrl,
+        Unset,
+        "How Docker engines reach the registry, that of the sandboxes too.",
+    ),
+    used(
+        "registry.open_here",
+        ValueKind::Switch,
+        Is("true"),
+        "Let this machine's own clients push and pull shared images at localhost without a login.",
+    ),
+    used(
         "log.level",
         ValueKind::LogLevel,
         Is("info"),
@@ -219,7 +230,7 @@ pub(crate) const KEYS: &[ConfigKey] = &[
     used("daytona.host_port", ValueKind::Port, Is("35000"), "API, dashboard and event stream."),
     used("daytona.proxy_host_port", ValueKind::Port, Is("35001"), "Preview and toolbox proxy."),
     awaited("daytona.ssh_host_port", ValueKind::Port, Is("35003"), SSH, "SSH gateway."),
-    awaited("daytona.registry_host_port", ValueKind::Port, Is("35009"), REGISTRY, "Container registry."),
+    used("daytona.registry_host_port", ValueKind::Port, Is("35009"), "Registry of images, with and without TLS."),
     used("daytona.minio_host_port", ValueKind::Port, Is("35011"), "S3 endpoint, with and without TLS."),
     used("daytona.admin_email", ValueKind::Email, Is("dev@daytona.io"), "E-mail address of the one user."),
     used("daytona.admin_api_key", ValueKind::Token, Generated("admin_api_key"), "API key of the one user."),
@@ -265,7 +276,7 @@ pub(crate) const KEYS: &[ConfigKey] = &[
         "daytona.workspace",
         ValueKind::Path,
         Unset,
-        "Directory with db/, minio/ and registry/ in place of the data directory's own.",
+        "Directory with db/ and minio/ in place of the data directory's own.",
     ),
     replaced(
         "daytona.runner_host_port",

@@ -43,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) infra: Infra,
     /// Sandboxes kept ready.
     pub(crate) warm_pool: WarmPool,
+    /// The registry of images.
+    pub(crate) registry: Registry,
     pub(crate) stopped: Stopped,
     pub(crate) capacity: Capacity,
     pub(crate) build: Build,
@@ -80,14 +82,14 @@ impl Config {
 
     /// The name or address in `public_url.s3`, without brackets and port.
     pub(crate) fn s3_public_host(&self) -> Option<String> {
-        let url: http::Uri = self.public_url.s3.as_deref()?.parse().ok()?;
-        Some(url.host()?.trim_matches(['[', ']']).to_owned())
+        host_of(self.public_url.s3.as_deref()?)
     }
 
-    /// Names and addresses by which clients reach the S3 endpoint, beside those of the loopback.
-    pub(crate) fn s3_names(&self) -> Vec<String> {
+    /// Names and addresses by which clients reach what is served with TLS, beside those of the loopback.
+    pub(crate) fn certified_names(&self) -> Vec<String> {
         let bucket = &self.daytona.minio_bucket;
         let public = self.s3_public_host();
+        let registry = self.public_url.registry.as_deref().and_then(host_of);
         let bound = match self.bind {
             Bind::Address(address) if !address.is_unspecified() && !address.is_loopback() => Some(address.to_string()),
             _ => None,
@@ -95,19 +97,41 @@ impl Config {
         let of_bucket =
             public.iter().filter(|name| name.parse::<IpAddr>().is_err()).map(|name| format!("{bucket}.{name}"));
         // some clients take no wildcard for a name of two words
-        [format!("{bucket}.localhost")].into_iter().chain(of_bucket).chain(public.clone()).chain(bound).collect()
+        [format!("{bucket}.localhost")]
+            .into_iter()
+            .chain(of_bucket)
+            .chain(public.clone())
+            .chain(registry)
+            .chain(bound)
+            .collect()
+    }
+
+    /// Host and port of the registry as Docker engines should write it. An address: by the name `localhost` it asks nobody for
+    /// a login, without which engines do not show theirs.
+    pub(crate) fn registry_host(&self, port: u16) -> String {
+        let public = self.public_url.registry.as_deref().and_then(|url| url.split_once("://"));
+        public.map_or_else(|| format!("{}:{port}", self.bind.client_address()), |(_, host)| host.to_owned())
     }
 
     /// Scheme, host and port of the S3 endpoint as clients should write it. An address, as some clients put the bucket's name
     /// before the name of a host (contract, edges §4.3).
     pub(crate) fn s3_url(&self, port: u16) -> String {
-        let host = match self.bind {
-            Bind::Localhost => Ipv4Addr::LOCALHOST.to_string(),
-            Bind::Address(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
-            bind @ Bind::Address(_) => bind.client_host(),
-        };
-        self.public_url.s3.clone().unwrap_or_else(|| format!("http://{host}:{port}"))
+        self.public_url.s3.clone().unwrap_or_else(|| format!("http://{}:{port}", self.bind.client_address()))
     }
+}
+
+/// The name or address in a URL, without brackets and port.
+fn host_of(url: &str) -> Option<String> {
+    let url: http::Uri = url.parse().ok()?;
+    Some(url.host()?.trim_matches(['[', ']']).to_owned())
+}
+
+/// `registry.*`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Registry {
+    /// Whether this machine's own clients may use what is shared without a login.
+    pub(crate) open_here: bool,
 }
 
 /// `infra.*`
@@ -173,6 +197,8 @@ pub(crate) struct PublicUrls {
     pub(crate) proxy: Option<String>,
     /// The S3 endpoint.
     pub(crate) s3: Option<String>,
+    /// The registry.
+    pub(crate) registry: Option<String>,
 }
 
 /// `log.*`
@@ -203,6 +229,8 @@ pub(crate) struct Daytona {
     pub(crate) host_port: u16,
     /// Preview and toolbox proxy.
     pub(crate) proxy_host_port: u16,
+    /// Registry of images.
+    pub(crate) registry_host_port: u16,
     /// S3 endpoint.
     pub(crate) minio_host_port: u16,
     /// Access key of the S3 endpoint's owner.
@@ -231,7 +259,7 @@ pub(crate) struct Daytona {
     /// Base64 of an OpenSSH private key; `None`: the generated one.
     #[serde(default, deserialize_with = "secret")]
     pub(crate) ssh_host_key: Option<Secret>,
-    /// Directory with `db/`, `minio/` and `registry/` in place of the data directory's own; absolute.
+    /// Directory with `db/` and `minio/` in place of the data directory's own; absolute.
     pub(crate) workspace: Option<PathBuf>,
 }
 
@@ -258,6 +286,15 @@ impl Bind {
         match self {
             Self::Localhost => true,
             Self::Address(address) => address.is_loopback(),
+        }
+    }
+
+    /// The address to write for clients on this machine, as a URL has it.
+    pub(crate) fn client_address(self) -> String {
+        match self {
+            Self::Localhost => Ipv4Addr::LOCALHOST.to_string(),
+            Self::Address(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
+            bind @ Self::Address(_) => bind.client_host(),
         }
     }
 

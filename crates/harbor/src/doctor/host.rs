@@ -102,6 +102,7 @@ pub(super) async fn ports(config: &Config, presence: &Presence) -> Vec<Finding> 
         let check = match service {
             Service::Api => "API port",
             Service::Proxy => "proxy port",
+            Service::Registry => "registry port",
             Service::S3 => "S3 port",
         };
         let ours =

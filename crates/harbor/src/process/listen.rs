@@ -40,6 +40,7 @@ pub(crate) fn port_of(config: &Config, service: Service) -> u16 {
     match service {
         Service::Api => config.daytona.host_port,
         Service::Proxy => config.daytona.proxy_host_port,
+        Service::Registry => config.daytona.registry_host_port,
         Service::S3 => config.daytona.minio_host_port,
     }
 }

@@ -89,7 +89,7 @@ impl Secrets {
             encryption_salt: chosen(&daytona.encryption_salt, "encryption_salt", random_hex)?,
             minio_root_password: chosen(&daytona.minio_root_password, "minio_root_password", password)?,
             ssh_host_key,
-            authority: Authority::load_or_generate(&keys, instance, &config.s3_names())?,
+            authority: Authority::load_or_generate(&keys, instance, &config.certified_names())?,
             first_start,
         })
     }

@@ -7,14 +7,15 @@
 mod joins;
 mod machine;
 mod objects;
+mod registry;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
 use axum::Router;
-use harbor_blobs::Blobs;
-use harbor_control::{Control, ObjectStorage};
+use harbor_blobs::{Blobs, Registry};
+use harbor_control::{Control, ObjectStorage, TemporaryKey};
 use harbor_gateway::Gateway;
 use harbor_model::actors::Actor;
 use harbor_model::ids::{InstanceId, RegionId, UserId};
@@ -24,6 +25,7 @@ use harbor_serve::{Budget, ConnectionSlot};
 use harbor_store::{EncryptionKey, Store};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::builds;
@@ -75,6 +77,7 @@ pub(crate) async fn serve(
     progress.say("opening ports");
     let (api_listeners, api) = listen(config, Service::Api).await?;
     let (proxy_listeners, proxy) = listen(config, Service::Proxy).await?;
+    let (registry_listeners, registry) = listen(config, Service::Registry).await?;
     let (s3_listeners, s3) = listen(config, Service::S3).await?;
     progress.say("opening the database");
     let store = Store::open(
@@ -96,15 +99,22 @@ pub(crate) async fn serve(
     let dial = Arc::new(joins::Dialer::new(Arc::clone(&engine)));
     let machine = Arc::new(machine::EngineMachine::of(&about));
     let control = Control::new(store.clone(), control_config(config, secrets, &about), dial, machine).await?;
+    let images = registry::open(config, &store, blobs.clone(), control.clone());
+    let port = port_of(&registry);
+    let images_at = (config.registry_host(port), port);
+    let own = Own { blobs: blobs.clone(), images: images.clone(), images_at };
     let reconciler = Reconciler::new(
         store.clone(),
         Arc::clone(&engine),
-        reconcile_config(config, &about, control.clone(), secrets.instance, blobs.clone()),
+        reconcile_config(config, &about, control.clone(), secrets.instance, own),
     );
 
     let readiness = Arc::new(joins::Ready::new(engine, control.clone(), reconciler.clone()));
-    let (router, events) =
-        harbor_api::router(control.clone(), api_config(config, secrets, [&api, &proxy, &s3], &budget), readiness);
+    let (router, events) = harbor_api::router(
+        control.clone(),
+        api_config(config, secrets, [&api, &proxy, &registry, &s3], &budget),
+        readiness,
+    );
     let gateway = Gateway::new(control.clone(), gateway_config(&budget));
     let mut crew = Supervisor::default();
     let router = gateway.beside(router);
@@ -129,14 +139,14 @@ pub(crate) async fn serve(
             slot.vouch();
         }
     });
-    for listener in s3_listeners {
-        let (router, acceptor, budget) = (s3_router.clone(), acceptor.clone(), budget.clone());
-        crew.spawn("s3", |stop| async move {
-            harbor_serve::serve_with_tls(listener, router, acceptor, &budget, stop.cancelled_owned()).await;
-            Ok(())
-        });
-    }
-    let services = vec![api, proxy, s3];
+    doors_with_tls(&mut crew, "s3", s3_listeners, &s3_router, &acceptor, &budget);
+    let registry_router = images.router(|request| {
+        if let Some(slot) = request.get::<ConnectionSlot>() {
+            slot.vouch();
+        }
+    });
+    doors_with_tls(&mut crew, "registry", registry_listeners, &registry_router, &acceptor, &budget);
+    let services = vec![api, proxy, registry, s3];
     let version = format!("Docker {} (API {})", about.version, about.api);
     let image = config.daytona.default_snapshot.clone();
     let progress = progress.clone();
@@ -149,6 +159,14 @@ pub(crate) async fn serve(
         Ok(())
     });
     crew.run(stop, config.grace()).await
+}
+
+/// What is harbor's own, and the reconciler gets images from.
+struct Own {
+    blobs: Blobs,
+    images: Registry,
+    /// Host and port of the registry for engines, and the port on this machine.
+    images_at: (String, u16),
 }
 
 /// Refuses the database of another installation: its containers would all seem to be gone.
@@ -180,6 +198,24 @@ fn doors(crew: &mut Supervisor, name: &str, listeners: Vec<TcpListener>, router:
     }
 }
 
+/// Serves `router` on each of `listeners`, with and without TLS.
+fn doors_with_tls(
+    crew: &mut Supervisor,
+    name: &str,
+    listeners: Vec<TcpListener>,
+    router: &Router,
+    acceptor: &TlsAcceptor,
+    budget: &Budget,
+) {
+    for listener in listeners {
+        let (router, acceptor, budget) = (router.clone(), acceptor.clone(), budget.clone());
+        crew.spawn(name, |stop| async move {
+            harbor_serve::serve_with_tls(listener, router, acceptor, &budget, stop.cancelled_owned()).await;
+            Ok(())
+        });
+    }
+}
+
 fn control_config(config: &Config, secrets: &Secrets, about: &About) -> harbor_control::Config {
     harbor_control::Config {
         region: RegionId::new(REGION),
@@ -197,8 +233,8 @@ fn control_config(config: &Config, secrets: &Secrets, about: &About) -> harbor_c
             owner: config.daytona.minio_root_user.clone(),
             owner_secret: secrets.minio_root_password.clone(),
             bucket: config.daytona.minio_bucket.clone(),
-            key: secrets.object_storage_key,
         },
+        temporary_key: TemporaryKey(secrets.object_storage_key),
     }
 }
 
@@ -216,8 +252,9 @@ fn reconcile_config(
     about: &About,
     control: Control,
     instance: InstanceId,
-    blobs: Blobs,
+    own: Own,
 ) -> harbor_reconcile::Config {
+    let Own { blobs, images, images_at } = own;
     harbor_reconcile::Config {
         starts: usize::try_from(about.processors).unwrap_or(1).max(1) * 2,
         infra_stock: config.infra.stock,
@@ -227,8 +264,9 @@ fn reconcile_config(
         clock: Arc::new(harbor_reconcile::SystemClock),
         // an idle one takes about 10 MB: at most an eighth of the memory
         most_warm: usize::try_from(about.memory / 8 / (16 << 20)).unwrap_or(usize::MAX).clamp(1, MOST_WARM),
-        recruiter: Arc::new(joins::Recruits(control)),
-        objects: Arc::new(objects::Uploads::new(blobs, config.daytona.minio_bucket.clone())),
+        recruiter: Arc::new(joins::Recruits(control.clone())),
+        objects: Arc::new(objects::Uploads::new(blobs, images.clone(), config.daytona.minio_bucket.clone())),
+        registry: Arc::new(registry::OwnImages::new(images, control, images_at)),
         builder: Builder {
             arguments: builds::proxies(),
             label: Some(format!("{BUILT_BY}={instance}")),
@@ -237,9 +275,8 @@ fn reconcile_config(
     }
 }
 
-fn api_config(config: &Config, secrets: &Secrets, listening: [&Listening; 3], budget: &Budget) -> harbor_api::Config {
-    let port = |listening: &Listening| listening.addresses.first().map_or(0, std::net::SocketAddr::port);
-    let [api, proxy, s3] = listening.map(port);
+fn api_config(config: &Config, secrets: &Secrets, listening: [&Listening; 4], budget: &Budget) -> harbor_api::Config {
+    let [api, proxy, registry, s3] = listening.map(port_of);
     let api_url = config.api_url(api);
     let proxy_url = config.proxy_url(proxy);
     let (protocol, domain) = proxy_url.split_once("://").unwrap_or(("http", &proxy_url));
@@ -254,6 +291,7 @@ fn api_config(config: &Config, secrets: &Secrets, listening: [&Listening; 3], bu
             preview: harbor_api::PreviewUrls { protocol: protocol.to_owned(), domain: domain.to_owned() },
             ssh: None,
             s3: s3_urls(&config.s3_url(s3)),
+            registry: config.registry_host(registry),
         },
         version: CONTRACT_VERSION.to_owned(),
         harbor_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -262,6 +300,11 @@ fn api_config(config: &Config, secrets: &Secrets, listening: [&Listening; 3], bu
         oidc: None,
         bodies: budget.bodies().clone(),
     }
+}
+
+/// The port of a service that listens.
+fn port_of(listening: &Listening) -> u16 {
+    listening.addresses.first().map_or(0, std::net::SocketAddr::port)
 }
 
 /// The port takes both, so that the URL of one is that of the other but for its scheme.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use harbor_blobs::{Authorize, Blobs, Denied, Index, IndexError, Scope};
+use harbor_blobs::{Authorize, Blobs, Denied, Index, IndexError, Registry, Scope};
 use harbor_control::{Control, ObjectDenial, ObjectScope};
 use harbor_model::Timestamp;
 use harbor_model::actors::Actor;
@@ -55,13 +55,14 @@ pub(super) fn acceptor(authority: &Authority) -> anyhow::Result<TlsAcceptor> {
 /// What users upload for images.
 pub(super) struct Uploads {
     blobs: Blobs,
+    images: Registry,
     bucket: String,
     swept: OnceCell<()>,
 }
 
 impl Uploads {
-    pub(super) fn new(blobs: Blobs, bucket: String) -> Self {
-        Self { blobs, bucket, swept: OnceCell::new() }
+    pub(super) fn new(blobs: Blobs, images: Registry, bucket: String) -> Self {
+        Self { blobs, images, bucket, swept: OnceCell::new() }
     }
 }
 
@@ -80,8 +81,11 @@ impl ObjectStorage for Uploads {
         // what an earlier run of harbor wrote and did not come to record
         let sweep = || async { self.blobs.sweep().await.map(drop) };
         let swept = self.swept.get_or_try_init(sweep).await;
+        // first what then needs no blobs any more
+        let images = self.images.tidy().await;
         let tidied = self.blobs.tidy().await;
         swept.map_err(|error| chain(&error))?;
+        images.map_err(|error| chain(&error))?;
         tidied.map_err(|error| chain(&error))
     }
 }
@@ -115,7 +119,7 @@ impl StoreIndex {
     }
 }
 
-fn failed(error: StoreError) -> IndexError {
+pub(super) fn failed(error: StoreError) -> IndexError {
     IndexError(Box::new(error))
 }
 
@@ -127,7 +131,7 @@ fn unless_gone(outcome: Result<Put, StoreError>) -> Result<Put, IndexError> {
     }
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::now_utc()
 }
 
