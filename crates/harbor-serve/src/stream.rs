@@ -122,7 +122,9 @@ impl<S: AsyncWrite> ClientStream<S> {
     /// Whether `bytes` are the library's refusal of a head, which a better one takes the place of.
     fn replaces(self: Pin<&mut Self>, bytes: &[u8]) -> bool {
         let this = self.project();
-        if this.begun.is_none() || this.pace.slot().is_busy() {
+        // a head that was complete since the last look was not refused, and this is its answer: one to HEAD has no body
+        let was_complete = *this.heads != this.pace.heads();
+        if was_complete || this.begun.is_none() || this.pace.slot().is_busy() {
             return false;
         }
         let Some(refusal) = refusal::of_head(bytes) else { return false };

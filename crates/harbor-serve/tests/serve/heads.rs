@@ -1,7 +1,9 @@
 //! Heads as clients of the reference send them, and heads that cannot be read.
 
+use std::time::Duration;
+
 use axum::Router;
-use http::Uri;
+use http::{StatusCode, Uri};
 
 use crate::fixture::{serve, talk};
 
@@ -42,5 +44,23 @@ async fn a_head_that_cannot_be_read_is_refused_in_json() {
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(body["statusCode"], status);
         assert!(body["error"].is_string() && body["message"].is_string(), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_is_no_refusal_of_the_head() {
+    let refuses = async |uri: Uri| {
+        if uri.path() == "/late" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        (StatusCode::UNAUTHORIZED, [("www-authenticate", "Basic")], if uri.path() == "/empty" { "" } else { "told" })
+    };
+    let server = serve(Router::new().fallback(refuses)).await;
+    for (method, path) in [("HEAD", "/"), ("HEAD", "/late"), ("GET", "/empty"), ("PUT", "/empty")] {
+        let ask = format!("{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+        let answers = talk(server, ask.repeat(3).as_bytes()).await;
+        let one = answers.split("HTTP/1.1 401 Unauthorized\r\n").skip(1);
+        let good = |answer: &str| answer.contains("www-authenticate: Basic\r\n") && answer.ends_with("\r\n\r\n");
+        assert_eq!(one.filter(|answer| good(answer)).count(), 3, "{method} {path}: {answers}");
     }
 }
