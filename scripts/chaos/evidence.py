@@ -46,7 +46,7 @@ def gather(installation, engine):
     infra = installation.data / "run/infra"
     found.sockets = {entry.name for entry in os.scandir(infra) if entry.is_dir() and "-" in entry.name}
     found.stored = set(os.listdir(installation.data / "archives"))
-    found.objects = os.listdir(installation.data / "objects")
+    found.objects = [name for _, _, names in os.walk(installation.data / "objects") for name in names]
     return found
 
 

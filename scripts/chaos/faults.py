@@ -94,9 +94,11 @@ class Tormentor(threading.Thread):
             self.installation.start()
         elif kind == "engine restarted":
             self.ledger.fault(kind)
-            for box in self.world.live():
-                box.disturb(kind)
+            self.world.engine_away.set()
             subprocess.run(self.restart_engine, shell=True, check=True, timeout=120)
+            for box in self.world.live():  # those that were made meanwhile, too
+                box.disturb(kind)
+            self.world.engine_away.clear()
         else:
             self.meddle(kind)
 

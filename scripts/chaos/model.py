@@ -74,6 +74,7 @@ class World:
     def __init__(self):
         self.lock = threading.RLock()
         self.boxes, self.pictures, self.made = {}, {}, 0
+        self.engine_away = threading.Event()  # while all containers end, also those of sandboxes that are made meanwhile
         self.favourite = None  # what all clients mostly do for now, so that harbor dies in the middle of it
 
     def tag(self, letter):

@@ -85,7 +85,8 @@ class Worker(threading.Thread):
         if done or state != "started" or box.disturbed or box.may_vanish:
             return
         time.sleep(0.5)  # for the event that explains it
-        if self.watcher.connected and changes == self.watcher.changes[box.id] and self.client.installation.survived(starts) and not box.disturbed:
+        meddled = box.disturbed or self.world.engine_away.is_set()
+        if self.watcher.connected and changes == self.watcher.changes[box.id] and self.client.installation.survived(starts) and not meddled:
             self.ledger.violation("answers", f"a command in {box.tag} ({box.id}), which is started and left alone, was not run")
 
     def create(self, how):
