@@ -17,6 +17,7 @@ for version in "${versions[@]}"; do
   tests/sdk/python/run --python "$version" >/dev/null
   if version_at_least "$version" 0.185; then newer+=("$version"); else oldest+=("$version"); fi
 done
+scripts/dev/python-base
 start_harbor
 trap 'status=$?; set +e; trust --remove >/dev/null 2>&1; (exit "$status"); clean_up' EXIT
 check "the system trusts this harbor" trust

@@ -7,6 +7,7 @@ source tests/suites/lib/harbor.sh
 
 packages=("$@")
 [[ $# -gt 0 ]] || mapfile -t packages < <(tests/sdk/typescript/run --list)
+scripts/dev/python-base
 start_harbor
 count_at_once tests/sdk/typescript/run "${packages[@]}"
 finish

@@ -68,6 +68,29 @@ def test_a_sandbox_with_files_of_ones_own(create_of, files, word):
     assert len(references) == 1 and re.fullmatch(r"daytona-[0-9a-f]{64}:daytona", references.pop()), references
 
 
+def test_all_that_an_image_says(create_of, files, word):
+    """On what the builder itself calls Debian, whose base the suite makes of Debian's packages."""
+    (files / "requirements.txt").write_text("toolz==1.0.0\n")
+    said = (
+        Image.debian_slim("3.11")
+        .pip_install("six==1.17.0")
+        .pip_install_from_requirements(str(files / "requirements.txt"))
+        .add_local_file(files / "one.txt", "/srv/one.txt")
+        .add_local_dir(files / "app", "/srv/app")
+        .env({"GREETING": "hello there"})
+        .run_commands(f"echo made-{word} | tee /srv/made")
+        .workdir("/srv")
+        .entrypoint(["sh", "-c", 'echo "$GREETING" >/tmp/began; exec sleep infinity'])
+    )
+    lines = []
+    sandbox = create_of(said, on_snapshot_create_logs=lines.append)
+    assert any(f"made-{word}" in line for line in lines), lines
+    versions = show(sandbox, "python -c 'import six, toolz; print(six.__version__, toolz.__version__)'")
+    assert versions == "1.17.0 1.0.0\n"
+    assert show(sandbox, "cat /srv/one.txt /srv/app/main.txt /srv/made") == f"one {word}\nmain {word}\nmade-{word}\n"
+    assert sandbox.process.exec("pwd; echo $GREETING; cat /tmp/began").result == "/srv\nhello there\nhello there\n"
+
+
 def test_other_files_are_another_image(create_of, files, word):
     first = create_of(image(files))
     (files / "app" / "main.txt").write_text("changed\n")

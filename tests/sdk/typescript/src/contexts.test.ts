@@ -73,6 +73,28 @@ after(async () => {
 })
 
 describe('an image with files of one\'s own', () => {
+  test('says all that an image can', async () => {
+    // on what the builder itself calls Debian, whose base the suite makes of Debian's packages
+    const [mark, lines] = [word(), [] as string[]]
+    const place = files(mark)
+    writeFileSync(join(place, 'requirements.txt'), 'toolz==1.0.0\n')
+    const said = sdk.Image.debianSlim('3.11')
+      .pipInstall('six==1.17.0')
+      .pipInstallFromRequirements(join(place, 'requirements.txt'))
+      .addLocalFile(join(place, 'one.txt'), '/srv/one.txt')
+      .addLocalDir(join(place, 'app'), '/srv/app')
+      .env({ GREETING: 'hello there' })
+      .runCommands(`echo made-${mark} | tee /srv/made`)
+      .workdir('/srv')
+      .entrypoint(['sh', '-c', 'echo "$GREETING" >/tmp/began; exec sleep infinity'])
+    const sandbox = await createOf(said, (line) => lines.push(line))
+    assert(lines.some((line) => line.includes(`made-${mark}`)), lines.join('\n'))
+    const versions = "python -c 'import six, toolz; print(six.__version__, toolz.__version__)'"
+    assert.equal(await read(sandbox, versions), '1.17.0 1.0.0\n')
+    assert.equal(await read(sandbox, 'cat /srv/one.txt /srv/app/main.txt /srv/made'), `one ${mark}\nmain ${mark}\nmade-${mark}\n`)
+    assert.equal(await readIn(sandbox, 'pwd; echo $GREETING; cat /tmp/began'), '/srv\nhello there\nhello there\n')
+  })
+
   test('is built for a sandbox, and the next one finds it', async () => {
     const [mark, lines] = [word(), [] as string[]]
     const place = files(mark)
