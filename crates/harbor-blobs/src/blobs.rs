@@ -36,6 +36,15 @@ const UPLOAD_KEPT: Duration = Duration::from_hours(7 * 24);
 /// What is left of the disk for everything else, in bytes.
 const SPARED: u64 = 512 << 20;
 
+/// How many files can be made before there are none left for everything else.
+const SPARED_FILES: u64 = 1000;
+
+/// After how many bytes of a blob it is looked again whether there is space.
+const LOOK_AGAIN: u64 = 64 << 20;
+
+/// How long whoever sends a blob may say nothing.
+const SILENCE: Duration = Duration::from_mins(2);
+
 /// How many blobs are removed, or looked up, at a time.
 const AT_A_TIME: usize = 500;
 
@@ -141,16 +150,26 @@ impl Blobs {
         let path = path(&id);
         let piece = Piece { blob: id, start: 0, size: 0 };
         let mut fresh = Fresh { piece, leftovers: Arc::clone(&self.leftovers), kept: false };
-        let (mut chunk, mut size) = (BytesMut::new(), 0);
+        let (mut chunk, mut size, mut looked_at) = (BytesMut::new(), 0, 0);
         let mut writing: Option<Writing> = None;
-        while let Some(bytes) = source.next().await {
-            let bytes = match bytes {
+        loop {
+            let came = match tokio::time::timeout(SILENCE, source.next()).await {
+                Ok(None) => break,
+                Ok(Some(Ok(bytes))) if size - looked_at < LOOK_AGAIN => Ok(bytes),
+                Ok(Some(Ok(bytes))) => {
+                    looked_at = size;
+                    self.check_space().map(|()| bytes)
+                }
+                Ok(Some(Err(error))) => Err(BlobError::Source(error.into())),
+                Err(silence) => Err(BlobError::Source(silence.into())),
+            };
+            let bytes = match came {
                 Ok(bytes) => bytes,
                 Err(error) => {
                     if let Some(writing) = writing {
                         writing.abort().await;
                     }
-                    return Err(BlobError::Source(error.into()));
+                    return Err(error);
                 }
             };
             seen(&bytes);
@@ -178,13 +197,14 @@ impl Blobs {
     }
 
     /// That there is some space left, for what else is on the disk too.
-    fn check_space(&self) -> Result<(), BlobError> {
-        match rustix::fs::statvfs(&*self.directory) {
-            Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < SPARED => {
-                Err(BlobError::of_io(io::ErrorKind::StorageFull.into()))
-            }
-            _ => Ok(()),
+    pub(crate) fn check_space(&self) -> Result<(), BlobError> {
+        let Ok(disk) = rustix::fs::statvfs(&*self.directory) else { return Ok(()) };
+        // file systems that make room for files as they need it count none
+        let few_files = disk.f_files > 0 && disk.f_favail < SPARED_FILES;
+        if few_files || disk.f_bavail.saturating_mul(disk.f_frsize) < SPARED {
+            return Err(BlobError::of_io(io::ErrorKind::StorageFull.into()));
         }
+        Ok(())
     }
 
     /// Reads a range of what these pieces are together. The first piece is open, or an error, before this answers.
@@ -319,6 +339,11 @@ impl BlobError {
 
     /// Whether the disk is full.
     pub(crate) fn is_no_space(&self) -> bool {
+        if let Self::Index(error) = self
+            && error.is_full
+        {
+            return true;
+        }
         let mut cause: Option<&dyn std::error::Error> = Some(self);
         while let Some(error) = cause {
             if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull) {

@@ -8,7 +8,13 @@ use harbor_model::objects::{
 /// Why the index did not answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the index of objects did not answer")]
-pub struct IndexError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+pub struct IndexError {
+    /// Whether the disk that it is on is full.
+    pub is_full: bool,
+    /// What it said.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
 
 /// Keeps where things are. Each call is one transaction, and has survived a power cut once it is answered.
 ///

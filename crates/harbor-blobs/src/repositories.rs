@@ -3,7 +3,7 @@
 use harbor_model::Timestamp;
 use harbor_model::objects::Piece;
 use harbor_model::repositories::{
-    Addition, BlobRemoval, BlobUpload, Digest, Manifest, ManifestKey, ManifestPush, NewManifest, RepositoryBlob,
+    Addition, BlobUpload, Digest, Manifest, ManifestKey, ManifestPush, NewManifest, Referrer, Removal, RepositoryBlob,
     RepositoryName, Tag,
 };
 
@@ -26,13 +26,16 @@ pub trait Repositories: Send + Sync + 'static {
     ) -> Result<bool, IndexError>;
 
     /// Removes a blob that no manifest of the repository names.
-    async fn remove_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<BlobRemoval, IndexError>;
+    async fn remove_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Removal, IndexError>;
 
     /// Removes blobs that no manifest of their repository has named since `before`, at most `most`; answers how many.
     async fn remove_unneeded_blobs(&self, before: Timestamp, most: usize) -> Result<usize, IndexError>;
 
-    /// Begins to push a blob.
-    async fn begin_upload(&self, upload: BlobUpload) -> Result<(), IndexError>;
+    /// Begins the time anew after which a blob goes that no manifest names.
+    async fn renew_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), IndexError>;
+
+    /// Begins to push a blob, unless `most` are being pushed; answers whether it did.
+    async fn begin_upload(&self, upload: BlobUpload, most: u32) -> Result<bool, IndexError>;
 
     /// What is being pushed to a repository by this id.
     async fn upload(&self, repository: &RepositoryName, id: &str) -> Result<Option<BlobUpload>, IndexError>;
@@ -58,7 +61,7 @@ pub trait Repositories: Send + Sync + 'static {
     /// Ends a push; answers whether there was one.
     async fn abort_upload(&self, repository: &RepositoryName, id: &str) -> Result<bool, IndexError>;
 
-    /// Ends some of the pushes that began before a time; answers how many.
+    /// Ends some of the pushes to which nothing came since a time; answers how many.
     async fn abort_uploads_before(&self, time: Timestamp) -> Result<usize, IndexError>;
 
     /// The manifest of a repository that has this tag or digest.
@@ -67,8 +70,12 @@ pub trait Repositories: Send + Sync + 'static {
     /// Adds a manifest to a repository that has all that it names, and calls it by its tag.
     async fn push_manifest(&self, repository: &RepositoryName, new: NewManifest) -> Result<ManifestPush, IndexError>;
 
-    /// Removes a manifest with all its tags; answers whether there was one.
-    async fn remove_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, IndexError>;
+    /// Removes a manifest that no other one lists, with all its tags.
+    async fn remove_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<Removal, IndexError>;
+
+    /// Removes manifests that lost their last tag before a time, and that no other one lists, at most `most`; answers how
+    /// many.
+    async fn remove_unneeded_manifests(&self, before: Timestamp, most: usize) -> Result<usize, IndexError>;
 
     /// Removes a tag, and leaves its manifest; answers whether there was one.
     async fn remove_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool, IndexError>;
@@ -78,14 +85,16 @@ pub trait Repositories: Send + Sync + 'static {
     async fn tags(&self, repository: &RepositoryName, after: &str, most: usize)
     -> Result<Option<Vec<Tag>>, IndexError>;
 
-    /// The manifests of a repository that are about this one and come after another one, at most `most`, by digest.
+    /// The manifests of a repository that are about this one and come after another one, at most `most`, by digest; only
+    /// those of this kind of artifact, if one is given.
     async fn referrers(
         &self,
         repository: &RepositoryName,
         subject: &Digest,
+        kind: Option<String>,
         after: &str,
         most: usize,
-    ) -> Result<Vec<Manifest>, IndexError>;
+    ) -> Result<Vec<Referrer>, IndexError>;
 
     /// The repositories with manifests whose names come after one of them, at most `most`, in the order of their bytes.
     async fn repositories(&self, after: &str, most: usize) -> Result<Vec<RepositoryName>, IndexError>;

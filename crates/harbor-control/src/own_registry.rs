@@ -10,8 +10,11 @@ use crate::error::Kind;
 use crate::temporary::{Temporary, TemporaryDenial};
 use crate::{Administer, Allowed, Control, Error, MakeImages};
 
-/// What names of temporary logins begin with.
-const TEMPORARY: &str = "PUSH";
+/// What names of temporary logins of users begin with.
+const PUSHES: &str = "PUSH";
+
+/// What names of logins begin with by which harbor pulls.
+const PULLS: &str = "PULL";
 
 /// A login to the registry that holds for an hour.
 #[derive(Clone, Debug)]
@@ -52,27 +55,29 @@ pub enum RegistryDenial {
 impl Control {
     /// A login with which the caller pushes images, for an hour.
     pub fn registry_login(&self, caller: &Allowed<MakeImages>) -> Result<RegistryLogin, Error> {
-        self.login_for(caller.organization(), caller.grant())
+        self.login_for(PUSHES, caller.organization(), caller.grant())
     }
 
     /// A login with which harbor pulls for an organization what its snapshots and sandboxes are made of.
     pub fn own_registry_login(&self, organization: OrganizationId) -> Result<RegistryLogin, Error> {
-        self.login_for(organization, &Grant::Harbor)
+        self.login_for(PULLS, organization, &Grant::Harbor)
     }
 
-    fn login_for(&self, organization: OrganizationId, grant: &Grant) -> Result<RegistryLogin, Error> {
-        let Temporary { name, token, expires_at } = self.temporary(TEMPORARY, organization, grant)?;
+    fn login_for(&self, kind: &str, organization: OrganizationId, grant: &Grant) -> Result<RegistryLogin, Error> {
+        let Temporary { name, token, expires_at } = self.temporary(kind, organization, grant)?;
         Ok(RegistryLogin { username: name, secret: token, organization, expires_at })
     }
 
     /// What this login opens: a temporary one, or any user with an API key as the password.
     pub async fn registry_scope(&self, user: &str, password: &Secret) -> Result<RegistryScope, RegistryDenial> {
-        if user.starts_with(TEMPORARY) {
-            return match self.temporary_for(TEMPORARY, user, Some(password.reveal())).await {
-                Ok(id) => Ok(RegistryScope::Organization { id, push: true }),
-                Err(TemporaryDenial::Unknown) => Err(RegistryDenial::Unknown),
-                Err(TemporaryDenial::InvalidToken | TemporaryDenial::Expired) => Err(RegistryDenial::Invalid),
-            };
+        for (kind, push) in [(PUSHES, true), (PULLS, false)] {
+            match self.temporary_for(kind, user, Some(password.reveal())).await {
+                Ok(id) => return Ok(RegistryScope::Organization { id, push }),
+                Err(TemporaryDenial::Unknown) => return Err(RegistryDenial::Unknown),
+                Err(TemporaryDenial::Expired) => return Err(RegistryDenial::Invalid),
+                // a user may be called anything
+                Err(TemporaryDenial::InvalidToken) => {}
+            }
         }
         let caller = self.authenticate(password.reveal()).await.map_err(|error| match error.kind() {
             Kind::Unauthenticated => RegistryDenial::Invalid,

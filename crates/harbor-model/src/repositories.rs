@@ -149,6 +149,8 @@ pub struct RepositoryBlob {
     pub size: u64,
     /// Where its bytes are.
     pub pieces: Vec<Piece>,
+    /// Since when no manifest of the repository names it.
+    pub unneeded_since: Option<Timestamp>,
 }
 
 /// A manifest: it describes an image, lists others, or is about another one.
@@ -164,8 +166,36 @@ pub struct Manifest {
     pub subject: Option<Digest>,
     /// What kind of artifact it is, where it says so.
     pub artifact_type: Option<String>,
+    /// Its annotations, as a JSON object.
+    pub annotations: Option<String>,
     /// When it was pushed.
     pub pushed_at: Timestamp,
+}
+
+/// What is told of a manifest that is about another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Referrer {
+    /// What it is.
+    pub digest: Digest,
+    /// Its media type.
+    pub media_type: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What kind of artifact it is, where it says so.
+    pub artifact_type: Option<String>,
+    /// Its annotations, as a JSON object.
+    pub annotations: Option<String>,
+}
+
+/// What a manifest names: a blob, or another manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Its digest.
+    pub digest: Digest,
+    /// How large the manifest says that it is, in bytes.
+    pub size: u64,
+    /// Whether it may be missing, because it is to be had elsewhere.
+    pub elsewhere: bool,
 }
 
 /// A manifest that is pushed, and what has to be there for it.
@@ -173,10 +203,8 @@ pub struct Manifest {
 pub struct NewManifest {
     /// The manifest.
     pub manifest: Manifest,
-    /// The blobs that it names, and how large it says that they are, in bytes.
-    pub blobs: Vec<(Digest, u64)>,
-    /// The manifests that it lists.
-    pub manifests: Vec<Digest>,
+    /// What it names, each once.
+    pub named: Vec<Named>,
     /// What it is called from now on.
     pub tag: Option<Tag>,
 }
@@ -186,17 +214,15 @@ pub struct NewManifest {
 pub enum ManifestPush {
     /// It is there.
     Done,
-    /// It names this blob, which its repository has not.
-    NoBlob(Digest),
-    /// It says of this blob that it has another size.
+    /// It names this, which its repository has not.
+    Missing(Digest),
+    /// It says of this that it has another size.
     OtherSize(Digest),
-    /// It lists this manifest, which its repository has not.
-    NoManifest(Digest),
 }
 
-/// What came of removing a blob from a repository.
+/// What came of removing a blob or a manifest from a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlobRemoval {
+pub enum Removal {
     /// It is gone.
     Removed,
     /// A manifest of the repository names it.
@@ -216,8 +242,8 @@ pub struct BlobUpload {
     pub size: u64,
     /// Where that is.
     pub pieces: Vec<Piece>,
-    /// When it began.
-    pub started_at: Timestamp,
+    /// When something last came.
+    pub touched_at: Timestamp,
 }
 
 /// What came of adding to a blob that is being pushed.

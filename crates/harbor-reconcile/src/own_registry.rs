@@ -6,6 +6,10 @@ use harbor_runner::Login;
 /// harbor's own registry of images.
 #[async_trait::async_trait]
 pub trait OwnRegistry: Send + Sync + 'static {
+    /// Why an organization may not have the image of this reference, though the engine may have it already; `None`: it may, as
+    /// far as this registry is concerned.
+    fn refusal(&self, organization: OrganizationId, reference: &str) -> Option<String>;
+
     /// How the engine gets the image of this reference for an organization; `None`: it is none of this registry's. The error
     /// says why it cannot be had.
     async fn image(&self, organization: OrganizationId, reference: &str) -> Result<Option<OwnImage>, String>;

@@ -3,7 +3,7 @@
 
 use harbor_model::Timestamp;
 use harbor_model::objects::{Freshness, Piece};
-use harbor_model::repositories::{Addition, BlobRemoval, BlobUpload, Digest, RepositoryBlob, RepositoryName};
+use harbor_model::repositories::{Addition, BlobUpload, Digest, Removal, RepositoryBlob, RepositoryName};
 use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::blobs::{let_go, need, pieces, pieces_to_json};
@@ -27,17 +27,21 @@ impl Store {
 }
 
 impl Writer {
-    /// Begins to push a blob.
-    pub async fn begin_blob_upload(&self, upload: BlobUpload) -> Result<(), StoreError> {
+    /// Begins to push a blob, unless `most` are being pushed; answers whether it did.
+    pub async fn begin_blob_upload(&self, upload: BlobUpload, most: u32) -> Result<bool, StoreError> {
         self.write(move |transaction, _| {
+            let mut under_way = transaction.prepare_cached("SELECT count(*) FROM blob_upload")?;
+            if under_way.query_row([], |found| found.get::<_, u32>(0))? >= most {
+                return Ok(false);
+            }
             transaction.prepare_cached("INSERT INTO blob_upload VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
                 upload.id,
                 upload.repository.as_str(),
                 integer(upload.size),
                 pieces_to_json(&upload.pieces),
-                row::milliseconds(upload.started_at),
+                row::milliseconds(upload.touched_at),
             ])?;
-            Ok(())
+            Ok(true)
         })
         .await
     }
@@ -49,6 +53,7 @@ impl Writer {
         id: String,
         before: u64,
         piece: Piece,
+        at: Timestamp,
     ) -> Result<Addition, StoreError> {
         self.write(move |transaction, _| {
             let Some(mut upload) = upload(transaction, &repository, &id)? else { return Ok(Addition::Missing) };
@@ -59,8 +64,8 @@ impl Writer {
             need(transaction, std::slice::from_ref(&piece), Freshness::Written)?;
             upload.pieces.push(piece);
             transaction
-                .prepare_cached("UPDATE blob_upload SET size = ?2, pieces = ?3 WHERE id = ?1")?
-                .execute(params![id, integer(upload.size), pieces_to_json(&upload.pieces)])?;
+                .prepare_cached("UPDATE blob_upload SET size = ?2, pieces = ?3, touched_at = ?4 WHERE id = ?1")?
+                .execute(params![id, integer(upload.size), pieces_to_json(&upload.pieces), row::milliseconds(at)])?;
             Ok(Addition::Done)
         })
         .await
@@ -78,11 +83,11 @@ impl Writer {
         self.write(move |transaction, _| {
             let found = upload(transaction, &repository, &id)?.filter(|found| found.size == size);
             let Some(BlobUpload { pieces, .. }) = found else { return Ok(false) };
-            if has_blob(transaction, &repository, &digest)? || share(transaction, &repository, &digest, at)? {
+            if renew(transaction, &repository, &digest, at)? || share(transaction, &repository, &digest, at)? {
                 let_go(transaction, &pieces, at)?;
             } else {
                 // what it needed as a push, it needs as a blob
-                insert(transaction, &repository, &digest, &RepositoryBlob { size, pieces }, at)?;
+                insert(transaction, &repository, &digest, size, &pieces, at)?;
             }
             transaction.prepare_cached("DELETE FROM blob_upload WHERE id = ?1")?.execute(params![id])?;
             Ok(true)
@@ -105,11 +110,11 @@ impl Writer {
         .await
     }
 
-    /// Ends some of the pushes that began before a time; answers how many.
+    /// Ends some of the pushes to which nothing came since a time; answers how many.
     pub async fn abort_blob_uploads_before(&self, before: Timestamp, at: Timestamp) -> Result<usize, StoreError> {
         self.write(move |transaction, _| {
             let mut statement =
-                transaction.prepare_cached("SELECT * FROM blob_upload WHERE started_at < ?1 LIMIT 16")?;
+                transaction.prepare_cached("SELECT * FROM blob_upload WHERE touched_at < ?1 LIMIT 16")?;
             let old = row::collect(&mut statement, params![row::milliseconds(before)], read_upload)?;
             for upload in &old {
                 end(transaction, upload, at)?;
@@ -131,9 +136,19 @@ impl Writer {
             if !has_blob(transaction, &from, &digest)? {
                 return Ok(false);
             }
-            Ok(has_blob(transaction, &repository, &digest)? || share(transaction, &repository, &digest, at)?)
+            Ok(renew(transaction, &repository, &digest, at)? || share(transaction, &repository, &digest, at)?)
         })
         .await
+    }
+
+    /// Begins the time anew after which a blob that no manifest names goes; answers whether the repository has it.
+    pub async fn renew_repository_blob(
+        &self,
+        repository: RepositoryName,
+        digest: Digest,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.write(move |transaction, _| renew(transaction, &repository, &digest, at)).await
     }
 
     /// Removes a blob from a repository none of whose manifests names it.
@@ -142,14 +157,14 @@ impl Writer {
         repository: RepositoryName,
         digest: Digest,
         at: Timestamp,
-    ) -> Result<BlobRemoval, StoreError> {
+    ) -> Result<Removal, StoreError> {
         self.write(move |transaction, _| {
-            let Some(blob) = by_digest(transaction, &repository, &digest)? else { return Ok(BlobRemoval::Missing) };
+            let Some(blob) = by_digest(transaction, &repository, &digest)? else { return Ok(Removal::Missing) };
             if is_named(transaction, &repository, &digest)? {
-                return Ok(BlobRemoval::Needed);
+                return Ok(Removal::Needed);
             }
             remove(transaction, &repository, &digest, &blob.pieces, at)?;
-            Ok(BlobRemoval::Removed)
+            Ok(Removal::Removed)
         })
         .await
     }
@@ -185,20 +200,36 @@ fn has_blob(connection: &Connection, repository: &RepositoryName, digest: &Diges
     Ok(statement.exists(params![repository.as_str(), digest.as_str()])?)
 }
 
-/// Notes of a blob that a manifest names it.
+/// Notes of what is in a table that it is not unneeded.
 pub(crate) fn note_needed(
     transaction: &Transaction<'_>,
+    table: &'static str,
     repository: &RepositoryName,
     digest: &Digest,
 ) -> Result<(), StoreError> {
-    transaction
-        .prepare_cached("UPDATE repository_blob SET unneeded_since = NULL WHERE repository = ?1 AND digest = ?2")?
-        .execute(params![repository.as_str(), digest.as_str()])?;
+    let sql = format!(
+        "UPDATE {table} SET unneeded_since = NULL WHERE repository = ?1 AND digest = ?2 AND unneeded_since IS NOT NULL"
+    );
+    transaction.prepare_cached(&sql)?.execute(params![repository.as_str(), digest.as_str()])?;
     Ok(())
 }
 
+/// Begins the time anew after which a blob that no manifest names goes; answers whether the repository has it.
+fn renew(
+    transaction: &Transaction<'_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let mut statement = transaction.prepare_cached(
+        "UPDATE repository_blob SET unneeded_since = iif(unneeded_since IS NULL, NULL, ?3)
+         WHERE repository = ?1 AND digest = ?2",
+    )?;
+    Ok(statement.execute(params![repository.as_str(), digest.as_str(), row::milliseconds(at)])? > 0)
+}
+
 /// Notes of those of these blobs that no manifest names any more that they are unneeded from now on.
-pub(crate) fn note_unneeded(
+pub(crate) fn note_blobs(
     transaction: &Transaction<'_>,
     repository: &RepositoryName,
     blobs: &[Digest],
@@ -233,7 +264,7 @@ fn share(
     if !need(transaction, &blob.pieces, Freshness::Shared)? {
         return Err(StoreError::Gone);
     }
-    insert(transaction, repository, digest, &blob, at)?;
+    insert(transaction, repository, digest, blob.size, &blob.pieces, at)?;
     Ok(true)
 }
 
@@ -242,14 +273,15 @@ fn insert(
     transaction: &Transaction<'_>,
     repository: &RepositoryName,
     digest: &Digest,
-    blob: &RepositoryBlob,
+    size: u64,
+    pieces: &[Piece],
     at: Timestamp,
 ) -> Result<(), StoreError> {
     transaction.prepare_cached("INSERT INTO repository_blob VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
         repository.as_str(),
         digest.as_str(),
-        integer(blob.size),
-        pieces_to_json(&blob.pieces),
+        integer(size),
+        pieces_to_json(pieces),
         row::milliseconds(at),
     ])?;
     Ok(())
@@ -275,7 +307,7 @@ fn end(transaction: &Transaction<'_>, upload: &BlobUpload, at: Timestamp) -> Res
     Ok(())
 }
 
-pub(crate) fn by_digest(
+fn by_digest(
     connection: &Connection,
     repository: &RepositoryName,
     digest: &Digest,
@@ -295,7 +327,11 @@ fn integer(size: u64) -> i64 {
 }
 
 fn read_blob(found: &Row<'_>) -> Result<RepositoryBlob, StoreError> {
-    Ok(RepositoryBlob { size: size(found)?, pieces: pieces(found)? })
+    Ok(RepositoryBlob {
+        size: size(found)?,
+        pieces: pieces(found)?,
+        unneeded_since: row::optional_moment(found, "unneeded_since")?,
+    })
 }
 
 fn read_upload(found: &Row<'_>) -> Result<BlobUpload, StoreError> {
@@ -304,6 +340,6 @@ fn read_upload(found: &Row<'_>) -> Result<BlobUpload, StoreError> {
         repository: row::parsed(found, "repository")?,
         size: size(found)?,
         pieces: pieces(found)?,
-        started_at: row::moment(found, "started_at")?,
+        touched_at: row::moment(found, "touched_at")?,
     })
 }

@@ -27,10 +27,10 @@ CREATE TABLE blob_upload (
     repository TEXT NOT NULL,
     size       INTEGER NOT NULL,
     pieces     TEXT NOT NULL,
-    started_at INTEGER NOT NULL
+    touched_at INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX blob_upload_started_at ON blob_upload (started_at);
+CREATE INDEX blob_upload_touched_at ON blob_upload (touched_at);
 
 CREATE TABLE bucket (
     name       TEXT PRIMARY KEY,
@@ -77,13 +77,15 @@ CREATE TABLE installation (
 ) STRICT;
 
 CREATE TABLE manifest (
-    repository    TEXT NOT NULL,
-    digest        TEXT NOT NULL,
-    media_type    TEXT NOT NULL,
-    content       BLOB NOT NULL,
-    subject       TEXT,
-    artifact_type TEXT,
-    pushed_at     INTEGER NOT NULL,
+    repository     TEXT NOT NULL,
+    digest         TEXT NOT NULL,
+    media_type     TEXT NOT NULL,
+    content        BLOB NOT NULL,
+    subject        TEXT,
+    artifact_type  TEXT,
+    annotations    TEXT,
+    pushed_at      INTEGER NOT NULL,
+    unneeded_since INTEGER,
     PRIMARY KEY (repository, digest)
 ) STRICT;
 
@@ -98,7 +100,20 @@ CREATE TABLE manifest_blob (
 
 CREATE INDEX manifest_blob_manifest ON manifest_blob (repository, manifest);
 
+CREATE TABLE manifest_listed (
+    repository TEXT NOT NULL,
+    digest     TEXT NOT NULL,
+    manifest   TEXT NOT NULL,
+    PRIMARY KEY (repository, digest, manifest),
+    FOREIGN KEY (repository, digest) REFERENCES manifest (repository, digest),
+    FOREIGN KEY (repository, manifest) REFERENCES manifest (repository, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX manifest_listed_manifest ON manifest_listed (repository, manifest);
+
 CREATE INDEX manifest_subject ON manifest (repository, subject, digest) WHERE subject IS NOT NULL;
+
+CREATE INDEX manifest_unneeded ON manifest (unneeded_since) WHERE unneeded_since IS NOT NULL;
 
 CREATE TABLE member (
     organization TEXT NOT NULL REFERENCES organization (id) ON DELETE CASCADE,

@@ -7,16 +7,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use harbor_model::repositories::RepositoryName;
 use harbor_model::secrets::Secret;
-use http::header::{AUTHORIZATION, FORWARDED, HOST, ORIGIN, VIA};
+use http::StatusCode;
+use http::header::{AUTHORIZATION, HOST};
 use http::request::Parts;
-use http::{HeaderName, StatusCode};
 use uuid::Uuid;
 
 use super::errors::{Code, Refusal};
 
-/// Headers of what comes from a page in a browser, or by way of a proxy: not from a client of this machine itself.
-const FROM_ELSEWHERE: [HeaderName; 5] =
-    [ORIGIN, FORWARDED, VIA, HeaderName::from_static("x-forwarded-for"), HeaderName::from_static("x-real-ip")];
+/// What headers begin with of what comes from a page in a browser, or by way of a proxy: not from a client of this machine
+/// itself.
+const FROM_ELSEWHERE: [&str; 7] =
+    ["origin", "forwarded", "via", "x-forwarded-", "x-real-ip", "sec-fetch-", "cf-connecting-"];
 
 /// Knows who may do what in the registry.
 #[async_trait::async_trait]
@@ -77,7 +78,8 @@ impl RepositoryAccess {
 /// The id of the organization whose repository this is, if it is one's.
 fn owner(repository: &RepositoryName) -> Option<&str> {
     let first = repository.as_str().split('/').next()?;
-    Uuid::try_parse(first).is_ok().then_some(first)
+    // as ids are written: without dashes it is somebody's word
+    (first.contains('-') && Uuid::try_parse(first).is_ok()).then_some(first)
 }
 
 /// What the client of this request may do.
@@ -122,14 +124,19 @@ fn login(header: &str) -> Option<(String, Secret)> {
 /// they have.
 fn is_from_here(head: &Parts) -> bool {
     let peer = head.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
-    let host = head.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let (host, another) = (hosts.next().and_then(|host| host.to_str().ok()).unwrap_or_default(), hosts.next());
     peer.is_some_and(|peer| peer.is_loopback())
         && is_localhost(host)
-        && !FROM_ELSEWHERE.iter().any(|header| head.headers.contains_key(header))
+        && another.is_none()
+        // a target that is a whole URL says where it goes, whatever the header says
+        && head.uri.host().is_none_or(is_localhost)
+        && !head.headers.keys().any(|header| FROM_ELSEWHERE.iter().any(|start| header.as_str().starts_with(start)))
 }
 
 fn is_localhost(host: &str) -> bool {
-    host.parse::<http::uri::Authority>().is_ok_and(|authority| authority.host().eq_ignore_ascii_case("localhost"))
+    let authority = host.parse::<http::uri::Authority>().ok().filter(|authority| !authority.as_str().contains('@'));
+    authority.is_some_and(|authority| authority.host().eq_ignore_ascii_case("localhost"))
 }
 
 #[cfg(test)]
@@ -151,7 +158,8 @@ mod tests {
             (format!("{MINE}0/app"), true, false),
             (format!("{ANOTHER}/app"), false, false),
             (ANOTHER.to_owned(), false, false),
-            (ANOTHER.replace('-', ""), false, false),
+            // a word
+            (ANOTHER.replace('-', ""), true, false),
             ("daytona/app".to_owned(), true, false),
             (format!("daytona/{MINE}/app"), true, false),
         ] {
@@ -159,7 +167,8 @@ mod tests {
             assert_eq!((member.may_pull(&repository), member.may_push(&repository)), (pull, push), "{name}");
             assert_eq!((reader.may_pull(&repository), reader.may_push(&repository)), (pull, false), "{name}");
             assert!(RepositoryAccess::Owner.may_pull(&repository) && RepositoryAccess::Owner.may_push(&repository));
-            let shared = name.starts_with("daytona/") || name.starts_with(&format!("{MINE}0"));
+            let shared =
+                ["daytona/", &format!("{MINE}0"), &ANOTHER.replace('-', "")].iter().any(|it| name.starts_with(*it));
             assert_eq!(RepositoryAccess::Shared.may_pull(&repository), shared, "{name}");
             assert_eq!(RepositoryAccess::Shared.may_push(&repository), shared, "{name}");
         }
@@ -185,11 +194,19 @@ mod tests {
             ("127.0.0.1:1", &[("host", "registry.example.test")], false),
             ("127.0.0.1:1", &[("host", "localhost.example.test")], false),
             ("127.0.0.1:1", &[("host", "localhost@example.test")], false),
+            ("127.0.0.1:1", &[("host", "localhost"), ("host", "localhost")], false),
             ("127.0.0.1:1", &[("host", "localhost"), ("origin", "null")], false),
-            ("127.0.0.1:1", &[("host", "localhost"), ("x-forwarded-for", "192.0.2.1")], false),
+            ("127.0.0.1:1", &[("host", "localhost"), ("x-forwarded-proto", "https")], false),
+            ("127.0.0.1:1", &[("host", "localhost"), ("sec-fetch-site", "cross-site")], false),
+            ("127.0.0.1:1", &[("host", "somebody@localhost")], false),
             ("192.0.2.1:1", &[("host", "localhost")], false),
         ] {
             assert_eq!(is_from_here(&request(peer, headers)), here, "{peer} {headers:?}");
+        }
+        let mut aimed = request("127.0.0.1:1", &[("host", "localhost")]);
+        for (target, here) in [("http://localhost:35009/v2/", true), ("http://example.test/v2/", false)] {
+            aimed.uri = target.parse().unwrap();
+            assert_eq!(is_from_here(&aimed), here, "{target}");
         }
     }
 

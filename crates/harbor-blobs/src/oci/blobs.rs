@@ -1,19 +1,28 @@
 //! Blobs of repositories: read whole or in part, and removed.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
-use harbor_model::repositories::{BlobRemoval, Digest, RepositoryBlob, RepositoryName};
-use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE};
+use harbor_model::Timestamp;
+use harbor_model::repositories::{Digest, Removal, RepositoryBlob, RepositoryName};
+use http::header::{ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE};
 use http::{HeaderMap, StatusCode};
 
 use super::errors::{Code, Refusal};
-use super::{CONTENT_DIGEST, Registry, headers};
+use super::{CONTENT_DIGEST, Registry, etag, headers, number};
+
+/// After how long a blob that no manifest names is kept for another day when somebody asks for it.
+const RENEWED_AFTER: Duration = Duration::from_hours(1);
 
 impl Registry {
     pub(super) async fn blob_head(&self, repository: &RepositoryName, digest: &Digest) -> Result<Response, Refusal> {
         let blob = self.known_blob(repository, digest).await?;
+        // who asks whether it is there does not push it, and counts on it
+        if blob.unneeded_since.is_some_and(|since| Timestamp::now_utc() - since > RENEWED_AFTER) {
+            self.repositories.renew_blob(repository, digest).await?;
+        }
         Ok((about(digest, blob.size), Body::empty()).into_response())
     }
 
@@ -24,7 +33,10 @@ impl Registry {
         asked: &HeaderMap,
     ) -> Result<Response, Refusal> {
         let blob = self.known_blob(repository, digest).await?;
-        let range = asked.get(RANGE).and_then(|range| range.to_str().ok()).map(|range| wanted(range, blob.size));
+        let range = asked.get(RANGE).and_then(|range| range.to_str().ok());
+        // a part of what the client has begun to read, if this is that
+        let is_that = asked.get(IF_RANGE).is_none_or(|that| that.as_bytes() == etag(digest).as_bytes());
+        let range = range.filter(|_| is_that).map(|range| wanted(range, blob.size));
         let (status, range) = match range {
             None | Some(Wanted::All) => (StatusCode::OK, 0..blob.size),
             Some(Wanted::Part(range)) => (StatusCode::PARTIAL_CONTENT, range),
@@ -46,11 +58,12 @@ impl Registry {
 
     pub(super) async fn remove_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Response, Refusal> {
         match self.repositories.remove_blob(repository, digest).await? {
-            BlobRemoval::Removed => Ok(StatusCode::ACCEPTED.into_response()),
-            BlobRemoval::Missing => Err(Refusal::no_blob(digest)),
-            BlobRemoval::Needed => {
+            Removal::Removed => Ok(StatusCode::ACCEPTED.into_response()),
+            Removal::Missing => Err(Refusal::no_blob(digest)),
+            Removal::Needed => {
                 let told = "a manifest of this repository names the blob: remove that first";
-                Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::Denied, told))
+                Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::Denied, told)
+                    .with(headers([(ALLOW, "GET, HEAD")])))
             }
         }
     }
@@ -66,7 +79,7 @@ fn about(digest: &Digest, length: u64) -> HeaderMap {
         (CONTENT_LENGTH, &length.to_string()),
         (CONTENT_TYPE, "application/octet-stream"),
         (CONTENT_DIGEST, digest.as_str()),
-        (ETAG, &format!("\"{digest}\"")),
+        (ETAG, &etag(digest)),
     ])
 }
 
@@ -85,10 +98,10 @@ fn wanted(range: &str, size: u64) -> Wanted {
     let Some((from, to)) = range.strip_prefix("bytes=").and_then(|range| range.trim().split_once('-')) else {
         return Wanted::All;
     };
-    let (start, end) = match (from.parse::<u64>(), to.parse::<u64>()) {
-        (Ok(from), Ok(to)) if from <= to => (from, to.saturating_add(1).min(size)),
-        (Ok(from), Err(_)) if to.is_empty() => (from, size),
-        (Err(_), Ok(last)) if from.is_empty() => (size.saturating_sub(last), size),
+    let (start, end) = match (number(from), number(to)) {
+        (Some(from), Some(to)) if from <= to => (from, to.saturating_add(1).min(size)),
+        (Some(from), None) if to.is_empty() => (from, size),
+        (None, Some(last)) if from.is_empty() => (size.saturating_sub(last), size),
         _ => return Wanted::All,
     };
     if start < end { Wanted::Part(start..end) } else { Wanted::Nothing }
@@ -112,6 +125,7 @@ mod tests {
             ("bytes=5-2", Wanted::All),
             ("bytes=0-1,3-4", Wanted::All),
             ("bytes=a-b", Wanted::All),
+            ("bytes=+1-+2", Wanted::All),
             ("lines=0-1", Wanted::All),
             ("", Wanted::All),
         ] {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use harbor_model::repositories::Digest;
-use serde::{Deserialize, Serialize};
+use harbor_model::repositories::{Digest, Named};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::errors::{Code, Refusal};
 
@@ -17,7 +18,7 @@ const IMAGES: [&str; 2] =
 /// Media types of manifests that list others.
 const INDEXES: [&str; 2] = [INDEX, "application/vnd.docker.distribution.manifest.list.v2+json"];
 
-/// What this is of the document of a manifest.
+/// What is read of the document of a manifest.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Document {
@@ -29,7 +30,20 @@ pub(super) struct Document {
     manifests: Option<Vec<Descriptor>>,
     subject: Option<Descriptor>,
     annotations: Option<BTreeMap<String, String>>,
+    #[serde(flatten)]
+    #[expect(clippy::zero_sized_map_values, reason = "their names are looked at, and a set cannot be read so")]
+    others: BTreeMap<String, IgnoredAny>,
 }
+
+/// Its members that are read.
+const READ: [&str; 8] =
+    ["schemaversion", "mediatype", "artifacttype", "config", "layers", "manifests", "subject", "annotations"];
+
+/// The most that a manifest names.
+const MOST_NAMED: usize = 2000;
+
+/// The largest annotations that are told in a list, in bytes of JSON.
+const LARGEST_ANNOTATIONS: usize = 64 << 10;
 
 /// What a document says of another one, or of a blob.
 #[derive(Deserialize)]
@@ -42,26 +56,14 @@ struct Descriptor {
     urls: Vec<String>,
 }
 
-/// What is said of a manifest in a list.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Listed {
-    pub(super) media_type: String,
-    pub(super) digest: String,
-    pub(super) size: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) artifact_type: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) annotations: Option<BTreeMap<String, String>>,
-}
-
 /// What a manifest needs, and what it is.
 pub(super) struct Contents {
     pub(super) media_type: String,
     pub(super) artifact_type: Option<String>,
     pub(super) subject: Option<Digest>,
-    pub(super) blobs: Vec<(Digest, u64)>,
-    pub(super) manifests: Vec<Digest>,
+    /// As JSON, unless they are too large to be told in lists.
+    pub(super) annotations: Option<String>,
+    pub(super) named: Vec<Named>,
 }
 
 impl Document {
@@ -69,14 +71,15 @@ impl Document {
         serde_json::from_slice(content).map_err(|error| invalid(format!("it cannot be read: {error}")))
     }
 
-    pub(super) fn annotations(self) -> Option<BTreeMap<String, String>> {
-        self.annotations
-    }
-
     /// What it needs, if it is what the client says that it is.
     pub(super) fn contents(self, said: Option<&str>) -> Result<Contents, Refusal> {
         if self.schema_version != 2 {
             return Err(invalid("its schema version is not 2: push it with a client of this decade"));
+        }
+        // some clients read members whatever their case, and would read another image than this
+        let ambiguous = self.others.keys().find(|key| READ.contains(&&*key.to_ascii_lowercase()));
+        if let Some(key) = ambiguous {
+            return Err(invalid(format!("its member {key} is one that is written otherwise")));
         }
         let media_type = match (said, self.media_type) {
             (Some(said), Some(named)) if said != named => {
@@ -86,9 +89,8 @@ impl Document {
             (None, Some(named)) => named,
             (None, None) => return Err(invalid("neither it nor a Content-Type says what it is")),
         };
-        let (mut blobs, mut manifests) = (Vec::new(), Vec::new());
-        let mut artifact_type = self.artifact_type;
-        match (IMAGES.contains(&&*media_type), INDEXES.contains(&&*media_type)) {
+        let mut artifact_type = self.artifact_type.filter(|kind| !kind.is_empty());
+        let descriptors = match (IMAGES.contains(&&*media_type), INDEXES.contains(&&*media_type)) {
             // what could be read as either would be one thing to this client and another to that (CVE-2021-41190)
             (true, _) if self.manifests.is_some() => return Err(invalid("an image lists no manifests")),
             (_, true) if self.layers.is_some() || self.config.is_some() => {
@@ -97,21 +99,29 @@ impl Document {
             (true, _) => {
                 let config = self.config.ok_or_else(|| invalid("it has no config"))?;
                 artifact_type = artifact_type.or_else(|| Some(config.media_type.clone()));
-                let layers = self.layers.ok_or_else(|| invalid("it has no layers"))?;
-                // what is to be had elsewhere is not pushed
-                for blob in std::iter::once(config).chain(layers).filter(|blob| blob.urls.is_empty()) {
-                    blobs.push((digest(&blob)?, blob.size));
-                }
+                let mut layers = self.layers.ok_or_else(|| invalid("it has no layers"))?;
+                layers.push(config);
+                layers
             }
-            (_, true) => {
-                for listed in self.manifests.ok_or_else(|| invalid("it has no manifests"))? {
-                    manifests.push(digest(&listed)?);
-                }
-            }
+            (_, true) => self.manifests.ok_or_else(|| invalid("it has no manifests"))?,
             (false, false) => return Err(invalid(format!("manifests of type {media_type} are not taken"))),
+        };
+        let mut named: BTreeMap<Digest, Named> = BTreeMap::new();
+        for descriptor in descriptors {
+            let (size, elsewhere) = (descriptor.size, !descriptor.urls.is_empty());
+            let part = Named { digest: digest(&descriptor)?, size, elsewhere };
+            let before = named.insert(part.digest.clone(), part);
+            if let Some(before) = before.filter(|before| before.size != size) {
+                return Err(invalid(format!("it says two sizes of {}", before.digest)));
+            }
+        }
+        if named.len() > MOST_NAMED {
+            return Err(invalid(format!("it names {} others, and at most {MOST_NAMED} are taken", named.len())));
         }
         let subject = self.subject.as_ref().map(digest).transpose()?;
-        Ok(Contents { media_type, artifact_type, subject, blobs, manifests })
+        let annotations = self.annotations.map(|all| serde_json::json!(all).to_string());
+        let annotations = annotations.filter(|all| all.len() <= LARGEST_ANNOTATIONS);
+        Ok(Contents { media_type, artifact_type, subject, annotations, named: named.into_values().collect() })
     }
 }
 

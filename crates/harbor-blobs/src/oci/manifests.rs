@@ -1,19 +1,27 @@
 //! Manifests: read, pushed and removed.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
+use futures_util::StreamExt as _;
 use harbor_model::Timestamp;
-use harbor_model::repositories::{Digest, Manifest, ManifestKey, ManifestPush, NewManifest, RepositoryName};
-use http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use harbor_model::repositories::{Digest, Manifest, ManifestKey, ManifestPush, NewManifest, Removal, RepositoryName};
+use http::header::{ALLOW, CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderMap, HeaderName, StatusCode};
 use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
 
 use super::document::{Contents, Document};
 use super::errors::{Code, Refusal};
-use super::{CONTENT_DIGEST, Registry, headers};
+use super::{CONTENT_DIGEST, Registry, etag, headers};
+use crate::blobs::BlobError;
 
 /// The largest manifest, in bytes (OCI distribution specification, "Pushing manifests").
 const LARGEST: usize = 4 << 20;
+
+/// How long a manifest may take to come, and to find a place.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Tells a client that its manifest is found by what it is about.
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
@@ -22,8 +30,7 @@ impl Registry {
     pub(super) async fn manifest(&self, repository: &RepositoryName, key: &ManifestKey) -> Result<Response, Refusal> {
         let found = self.repositories.manifest(repository, key).await?;
         let Manifest { digest, media_type, content, .. } = found.ok_or_else(no_manifest)?;
-        let about =
-            headers([(CONTENT_TYPE, &media_type), (CONTENT_DIGEST, digest.as_str()), (ETAG, &format!("\"{digest}\""))]);
+        let about = headers([(CONTENT_TYPE, &media_type), (CONTENT_DIGEST, digest.as_str()), (ETAG, &etag(&digest))]);
         // the server leaves the body out of an answer to HEAD, and its length in
         Ok((about, content).into_response())
     }
@@ -35,10 +42,9 @@ impl Registry {
         asked: &HeaderMap,
         body: Body,
     ) -> Result<Response, Refusal> {
-        let content = axum::body::to_bytes(body, LARGEST).await.map_err(|_| {
-            let told = format!("it did not come whole, or has more than {LARGEST} bytes");
-            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Code::ManifestInvalid, told)
-        })?;
+        let _place = timeout(PATIENCE, self.coming.acquire()).await.map_err(|_| too_slow())?;
+        self.blobs.check_space()?;
+        let content = timeout(PATIENCE, receive(body)).await.map_err(|_| too_slow())??;
         let digest = Digest::of_sha256(Sha256::digest(&content).into());
         let tag = match key {
             ManifestKey::Digest(said) if said != digest => {
@@ -49,25 +55,27 @@ impl Registry {
         };
         let said = asked.get(CONTENT_TYPE).and_then(|said| said.to_str().ok());
         let said = said.and_then(|said| said.split(';').next()).map(str::trim).filter(|said| !said.is_empty());
-        let Contents { media_type, artifact_type, subject, blobs, manifests } =
+        let Contents { media_type, artifact_type, subject, annotations, named } =
             Document::read(&content)?.contents(said)?;
         let about_subject = subject.as_ref().map(|subject| headers([(SUBJECT, subject.as_str())])).unwrap_or_default();
         let reference = tag.as_ref().map_or_else(|| digest.to_string(), ToString::to_string);
-        let pushed_at = Timestamp::now_utc();
-        let content = content.to_vec();
-        let manifest = Manifest { digest: digest.clone(), media_type, content, subject, artifact_type, pushed_at };
-        let new = NewManifest { manifest, blobs, manifests, tag };
+        let manifest = Manifest {
+            digest: digest.clone(),
+            media_type,
+            content,
+            subject,
+            artifact_type,
+            annotations,
+            pushed_at: Timestamp::now_utc(),
+        };
+        let new = NewManifest { manifest, named, tag };
         match self.repositories.push_manifest(repository, new).await? {
             ManifestPush::Done => {}
-            ManifestPush::NoBlob(blob) => {
-                return Err(Refusal::invalid(Code::ManifestBlobUnknown, format!("it names {blob}: push that first")));
+            ManifestPush::Missing(part) => {
+                return Err(Refusal::invalid(Code::ManifestBlobUnknown, format!("it names {part}: push that first")));
             }
-            ManifestPush::OtherSize(blob) => {
-                return Err(Refusal::invalid(Code::SizeInvalid, format!("{blob} has another size than it says")));
-            }
-            ManifestPush::NoManifest(listed) => {
-                let told = format!("it lists {listed}: push that first");
-                return Err(Refusal::invalid(Code::ManifestBlobUnknown, told));
+            ManifestPush::OtherSize(part) => {
+                return Err(Refusal::invalid(Code::SizeInvalid, format!("{part} has another size than it says")));
             }
         }
         let about = headers([
@@ -82,12 +90,41 @@ impl Registry {
         repository: &RepositoryName,
         key: ManifestKey,
     ) -> Result<Response, Refusal> {
-        let removed = match key {
-            ManifestKey::Digest(digest) => self.repositories.remove_manifest(repository, &digest).await?,
-            ManifestKey::Tag(tag) => self.repositories.remove_tag(repository, &tag).await?,
-        };
-        if removed { Ok(StatusCode::ACCEPTED.into_response()) } else { Err(no_manifest()) }
+        match key {
+            ManifestKey::Digest(digest) => match self.repositories.remove_manifest(repository, &digest).await? {
+                Removal::Removed => {}
+                Removal::Missing => return Err(no_manifest()),
+                Removal::Needed => {
+                    let told = "another manifest of this repository lists it: remove that first";
+                    return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::Denied, told)
+                        .with(headers([(ALLOW, "GET, HEAD, PUT")])));
+                }
+            },
+            ManifestKey::Tag(tag) if self.repositories.remove_tag(repository, &tag).await? => {}
+            ManifestKey::Tag(_) => return Err(no_manifest()),
+        }
+        Ok(StatusCode::ACCEPTED.into_response())
     }
+}
+
+/// A body of a manifest.
+async fn receive(body: Body) -> Result<Vec<u8>, Refusal> {
+    let mut content = Vec::new();
+    let mut stream = body.into_data_stream();
+    while let Some(bytes) = stream.next().await {
+        let bytes = bytes.map_err(|error| BlobError::Source(error.into()))?;
+        if content.len() + bytes.len() > LARGEST {
+            let told = format!("a manifest has at most {LARGEST} bytes");
+            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Code::ManifestInvalid, told));
+        }
+        content.extend_from_slice(&bytes);
+    }
+    Ok(content)
+}
+
+fn too_slow() -> Refusal {
+    let told = format!("the manifest did not come within {} seconds: push it again", PATIENCE.as_secs());
+    Refusal::new(StatusCode::REQUEST_TIMEOUT, Code::ManifestInvalid, told)
 }
 
 fn no_manifest() -> Refusal {

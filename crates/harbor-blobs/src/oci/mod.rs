@@ -22,8 +22,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use harbor_model::Timestamp;
-use harbor_model::repositories::{ManifestKey, RepositoryName};
+use harbor_model::repositories::{Digest, ManifestKey, RepositoryName};
+use http::header::ALLOW;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+
+use tokio::sync::Semaphore;
 
 use crate::blobs::{BlobError, Blobs};
 use crate::repositories::Repositories;
@@ -38,11 +41,17 @@ const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api
 /// What the answer is about.
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// A blob that no manifest names, and a push that nobody completed, stay this long: large images are pushed for hours.
+/// A blob that no manifest names, and a push to which nothing comes, stay this long: large images are pushed for hours.
 const UNNEEDED_KEPT: Duration = Duration::from_hours(24);
 
-/// How many blobs are let go at a time.
+/// A manifest that lost its last tag stays this long: somebody may have it by digest.
+const UNTAGGED_KEPT: Duration = Duration::from_hours(7 * 24);
+
+/// How many blobs or manifests are let go at a time.
 const AT_A_TIME: usize = 100;
+
+/// How many manifests come at a time.
+const MOST_COMING: usize = 16;
 
 /// What the registry needs.
 #[derive(Clone)]
@@ -65,13 +74,22 @@ pub struct Registry {
     authorize: Arc<dyn AuthorizeRepositories>,
     open_here: bool,
     hashes: Arc<Hashes>,
+    /// Manifests that are in memory while they come.
+    coming: Arc<Semaphore>,
 }
 
 impl Registry {
     /// The registry of this configuration.
     pub fn new(config: RegistryConfig) -> Self {
         let RegistryConfig { blobs, repositories, authorize, open_here } = config;
-        Self { blobs, repositories, authorize, open_here, hashes: Arc::default() }
+        Self {
+            blobs,
+            repositories,
+            authorize,
+            open_here,
+            hashes: Arc::default(),
+            coming: Arc::new(Semaphore::new(MOST_COMING)),
+        }
     }
 
     /// Serves it. A request's extensions are there when it is authorised: `accepted` is told of each that is.
@@ -93,9 +111,12 @@ impl Registry {
         Ok(self.repositories.manifest(repository, key).await?.map(|found| found.digest.to_string()))
     }
 
-    /// Lets go of blobs that no manifest names any more, and of pushes that nobody completed.
+    /// Lets go of manifests that lost their last tag, of blobs that no manifest names any more, and of pushes that nobody
+    /// completed.
     pub async fn tidy(&self) -> Result<(), BlobError> {
-        let before = Timestamp::now_utc() - UNNEEDED_KEPT;
+        let now = Timestamp::now_utc();
+        while self.repositories.remove_unneeded_manifests(now - UNTAGGED_KEPT, AT_A_TIME).await? == AT_A_TIME {}
+        let before = now - UNNEEDED_KEPT;
         while self.repositories.abort_uploads_before(before).await? > 0 {}
         while self.repositories.remove_unneeded_blobs(before, AT_A_TIME).await? == AT_A_TIME {}
         Ok(())
@@ -120,31 +141,38 @@ impl Registry {
             let pushes = !reads || matches!(route, Route::Upload(..));
             check(&access, repository, pushes)?;
         }
-        match (&head.method, route) {
-            (&Method::GET | &Method::HEAD, Route::Version) => Ok(axum::Json(serde_json::json!({})).into_response()),
-            (&Method::GET, Route::Catalog) => self.catalog(&access, head.uri.query()).await,
-            (&Method::GET, Route::Tags(repository)) => self.tags(&repository, head.uri.query()).await,
-            (&Method::GET, Route::Referrers(repository, digest)) => {
+        let method = match &head.method {
+            // the server leaves the body of such an answer out; that of a blob is not even opened
+            &Method::HEAD if !matches!(route, Route::Blob(..)) => Method::GET,
+            method => method.clone(),
+        };
+        let allowed = route.allowed();
+        match (method, route) {
+            (Method::GET, Route::Version) => Ok(axum::Json(serde_json::json!({})).into_response()),
+            (Method::GET, Route::Catalog) => self.catalog(&access, head.uri.query()).await,
+            (Method::GET, Route::Tags(repository)) => self.tags(&repository, head.uri.query()).await,
+            (Method::GET, Route::Referrers(repository, digest)) => {
                 self.referrers(&repository, &digest, head.uri.query()).await
             }
-            (&Method::GET, Route::Blob(repository, digest)) => self.blob(&repository, &digest, &head.headers).await,
-            (&Method::HEAD, Route::Blob(repository, digest)) => self.blob_head(&repository, &digest).await,
-            (&Method::DELETE, Route::Blob(repository, digest)) => self.remove_blob(&repository, &digest).await,
-            (&Method::POST, Route::Uploads(repository)) => self.begin_upload(&access, &repository, &head, body).await,
-            (&Method::GET | &Method::HEAD, Route::Upload(repository, id)) => self.upload_status(&repository, &id).await,
-            (&Method::PATCH, Route::Upload(repository, id)) => {
+            (Method::GET, Route::Blob(repository, digest)) => self.blob(&repository, &digest, &head.headers).await,
+            (Method::HEAD, Route::Blob(repository, digest)) => self.blob_head(&repository, &digest).await,
+            (Method::DELETE, Route::Blob(repository, digest)) => self.remove_blob(&repository, &digest).await,
+            (Method::POST, Route::Uploads(repository)) => self.begin_upload(&access, &repository, &head, body).await,
+            (Method::GET, Route::Upload(repository, id)) => self.upload_status(&repository, &id).await,
+            (Method::PATCH, Route::Upload(repository, id)) => {
                 self.continue_upload(&repository, &id, &head.headers, body).await
             }
-            (&Method::PUT, Route::Upload(repository, id)) => self.complete_upload(&repository, &id, &head, body).await,
-            (&Method::DELETE, Route::Upload(repository, id)) => self.abort_upload(&repository, &id).await,
-            (&Method::GET | &Method::HEAD, Route::Manifest(repository, key)) => self.manifest(&repository, &key).await,
-            (&Method::PUT, Route::Manifest(repository, key)) => {
+            (Method::PUT, Route::Upload(repository, id)) => self.complete_upload(&repository, &id, &head, body).await,
+            (Method::DELETE, Route::Upload(repository, id)) => self.abort_upload(&repository, &id).await,
+            (Method::GET, Route::Manifest(repository, key)) => self.manifest(&repository, &key).await,
+            (Method::PUT, Route::Manifest(repository, key)) => {
                 self.push_manifest(&repository, key, &head.headers, body).await
             }
-            (&Method::DELETE, Route::Manifest(repository, key)) => self.remove_manifest(&repository, key).await,
+            (Method::DELETE, Route::Manifest(repository, key)) => self.remove_manifest(&repository, key).await,
             (method, _) => {
                 let told = format!("a registry does not do {method} here");
-                Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, told))
+                Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, told)
+                    .with(headers([(ALLOW, allowed)])))
             }
         }
     }
@@ -164,6 +192,16 @@ fn check(access: &RepositoryAccess, repository: &RepositoryName, pushes: bool) -
     };
     let told = format!("this login does not allow {what} {repository}{own}");
     Err(Refusal::new(StatusCode::FORBIDDEN, Code::Denied, told))
+}
+
+/// What tells a client whether it has this already.
+fn etag(digest: &Digest) -> String {
+    format!("\"{digest}\"")
+}
+
+/// A number of nothing but digits.
+fn number(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Headers of these names and values; a value that no header can have is left out.

@@ -62,6 +62,17 @@ impl Route {
         }
     }
 
+    /// What may be done with it, as a header says it.
+    pub(super) fn allowed(&self) -> &'static str {
+        match self {
+            Self::Version | Self::Catalog | Self::Tags(_) | Self::Referrers(..) => "GET, HEAD",
+            Self::Blob(..) => "GET, HEAD, DELETE",
+            Self::Uploads(_) => "POST",
+            Self::Upload(..) => "GET, HEAD, PATCH, PUT, DELETE",
+            Self::Manifest(..) => "GET, HEAD, PUT, DELETE",
+        }
+    }
+
     /// The repository that it is about.
     pub(super) fn repository(&self) -> Option<&RepositoryName> {
         match self {

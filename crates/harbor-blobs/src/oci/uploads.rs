@@ -5,7 +5,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
 use harbor_model::Timestamp;
 use harbor_model::repositories::{Addition, BlobUpload, Digest, RepositoryName};
-use http::header::{CONTENT_RANGE, LOCATION, RANGE};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, LOCATION, RANGE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode};
 use sha2::{Digest as _, Sha256};
@@ -13,14 +13,17 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::errors::{Code, Refusal};
-use super::{CONTENT_DIGEST, Registry, RepositoryAccess, headers};
+use super::{CONTENT_DIGEST, Registry, RepositoryAccess, headers, number};
 use crate::blobs::BlobError;
 
 /// Names a push.
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
 /// The most chunks of a blob: where each lies is kept in its row.
-const MOST_CHUNKS: usize = 10_000;
+const MOST_CHUNKS: usize = 4000;
+
+/// The most blobs that are being pushed.
+const MOST_UPLOADS: u32 = 4096;
 
 impl Registry {
     /// Begins a push, takes the blob if it comes along, or takes it from another repository.
@@ -43,14 +46,18 @@ impl Registry {
             repository: repository.clone(),
             size: 0,
             pieces: Vec::new(),
-            started_at: Timestamp::now_utc(),
+            touched_at: Timestamp::now_utc(),
         };
         let id = upload.id.clone();
-        self.repositories.begin_upload(upload).await?;
+        self.blobs.check_space()?;
+        if !self.repositories.begin_upload(upload, MOST_UPLOADS).await? {
+            let told = format!("{MOST_UPLOADS} blobs are being pushed: end some, or wait");
+            return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, told));
+        }
         let Some(digest) = query.digest else {
             return Ok((StatusCode::ACCEPTED, about(repository, &id, 0)).into_response());
         };
-        let taken = self.take(repository, &id, &digest, None, body).await;
+        let taken = self.take(repository, &id, &digest, &HeaderMap::new(), body).await;
         if taken.is_err() {
             self.end(repository, &id).await?;
         }
@@ -69,7 +76,7 @@ impl Registry {
         asked: &HeaderMap,
         body: Body,
     ) -> Result<Response, Refusal> {
-        let size = self.add(repository, id, range(asked)?, body).await?;
+        let size = self.add(repository, id, asked, body).await?;
         Ok((StatusCode::ACCEPTED, about(repository, id, size)).into_response())
     }
 
@@ -83,7 +90,7 @@ impl Registry {
         let digest = Query::of(head)?.digest;
         let digest =
             digest.ok_or_else(|| Refusal::invalid(Code::DigestInvalid, "a push ends with ?digest=sha256:…"))?;
-        self.take(repository, id, &digest, range(&head.headers)?, body).await
+        self.take(repository, id, &digest, &head.headers, body).await
     }
 
     pub(super) async fn abort_upload(&self, repository: &RepositoryName, id: &str) -> Result<Response, Refusal> {
@@ -101,11 +108,11 @@ impl Registry {
         repository: &RepositoryName,
         id: &str,
         digest: &Digest,
-        range: Option<(u64, u64)>,
+        asked: &HeaderMap,
         body: Body,
     ) -> Result<Response, Refusal> {
         if !body.is_end_stream() {
-            self.add(repository, id, range, body).await?;
+            self.add(repository, id, asked, body).await?;
         }
         let upload = self.known_upload(repository, id).await?;
         let hash = match self.hashes.take(id, upload.size) {
@@ -125,13 +132,14 @@ impl Registry {
     }
 
     /// Adds a chunk; answers how much has come by then. Nothing stays of one that is cut off.
-    async fn add(
-        &self,
-        repository: &RepositoryName,
-        id: &str,
-        range: Option<(u64, u64)>,
-        body: Body,
-    ) -> Result<u64, Refusal> {
+    async fn add(&self, repository: &RepositoryName, id: &str, asked: &HeaderMap, body: Body) -> Result<u64, Refusal> {
+        let range = range(asked)?;
+        let length = asked.get(CONTENT_LENGTH).and_then(|length| number(length.to_str().ok()?));
+        if let (Some((start, end)), Some(length)) = (range, length)
+            && end - start != length
+        {
+            return Err(other_length(length));
+        }
         let upload = self.known_upload(repository, id).await?;
         if range.is_some_and(|(start, _)| start != upload.size) {
             return Err(elsewhere(repository, &upload));
@@ -149,8 +157,7 @@ impl Registry {
         let fresh = self.blobs.write(body.into_data_stream(), seen).await?;
         let came = fresh.piece.size;
         if range.is_some_and(|(start, end)| end - start != came) {
-            let told = format!("{came} bytes came, and Content-Range says something else");
-            return Err(Refusal::invalid(Code::SizeInvalid, told));
+            return Err(other_length(came));
         }
         if came == 0 {
             return Ok(upload.size);
@@ -211,13 +218,17 @@ fn range(asked: &HeaderMap) -> Result<Option<(u64, u64)>, Refusal> {
     let Some(text) = asked.get(CONTENT_RANGE) else { return Ok(None) };
     let pair = text.to_str().ok().map(|text| text.strip_prefix("bytes ").unwrap_or(text));
     let pair = pair.and_then(|text| text.split('/').next()?.split_once('-'));
-    let numbers = pair.and_then(|(start, end)| Some((start.parse().ok()?, end.parse::<u64>().ok()?.checked_add(1)?)));
+    let numbers = pair.and_then(|(start, end)| Some((number(start)?, number(end)?.checked_add(1)?)));
     match numbers {
         Some((start, end)) if start < end => Ok(Some((start, end))),
         _ => {
             Err(Refusal::invalid(Code::SizeInvalid, "Content-Range is the first and the last byte of a chunk: 0-1023"))
         }
     }
+}
+
+fn other_length(length: u64) -> Refusal {
+    Refusal::invalid(Code::SizeInvalid, format!("{length} bytes come, and Content-Range says something else"))
 }
 
 fn no_upload() -> Refusal {

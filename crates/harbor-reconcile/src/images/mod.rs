@@ -93,6 +93,11 @@ impl Inner {
         if wanted.updated_at + PATIENCE <= self.now() {
             return self.settle(wanted, Err(too_late())).await;
         }
+        if wanted.dockerfile.is_none()
+            && let Some(reason) = self.config.registry.refusal(wanted.organization, &wanted.reference)
+        {
+            return self.settle(wanted, Err(reason)).await;
+        }
         match self.image_to_be_had(&wanted).await {
             Ok(Some(found)) => return self.settle(wanted, Ok(found)).await,
             Ok(None) if is_turn => {}
@@ -203,6 +208,7 @@ impl Inner {
         let mut layers = log::Layers::default();
         let pulled =
             self.engine.pull(&own.reference, Some(&own.login), &mut |step| log.say(&layers.line(step))).await?;
+        // what is asked for by digest is called by it from the pull on
         if own.reference != reference {
             self.engine.name_image(&pulled.id, reference).await?;
         }

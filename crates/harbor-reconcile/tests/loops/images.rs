@@ -213,6 +213,13 @@ async fn an_image_of_ones_own_registry_is_called_what_it_was_asked_for_by() {
     assert_eq!(named.id, pulled_one.id);
     assert_eq!(harbor.engine.logins().last().unwrap().username, "PUSHA");
 
+    // not even if the engine has it
+    let theirs = "daytona-registry:6000/theirs/app:1.0";
+    harbor.engine.name_image(&named.id, theirs).await.unwrap();
+    harbor.create_snapshot(pulled("theirs", theirs)).await.unwrap();
+    let failed = reaches(&harbor, "theirs", SnapshotState::Error).await;
+    assert!(failed.error.is_some_and(|error| error.ends_with("it is another organization's")));
+
     harbor.create_snapshot(pulled("none", "daytona-registry:6000/missing:1.0")).await.unwrap();
     let failed = reaches(&harbor, "none", SnapshotState::Error).await;
     assert!(failed.error.is_some_and(|error| error.ends_with("nothing was pushed as missing:1.0")));

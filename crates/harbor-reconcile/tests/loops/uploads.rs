@@ -51,6 +51,10 @@ impl OwnRegistry for OwnImages {
     fn login(&self, _: OrganizationId) -> Result<Login, String> {
         Ok(login())
     }
+
+    fn refusal(&self, _: OrganizationId, reference: &str) -> Option<String> {
+        reference.starts_with("daytona-registry:6000/theirs/").then(|| "it is another organization's".to_owned())
+    }
 }
 
 fn login() -> Login {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use harbor_model::actors::Actor;
 use harbor_model::objects::{Condition, Freshness, Part, Piece, StoredObject, Upload};
 use harbor_model::repositories::{
-    Addition, BlobRemoval, BlobUpload, Digest, Manifest, ManifestKey, ManifestPush, NewManifest, RepositoryName, Tag,
+    Addition, BlobUpload, Digest, Manifest, ManifestKey, ManifestPush, Named, NewManifest, Removal, RepositoryName, Tag,
 };
 use harbor_store::Writer;
 use proptest::prelude::*;
@@ -129,8 +129,8 @@ impl Doing<'_> {
             Act::BeginPush(id, to) => {
                 if self.pushes.insert(id, to).is_none() {
                     let (id, repository, pieces) = (id.to_string(), repository(to), Vec::new());
-                    let upload = BlobUpload { id, repository, size: 0, pieces, started_at: now() };
-                    self.writer().begin_blob_upload(upload).await.unwrap();
+                    let upload = BlobUpload { id, repository, size: 0, pieces, touched_at: now() };
+                    assert!(self.writer().begin_blob_upload(upload, 3).await.unwrap());
                 } else {
                     let to = repository(to);
                     self.writer().abort_blob_upload(to, id.to_string(), now()).await.unwrap();
@@ -147,9 +147,10 @@ impl Doing<'_> {
                 let upload = store.blob_upload(repository(to), id.to_string()).await.unwrap().unwrap();
                 let (first, second) = (self.piece(), self.piece());
                 let (to, id, before) = (repository(to), id.to_string(), upload.size);
-                let added = self.writer().add_to_blob_upload(to.clone(), id.clone(), before, first).await.unwrap();
+                let added =
+                    self.writer().add_to_blob_upload(to.clone(), id.clone(), before, first, now()).await.unwrap();
                 assert_eq!(added, Addition::Done);
-                let late = self.writer().add_to_blob_upload(to, id, before, second).await.unwrap();
+                let late = self.writer().add_to_blob_upload(to, id, before, second, now()).await.unwrap();
                 assert_eq!(late, Addition::Overtaken);
             }
             Act::CompletePush(id, named) => {
@@ -176,37 +177,49 @@ impl Doing<'_> {
             Act::RemoveBlob(from, named) => {
                 let removed = self.writer().remove_repository_blob(repository(from), digest(named), now()).await;
                 let left = store.repository_blob(repository(from), digest(named)).await.unwrap();
-                assert_eq!(left.is_some(), removed.unwrap() == BlobRemoval::Needed);
+                assert_eq!(left.is_some(), removed.unwrap() == Removal::Needed);
             }
             Act::PushManifest(to, named, blobs, tag) => self.push_manifest(to, named, blobs, tag).await,
             Act::RemoveManifest(from, named) => {
-                self.writer().remove_manifest(repository(from), digest(named), now()).await.unwrap();
+                self.writer().remove_manifest(repository(from), manifest_digest(named), now()).await.unwrap();
             }
-            Act::RemoveTag(from, named) => _ = self.writer().remove_tag(repository(from), tag(named)).await.unwrap(),
-            _ => _ = self.writer().remove_unneeded_blobs(now() + time::Duration::DAY, 100, now()).await.unwrap(),
+            Act::RemoveTag(from, named) => {
+                self.writer().remove_tag(repository(from), tag(named), now()).await.unwrap();
+            }
+            _ => {
+                let later = now() + time::Duration::DAY;
+                self.writer().remove_unneeded_manifests(later, 100, now()).await.unwrap();
+                self.writer().remove_unneeded_blobs(later, 100, now()).await.unwrap();
+            }
         }
     }
 
     async fn push_manifest(&self, to: u8, named: u8, blobs: Vec<u8>, called: Option<u8>) {
         let store = &self.fixture.store;
-        let mut sized = Vec::new();
+        let mut named_parts = Vec::new();
         for blob in blobs {
             let found = store.repository_blob(repository(to), digest(blob)).await.unwrap();
-            sized.push((digest(blob), found.map_or(0, |found| found.size)));
+            let size = found.map_or(0, |found| found.size);
+            named_parts.push(Named { digest: digest(blob), size, elsewhere: false });
+        }
+        // the last one lists the first
+        if named == 2 {
+            named_parts.push(Named { digest: manifest_digest(0), size: 2, elsewhere: false });
         }
         let manifest = Manifest {
-            digest: digest(named),
+            digest: manifest_digest(named),
             media_type: "m".to_owned(),
             content: b"{}".to_vec(),
             subject: None,
             artifact_type: None,
+            annotations: None,
             pushed_at: now(),
         };
-        let new = NewManifest { manifest, blobs: sized, manifests: Vec::new(), tag: called.map(tag) };
+        let new = NewManifest { manifest, named: named_parts, tag: called.map(tag) };
         let pushed = self.writer().push_manifest(repository(to), new).await.unwrap();
         if let (ManifestPush::Done, Some(called)) = (pushed, called) {
             let found = store.manifest(repository(to), ManifestKey::Tag(tag(called))).await.unwrap();
-            assert_eq!(found.unwrap().digest, digest(named));
+            assert_eq!(found.unwrap().digest, manifest_digest(named));
         }
     }
 }
@@ -222,6 +235,10 @@ fn repository(number: u8) -> RepositoryName {
 
 fn digest(number: u8) -> Digest {
     Digest::of_sha256([number; 32])
+}
+
+fn manifest_digest(number: u8) -> Digest {
+    Digest::of_sha256([0x10 + number; 32])
 }
 
 fn tag(number: u8) -> Tag {
@@ -249,8 +266,9 @@ fn counted(file: &Connection) -> BTreeMap<String, i64> {
     statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
 }
 
-/// Those blobs of repositories that a manifest names, and those that are not noted as unneeded.
-fn named_and_not_unneeded(file: &Connection) -> [BTreeSet<(String, String)>; 2] {
+/// Those blobs of repositories that a manifest names, and those that are not noted as unneeded; manifests that are noted as
+/// unneeded, though a tag or another one names them.
+fn named_and_not_unneeded(file: &Connection) -> [BTreeSet<(String, String)>; 3] {
     let all = |sql| {
         let mut statement = file.prepare(sql).unwrap();
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
@@ -258,6 +276,10 @@ fn named_and_not_unneeded(file: &Connection) -> [BTreeSet<(String, String)>; 2] 
     [
         all("SELECT DISTINCT repository, digest FROM manifest_blob"),
         all("SELECT repository, digest FROM repository_blob WHERE unneeded_since IS NULL"),
+        all("SELECT repository, digest FROM manifest WHERE unneeded_since IS NOT NULL
+                AND (EXISTS (SELECT 1 FROM tag WHERE tag.repository = manifest.repository AND manifest = manifest.digest)
+                OR EXISTS (SELECT 1 FROM manifest_listed AS listed
+                    WHERE listed.repository = manifest.repository AND listed.digest = manifest.digest))"),
     ]
 }
 
@@ -275,8 +297,9 @@ proptest! {
             for act in acts {
                 actor.act(act).await;
                 assert_eq!(counted(&file), needed(&file));
-                let [named, not_unneeded] = named_and_not_unneeded(&file);
+                let [named, not_unneeded, wrongly] = named_and_not_unneeded(&file);
                 assert_eq!(named, not_unneeded);
+                assert_eq!(wrongly, BTreeSet::new());
             }
         });
     }

@@ -205,7 +205,7 @@ pub(crate) const KEYS: &[ConfigKey] = &[
     used("public_url.s3", ValueKind::HttpUrl, Unset, "How clients reach the S3 endpoint."),
     used(
         "public_url.registry",
-        ValueKind::HttpUrl,
+        ValueKind::HttpOrigin,
         Unset,
         "How Docker engines reach the registry, that of the sandboxes too.",
     ),

@@ -29,6 +29,8 @@ pub(crate) enum ValueKind {
     DataDirectory,
     /// `http` or `https`, a host, perhaps a port and a path.
     HttpUrl,
+    /// The same without a path.
+    HttpOrigin,
     /// `ssh`, a host, perhaps a port.
     SshUrl,
     /// Address of a container engine.
@@ -78,6 +80,8 @@ impl ValueKind {
             ),
             Self::HttpUrl if is_url(text, &["http", "https"], true) => Ok(Value::from(text.trim_end_matches('/'))),
             Self::HttpUrl => Err("an URL such as https://sandboxes.example.org".to_owned()),
+            Self::HttpOrigin if is_url(text, &["http", "https"], false) => Ok(Value::from(text.trim_end_matches('/'))),
+            Self::HttpOrigin => Err("an URL without a path such as https://sandboxes.example.org:5000".to_owned()),
             Self::SshUrl => checked(is_url(text, &["ssh"], false), "an URL such as ssh://sandboxes.example.org:2222"),
             Self::Engine => checked(is_engine(text), "unix:///path or tcp://host:port"),
             Self::Email => checked(is_email(text), "an e-mail address"),
@@ -117,7 +121,7 @@ impl ValueKind {
             Self::Text | Self::Email | Self::Bucket => "TEXT",
             Self::Secret | Self::Token | Self::HostKey => "SECRET",
             Self::Path | Self::DataDirectory => "PATH",
-            Self::HttpUrl | Self::SshUrl => "URL",
+            Self::HttpUrl | Self::HttpOrigin | Self::SshUrl => "URL",
             Self::Engine | Self::Bind => "ADDRESS",
             Self::Image => "IMAGE",
             Self::LogLevel => "LEVEL",

@@ -339,7 +339,7 @@ mod tests {
                 ValueKind::Switch => "true",
                 ValueKind::Bind => "127.0.0.2",
                 ValueKind::Choice(words) => words[0],
-                ValueKind::HttpUrl => "https://example.org/",
+                ValueKind::HttpUrl | ValueKind::HttpOrigin => "https://example.org/",
                 ValueKind::SshUrl => "ssh://example.org",
                 ValueKind::Engine => "tcp://localhost:2375",
                 ValueKind::Email => "me@example.org",

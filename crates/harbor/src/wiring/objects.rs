@@ -120,7 +120,7 @@ impl StoreIndex {
 }
 
 pub(super) fn failed(error: StoreError) -> IndexError {
-    IndexError(Box::new(error))
+    IndexError { is_full: matches!(error, StoreError::Full(_)), source: Box::new(error) }
 }
 
 /// A transaction that was taken back because the blobs it shares are gone is an outcome.

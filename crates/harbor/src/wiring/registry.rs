@@ -13,7 +13,7 @@ use harbor_model::errors::chain;
 use harbor_model::ids::OrganizationId;
 use harbor_model::objects::Piece;
 use harbor_model::repositories::{
-    Addition, BlobRemoval, BlobUpload, Digest, Manifest, ManifestKey, ManifestPush, NewManifest, RepositoryBlob,
+    Addition, BlobUpload, Digest, Manifest, ManifestKey, ManifestPush, NewManifest, Referrer, Removal, RepositoryBlob,
     RepositoryName, Tag,
 };
 use harbor_model::secrets::Secret;
@@ -74,18 +74,27 @@ impl OwnImages {
         Self { registry, control, address, names }
     }
 
-    /// The image of this reference behind the name of the registry.
+    fn lacks(&self, rest: &str) -> String {
+        format!("harbor's own registry has no {rest}: docker push {}/{rest}", self.address)
+    }
+
+    /// What a reference says behind the name of the registry, and whether that is others' name for theirs; `None`: it is of
+    /// another registry.
+    fn behind_the_name<'a>(&self, reference: &'a str) -> Option<(&'a str, bool)> {
+        let (host, rest) = reference.split_once('/')?;
+        let is_contested = host == CONTESTED_ALIAS;
+        (is_contested || self.names.iter().any(|name| name == host)).then_some((rest, is_contested))
+    }
+
+    /// By what reference the engine gets an image, which is named by its tag, or by its digest.
     async fn find(&self, organization: OrganizationId, rest: &str) -> Result<Option<String>, String> {
         let (name, key) = match rest.split_once('@') {
-            Some((name, digest)) => (name, digest),
+            Some((name, digest)) => (name.split(':').next().unwrap_or_default(), digest),
             None => rest.rsplit_once(':').unwrap_or((rest, "latest")),
         };
-        // a tag before a digest says nothing more
-        let name = name.split(':').next().unwrap_or_default();
         let repository: RepositoryName = name.parse().map_err(|error| format!("{name}: {error}"))?;
         let key: ManifestKey = key.parse().map_err(|error| format!("{key}: {error}"))?;
-        let access = RepositoryAccess::Member { project: organization.to_string(), push: false };
-        if !access.may_pull(&repository) {
+        if !may_pull(organization, &repository) {
             return Ok(None);
         }
         let digest = self.registry.digest(&repository, &key).await.map_err(|error| chain(&error))?;
@@ -93,25 +102,32 @@ impl OwnImages {
     }
 }
 
+fn may_pull(organization: OrganizationId, repository: &RepositoryName) -> bool {
+    RepositoryAccess::Member { project: organization.to_string(), push: false }.may_pull(repository)
+}
+
 #[async_trait::async_trait]
 impl OwnRegistry for OwnImages {
+    fn refusal(&self, organization: OrganizationId, reference: &str) -> Option<String> {
+        let (rest, _) = self.behind_the_name(reference).filter(|(_, is_contested)| !is_contested)?;
+        let name = rest.split(['@', ':']).next().unwrap_or_default();
+        let repository: RepositoryName = name.parse().ok()?;
+        (!may_pull(organization, &repository)).then(|| self.lacks(rest))
+    }
+
     async fn image(&self, organization: OrganizationId, reference: &str) -> Result<Option<OwnImage>, String> {
-        let Some((host, rest)) = reference.split_once('/') else { return Ok(None) };
-        let is_contested = host == CONTESTED_ALIAS;
-        if !is_contested && !self.names.iter().any(|name| name == host) {
-            return Ok(None);
-        }
+        let Some((rest, is_contested)) = self.behind_the_name(reference) else { return Ok(None) };
         let found = match self.find(organization, rest).await {
             Err(_) if is_contested => None,
             found => found?,
         };
         match found {
-            Some(_) if reference.contains('@') && host != self.address => {
-                Err(format!("name it by its tag, or as {}/{rest}", self.address))
+            Some(found) if reference.contains('@') && found != reference => {
+                Err(format!("name it by its tag alone, or as {found}"))
             }
             Some(reference) => Ok(Some(OwnImage { reference, login: self.login(organization)? })),
             None if is_contested => Ok(None),
-            None => Err(format!("harbor's own registry has no {rest}: docker push {}/{rest}", self.address)),
+            None => Err(self.lacks(rest)),
         }
     }
 
@@ -146,7 +162,7 @@ impl Repositories for StoreRepositories {
         mounted.map_err(failed)
     }
 
-    async fn remove_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<BlobRemoval, IndexError> {
+    async fn remove_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Removal, IndexError> {
         self.writer().remove_repository_blob(repository.clone(), digest.clone(), now()).await.map_err(failed)
     }
 
@@ -154,8 +170,13 @@ impl Repositories for StoreRepositories {
         self.writer().remove_unneeded_blobs(before, most, now()).await.map_err(failed)
     }
 
-    async fn begin_upload(&self, upload: BlobUpload) -> Result<(), IndexError> {
-        self.writer().begin_blob_upload(upload).await.map_err(failed)
+    async fn renew_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), IndexError> {
+        let renewed = self.writer().renew_repository_blob(repository.clone(), digest.clone(), now()).await;
+        renewed.map(drop).map_err(failed)
+    }
+
+    async fn begin_upload(&self, upload: BlobUpload, most: u32) -> Result<bool, IndexError> {
+        self.writer().begin_blob_upload(upload, most).await.map_err(failed)
     }
 
     async fn upload(&self, repository: &RepositoryName, id: &str) -> Result<Option<BlobUpload>, IndexError> {
@@ -169,7 +190,9 @@ impl Repositories for StoreRepositories {
         before: u64,
         piece: Piece,
     ) -> Result<Addition, IndexError> {
-        self.writer().add_to_blob_upload(repository.clone(), id.to_owned(), before, piece).await.map_err(failed)
+        let writer = self.writer();
+        let added = writer.add_to_blob_upload(repository.clone(), id.to_owned(), before, piece, now()).await;
+        added.map_err(failed)
     }
 
     async fn complete_upload(
@@ -200,12 +223,16 @@ impl Repositories for StoreRepositories {
         self.writer().push_manifest(repository.clone(), new).await.map_err(failed)
     }
 
-    async fn remove_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, IndexError> {
+    async fn remove_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<Removal, IndexError> {
         self.writer().remove_manifest(repository.clone(), digest.clone(), now()).await.map_err(failed)
     }
 
+    async fn remove_unneeded_manifests(&self, before: Timestamp, most: usize) -> Result<usize, IndexError> {
+        self.writer().remove_unneeded_manifests(before, most, now()).await.map_err(failed)
+    }
+
     async fn remove_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool, IndexError> {
-        self.writer().remove_tag(repository.clone(), tag.clone()).await.map_err(failed)
+        self.writer().remove_tag(repository.clone(), tag.clone(), now()).await.map_err(failed)
     }
 
     async fn tags(
@@ -221,10 +248,11 @@ impl Repositories for StoreRepositories {
         &self,
         repository: &RepositoryName,
         subject: &Digest,
+        kind: Option<String>,
         after: &str,
         most: usize,
-    ) -> Result<Vec<Manifest>, IndexError> {
-        self.0.referrers(repository.clone(), subject.clone(), after.to_owned(), most).await.map_err(failed)
+    ) -> Result<Vec<Referrer>, IndexError> {
+        self.0.referrers(repository.clone(), subject.clone(), kind, after.to_owned(), most).await.map_err(failed)
     }
 
     async fn repositories(&self, after: &str, most: usize) -> Result<Vec<RepositoryName>, IndexError> {
