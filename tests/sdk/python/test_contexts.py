@@ -80,7 +80,7 @@ def test_all_that_an_image_says(create_of, files, word):
         .env({"GREETING": "hello there"})
         .run_commands(f"echo made-{word} | tee /srv/made")
         .workdir("/srv")
-        .entrypoint(["sh", "-c", 'echo "$GREETING" >/tmp/began; exec sleep infinity'])
+        .entrypoint(["sh", "-c", "echo $GREETING >/tmp/began; exec sleep infinity"])
     )
     lines = []
     sandbox = create_of(said, on_snapshot_create_logs=lines.append)

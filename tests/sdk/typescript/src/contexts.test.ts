@@ -86,7 +86,7 @@ describe('an image with files of one\'s own', () => {
       .env({ GREETING: 'hello there' })
       .runCommands(`echo made-${mark} | tee /srv/made`)
       .workdir('/srv')
-      .entrypoint(['sh', '-c', 'echo "$GREETING" >/tmp/began; exec sleep infinity'])
+      .entrypoint(['sh', '-c', 'echo $GREETING >/tmp/began; exec sleep infinity'])
     const sandbox = await createOf(said, (line) => lines.push(line))
     assert(lines.some((line) => line.includes(`made-${mark}`)), lines.join('\n'))
     const versions = "python -c 'import six, toolz; print(six.__version__, toolz.__version__)'"
