@@ -6,6 +6,7 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/suites/lib/harbor.sh
 source tests/suites/lib/harbor.sh
 ensure_command skopeo skopeo || die "skopeo is needed, and could not be installed"
+scripts/base-image bookworm
 
 start_harbor
 port=$HARBOR_DAYTONA_REGISTRY_HOST_PORT
@@ -90,9 +91,12 @@ check "which is then gone" bash -c '! skopeo --insecure-policy inspect --tls-ver
 
 say "--- what is killed in between"
 check "a large image is built" build "$here/daytona/large:v1" "RUN head -c 300000000 /dev/urandom >/large; echo three-$word >/made"
+stored() { du --summarize --block-size=1M "$HARBOR_DATA_DIR/objects" | cut -f 1; }
+grown() { (( $(stored) > $1 )); }
+before=$(stored)
 docker push --quiet "$here/daytona/large:v1" >"$scratch/push.log" 2>&1 &
 push=$!
-sleep 1
+check_within "a part of it has come" 60 grown "$((before + 30))"
 kill -9 "$(cat "$HARBOR_DATA_DIR/lock")"
 wait "$push" || true
 start_harbor
