@@ -3,8 +3,8 @@
 //! Guarantees: what was answered with success is on the disk, blob before index; an object is replaced whole or not at all,
 //! and whoever reads it meanwhile reads the one it began with; what was cut off leaves nothing visible, and its bytes go with
 //! the next sweep. A blob is written once and never changed.
-//! Leaves out: where things are and who may do what, which it asks [`Index`] and [`Authorize`], or [`Repositories`] and [`AuthorizeRepositories`]; so a face can be tested with
-//! clients of other makes alone.
+//! Leaves out: where things are and who may do what. It asks [`Index`] and [`Authorize`], or [`Repositories`] and
+//! [`AuthorizeRepositories`], so a face can be tested with clients of other makes alone.
 
 mod authorize;
 mod blobs;

@@ -73,8 +73,8 @@ pub trait Repositories: Send + Sync + 'static {
     /// Removes a manifest that no other one lists, with all its tags.
     async fn remove_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<Removal, IndexError>;
 
-    /// Removes manifests that lost their last tag before a time, and that no other one lists, at most `most`; answers how
-    /// many.
+    /// Removes manifests that lost their last tag or list before a time and have had none since, at most `most`; answers how
+    /// many. Those that are about another one are not among them.
     async fn remove_unneeded_manifests(&self, before: Timestamp, most: usize) -> Result<usize, IndexError>;
 
     /// Removes a tag, and leaves its manifest; answers whether there was one.

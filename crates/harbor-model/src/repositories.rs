@@ -43,7 +43,8 @@ macro_rules! text {
 }
 
 text!(
-    /// The name of a repository: words of small letters and digits with `.`, `_`, `__` or `-` between them, joined by `/`.
+    /// The name of a repository: words of small letters and digits with `.`, `_`, `__` or dashes between them, joined by `/`;
+    /// at most 255 bytes.
     RepositoryName
 );
 
@@ -66,8 +67,8 @@ impl FromStr for RepositoryName {
         }
         if !text.split('/').all(is_word) {
             return Err(Malformed(
-                "a repository's name is made of small letters and digits, with single dots, dashes or underscores between \
-                 them and slashes between its parts",
+                "a repository's name is made of small letters and digits, with one dot, one or two underscores, or dashes \
+                 between them and slashes between its parts",
             ));
         }
         Ok(Self(text.to_owned()))

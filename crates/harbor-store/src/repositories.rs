@@ -227,7 +227,7 @@ fn insert(transaction: &Transaction<'_>, repository: &RepositoryName, manifest: 
     transaction
         .prepare_cached(
             "INSERT INTO manifest VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL)
-             ON CONFLICT DO UPDATE SET media_type = excluded.media_type",
+             ON CONFLICT DO UPDATE SET media_type = excluded.media_type, unneeded_since = NULL",
         )?
         .execute(params![
             repository.as_str(),

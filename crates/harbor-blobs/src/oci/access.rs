@@ -95,7 +95,11 @@ pub(super) async fn access(
     let Some((user, password)) = login else { return Err(log_in()) };
     match authorize.access(&user, &password).await {
         Ok(access) => Ok(access),
-        Err(LoginRefused::Invalid) => Err(log_in()),
+        Err(LoginRefused::Invalid) => {
+            let told = "this login is not known, or its time is over: log in again, with an API key as the password, or ask \
+                        for another one at /api/docker-registry/registry-push-access";
+            Err(Refusal::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, told))
+        }
         Err(LoginRefused::Unknown) => {
             let told = "whether this login is good could not be found out: try again";
             Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unknown, told))
@@ -103,7 +107,7 @@ pub(super) async fn access(
     }
 }
 
-pub(super) fn log_in() -> Refusal {
+fn log_in() -> Refusal {
     let told = "log in with an API key as the password: docker login --username key HOST:PORT";
     Refusal::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, told)
 }

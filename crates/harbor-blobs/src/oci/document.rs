@@ -68,26 +68,30 @@ pub(super) struct Contents {
 
 impl Document {
     pub(super) fn read(content: &[u8]) -> Result<Self, Refusal> {
-        serde_json::from_slice(content).map_err(|error| invalid(format!("it cannot be read: {error}")))
+        serde_json::from_slice(content)
+            .map_err(|error| invalid(format!("the manifest is no JSON that can be read as one: {error}")))
     }
 
     /// What it needs, if it is what the client says that it is.
     pub(super) fn contents(self, said: Option<&str>) -> Result<Contents, Refusal> {
         if self.schema_version != 2 {
-            return Err(invalid("its schema version is not 2: push it with a client of this decade"));
+            return Err(invalid("the manifest's schemaVersion is not 2: push it with a client of this decade"));
         }
         // some clients read members whatever their case, and would read another image than this
         let ambiguous = self.others.keys().find(|key| READ.contains(&&*key.to_ascii_lowercase()));
         if let Some(key) = ambiguous {
-            return Err(invalid(format!("its member {key} is one that is written otherwise")));
+            return Err(invalid(format!(
+                "the manifest has a member {key}, which is read only in its usual spelling, such as mediaType: rename or \
+                 remove it"
+            )));
         }
         let media_type = match (said, self.media_type) {
             (Some(said), Some(named)) if said != named => {
-                return Err(invalid(format!("it says {named}, and its Content-Type says {said}")));
+                return Err(invalid(format!("the manifest says {named}, and its Content-Type says {said}")));
             }
             (Some(said), _) => said.to_owned(),
             (None, Some(named)) => named,
-            (None, None) => return Err(invalid("neither it nor a Content-Type says what it is")),
+            (None, None) => return Err(invalid("neither the manifest nor a Content-Type says what it is")),
         };
         let mut artifact_type = self.artifact_type.filter(|kind| !kind.is_empty());
         let descriptors = match (IMAGES.contains(&&*media_type), INDEXES.contains(&&*media_type)) {
@@ -97,14 +101,18 @@ impl Document {
                 return Err(invalid("a list of manifests has no layers"));
             }
             (true, _) => {
-                let config = self.config.ok_or_else(|| invalid("it has no config"))?;
+                let config = self.config.ok_or_else(|| invalid("the manifest has no config"))?;
                 artifact_type = artifact_type.or_else(|| Some(config.media_type.clone()));
-                let mut layers = self.layers.ok_or_else(|| invalid("it has no layers"))?;
+                let mut layers = self.layers.ok_or_else(|| invalid("the manifest has no layers"))?;
                 layers.push(config);
                 layers
             }
-            (_, true) => self.manifests.ok_or_else(|| invalid("it has no manifests"))?,
-            (false, false) => return Err(invalid(format!("manifests of type {media_type} are not taken"))),
+            (_, true) => self.manifests.ok_or_else(|| invalid("the manifest has no manifests"))?,
+            (false, false) => {
+                return Err(invalid(format!(
+                    "manifests of type {media_type} are not taken: push an image or a list of OCI, or of Docker's second schema"
+                )));
+            }
         };
         let mut named: BTreeMap<Digest, Named> = BTreeMap::new();
         for descriptor in descriptors {
@@ -112,11 +120,14 @@ impl Document {
             let part = Named { digest: digest(&descriptor)?, size, elsewhere };
             let before = named.insert(part.digest.clone(), part);
             if let Some(before) = before.filter(|before| before.size != size) {
-                return Err(invalid(format!("it says two sizes of {}", before.digest)));
+                return Err(invalid(format!("the manifest says two sizes of {}", before.digest)));
             }
         }
         if named.len() > MOST_NAMED {
-            return Err(invalid(format!("it names {} others, and at most {MOST_NAMED} are taken", named.len())));
+            return Err(invalid(format!(
+                "the manifest names {} others, and at most {MOST_NAMED} are taken",
+                named.len()
+            )));
         }
         let subject = self.subject.as_ref().map(digest).transpose()?;
         let annotations = self.annotations.map(|all| serde_json::json!(all).to_string());

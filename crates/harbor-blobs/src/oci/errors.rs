@@ -105,14 +105,22 @@ impl From<IndexError> for Refusal {
 impl From<BlobError> for Refusal {
     fn from(error: BlobError) -> Self {
         if matches!(error, BlobError::Source(_)) {
-            return Self::invalid(Code::BlobUploadInvalid, "the body did not come whole");
+            return Self::invalid(
+                Code::BlobUploadInvalid,
+                "the body did not come whole, or nothing of it came for two minutes: send it again",
+            );
         }
         if error.is_no_space() {
-            let told = "the disk of the registry is full: make room, or remove images";
+            let told = "the disk of the registry has less than 512 MiB, or 1000 files, to spare: make room on it and push \
+                        again; images that are removed from the registry give theirs back a day later";
             return Self::new(StatusCode::INSUFFICIENT_STORAGE, Code::Unknown, told);
         }
         tracing::error!(error = harbor_model::errors::chain(&error), "a request to the registry could not be answered");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Unknown, "the registry could not do it; its log says why")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            Code::Unknown,
+            "the registry could not do it: `harbor logs` says why",
+        )
     }
 }
 

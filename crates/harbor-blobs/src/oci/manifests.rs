@@ -14,13 +14,13 @@ use tokio::time::timeout;
 
 use super::document::{Contents, Document};
 use super::errors::{Code, Refusal};
-use super::{CONTENT_DIGEST, Registry, etag, headers};
+use super::{CONTENT_DIGEST, MOST_COMING, Registry, etag, headers};
 use crate::blobs::BlobError;
 
 /// The largest manifest, in bytes (OCI distribution specification, "Pushing manifests").
 const LARGEST: usize = 4 << 20;
 
-/// How long a manifest may take to come, and to find a place.
+/// How long a manifest may wait for a place, and then how long it may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Tells a client that its manifest is found by what it is about.
@@ -42,13 +42,16 @@ impl Registry {
         asked: &HeaderMap,
         body: Body,
     ) -> Result<Response, Refusal> {
-        let _place = timeout(PATIENCE, self.coming.acquire()).await.map_err(|_| too_slow())?;
+        let _place = timeout(PATIENCE, self.coming.acquire()).await.map_err(|_| too_many())?;
         self.blobs.check_space()?;
         let content = timeout(PATIENCE, receive(body)).await.map_err(|_| too_slow())??;
         let digest = Digest::of_sha256(Sha256::digest(&content).into());
         let tag = match key {
             ManifestKey::Digest(said) if said != digest => {
-                return Err(Refusal::invalid(Code::DigestInvalid, format!("what came is {digest}")));
+                return Err(Refusal::invalid(
+                    Code::DigestInvalid,
+                    format!("the manifest that came is {digest}, and was to be {said}: push it again"),
+                ));
             }
             ManifestKey::Digest(_) => None,
             ManifestKey::Tag(tag) => Some(tag),
@@ -72,10 +75,16 @@ impl Registry {
         match self.repositories.push_manifest(repository, new).await? {
             ManifestPush::Done => {}
             ManifestPush::Missing(part) => {
-                return Err(Refusal::invalid(Code::ManifestBlobUnknown, format!("it names {part}: push that first")));
+                return Err(Refusal::invalid(
+                    Code::ManifestBlobUnknown,
+                    format!("the manifest names {part}, which this repository does not have: push that first"),
+                ));
             }
             ManifestPush::OtherSize(part) => {
-                return Err(Refusal::invalid(Code::SizeInvalid, format!("{part} has another size than it says")));
+                return Err(Refusal::invalid(
+                    Code::SizeInvalid,
+                    format!("the manifest says another size of {part} than that has: make the manifest anew"),
+                ));
             }
         }
         let about = headers([
@@ -120,6 +129,14 @@ async fn receive(body: Body) -> Result<Vec<u8>, Refusal> {
         content.extend_from_slice(&bytes);
     }
     Ok(content)
+}
+
+fn too_many() -> Refusal {
+    let told = format!(
+        "{MOST_COMING} manifests are being pushed, and no place became free within {} seconds: push it again",
+        PATIENCE.as_secs()
+    );
+    Refusal::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, told)
 }
 
 fn too_slow() -> Refusal {

@@ -44,7 +44,7 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-diges
 /// A blob that no manifest names, and a push to which nothing comes, stay this long: large images are pushed for hours.
 const UNNEEDED_KEPT: Duration = Duration::from_hours(24);
 
-/// A manifest that lost its last tag stays this long: somebody may have it by digest.
+/// A manifest that lost its last tag, or the last list that named it, stays this long: somebody may have it by digest.
 const UNTAGGED_KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// How many blobs or manifests are let go at a time.
@@ -111,8 +111,8 @@ impl Registry {
         Ok(self.repositories.manifest(repository, key).await?.map(|found| found.digest.to_string()))
     }
 
-    /// Lets go of manifests that lost their last tag, of blobs that no manifest names any more, and of pushes that nobody
-    /// completed.
+    /// Lets go of manifests that lost their last tag or list, of blobs that no manifest names any more, and of pushes that
+    /// nobody completed. An error leaves the rest for the next time.
     pub async fn tidy(&self) -> Result<(), BlobError> {
         let now = Timestamp::now_utc();
         while self.repositories.remove_unneeded_manifests(now - UNTAGGED_KEPT, AT_A_TIME).await? == AT_A_TIME {}
@@ -186,8 +186,17 @@ fn check(access: &RepositoryAccess, repository: &RepositoryName, pushes: bool) -
         return Ok(());
     }
     let own = match access {
-        RepositoryAccess::Shared => return Err(access::log_in()),
+        RepositoryAccess::Shared => {
+            let told = format!(
+                "{repository} needs a login, and at localhost engines show none: docker login --username key \
+                 127.0.0.1:PORT with an API key as the password, and name the image by that address"
+            );
+            return Err(Refusal::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, told));
+        }
         RepositoryAccess::Member { project, push: true } => format!(": its own repositories are called {project}/NAME"),
+        RepositoryAccess::Member { .. } if pushes => {
+            ": a key needs write:snapshots or write:sandboxes to push".to_owned()
+        }
         RepositoryAccess::Member { .. } | RepositoryAccess::Owner => String::new(),
     };
     let told = format!("this login does not allow {what} {repository}{own}");

@@ -122,7 +122,8 @@ impl Registry {
         let found = Digest::of_sha256(hash.finalize().into());
         if found != *digest {
             self.end(repository, id).await?;
-            let told = format!("what came is {found}: push it again");
+            let told =
+                format!("the blob that came is {found}, and was to be {digest}: push it again from the beginning");
             return Err(Refusal::invalid(Code::DigestInvalid, told));
         }
         if !self.repositories.complete_upload(repository, id, upload.size, digest).await? {

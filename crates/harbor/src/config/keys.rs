@@ -207,13 +207,13 @@ pub(crate) const KEYS: &[ConfigKey] = &[
         "public_url.registry",
         ValueKind::HttpOrigin,
         Unset,
-        "How Docker engines reach the registry, that of the sandboxes too.",
+        "How Docker engines, also that of the sandboxes, reach the registry: scheme, host and port; not localhost.",
     ),
     used(
         "registry.open_here",
         ValueKind::Switch,
         Is("true"),
-        "Let this machine's own clients push and pull shared images at localhost without a login.",
+        "Let this machine's own clients push and pull shared images at localhost without a login. false: behind a proxy here.",
     ),
     used(
         "log.level",

@@ -75,7 +75,11 @@ impl OwnImages {
     }
 
     fn lacks(&self, rest: &str) -> String {
-        format!("harbor's own registry has no {rest}: docker push {}/{rest}", self.address)
+        let address = &self.address;
+        if rest.contains('@') {
+            return format!("harbor's own registry has no {rest}: push it again, or name another digest");
+        }
+        format!("harbor's own registry has no {rest}: docker login {address}, then docker push {address}/{rest}")
     }
 
     /// What a reference says behind the name of the registry, and whether that is others' name for theirs; `None`: it is of
@@ -122,9 +126,10 @@ impl OwnRegistry for OwnImages {
             found => found?,
         };
         match found {
-            Some(found) if reference.contains('@') && found != reference => {
-                Err(format!("name it by its tag alone, or as {found}"))
-            }
+            Some(found) if reference.contains('@') && found != reference => Err(format!(
+                "{reference} names an image of harbor's own registry by tag and digest, or by digest under another \
+                     name of the registry: name it by its tag alone, or as {found}"
+            )),
             Some(reference) => Ok(Some(OwnImage { reference, login: self.login(organization)? })),
             None if is_contested => Ok(None),
             None => Err(self.lacks(rest)),
