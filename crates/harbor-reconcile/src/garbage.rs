@@ -53,6 +53,14 @@ impl fmt::Display for GarbageKey {
     }
 }
 
+/// How far it was looked for images that nobody needs.
+enum Looked {
+    /// All were looked at.
+    AtAll,
+    /// Something is being built, which may go on from one of them.
+    UntilABuild,
+}
+
 /// Removes garbage.
 pub(crate) struct Garbage(pub(crate) Arc<Inner>);
 
@@ -72,8 +80,8 @@ impl Work for Garbage {
             }
             GarbageKey::Layers => {
                 let outcome = self.0.discard_layers().await;
-                let pause = if outcome.is_ok() { INTERVAL } else { AGAIN };
-                (outcome, Some(Mark::after(pause, Lane::Bulk)))
+                let pause = if matches!(outcome, Ok((_, Looked::AtAll))) { INTERVAL } else { AGAIN };
+                (outcome.map(|(told, _)| told), Some(Mark::after(pause, Lane::Bulk)))
             }
             GarbageKey::Blobs => {
                 let removed = self.0.config.objects.tidy().await;
@@ -105,7 +113,7 @@ impl Inner {
 
     /// Removes stored files that nothing needs, and keeps the images that all others lie on. What is stored is read first: a
     /// layer's id stands in a row before it is.
-    async fn discard_layers(&self) -> Result<String, String> {
+    async fn discard_layers(&self) -> Result<(String, Looked), String> {
         let mut stored = self.engine.layers().await.map_err(|error| chain(&error))?;
         let needed = self.store.stored_files().await.map_err(|error| chain(&error))?;
         stored.retain(|layer| !needed.layers.contains(layer));
@@ -124,14 +132,17 @@ impl Inner {
         outcome = kept.and(outcome);
         let images = self.discard_built_images().await;
         outcome.map_err(|error| chain(&error))?;
-        images.map(|images| format!("{count} layers and {images} built images removed"))
+        let (images, looked) = images?;
+        Ok((format!("{count} layers and {images} built images removed"), looked))
     }
 
     /// Removes the built images that nobody asks for any more, and answers how many there were.
-    async fn discard_built_images(&self) -> Result<usize, String> {
+    async fn discard_built_images(&self) -> Result<(usize, Looked), String> {
         self.engine.tidy_builds().await.map_err(|error| chain(&error))?;
         let mut removed = 0;
         for name in self.engine.built_images().await.map_err(|error| chain(&error))? {
+            // an image takes the layers along that nobody else has yet, and a build that goes on from one would lose it
+            let Ok(_no_builds) = self.building.try_write() else { return Ok((removed, Looked::UntilABuild)) };
             // whoever asks for it again from here on finds it either kept or gone
             let _looking = self.looking_for_images.lock().await;
             let wanted = self.store.is_wanted_image(name.clone()).await.map_err(|error| chain(&error))?;
@@ -140,7 +151,7 @@ impl Inner {
                 removed += usize::from(gone);
             }
         }
-        Ok(removed)
+        Ok((removed, Looked::AtAll))
     }
 
     /// Removes what the engine holds of `id`, if no row knows it.

@@ -116,6 +116,8 @@ struct Inner {
     images: Queue<ImageId>,
     /// Held while it is decided whether a built image is there, or goes.
     looking_for_images: tokio::sync::Mutex<()>,
+    /// Read while an image is built, written while built ones are removed.
+    building: tokio::sync::RwLock<()>,
     own_members: OwnMembers,
     /// Stopped sandboxes whose files could not be stored.
     not_stored: Mutex<HashSet<SandboxId>>,
@@ -152,6 +154,7 @@ impl Reconciler {
                 volumes,
                 images,
                 looking_for_images: tokio::sync::Mutex::default(),
+                building: tokio::sync::RwLock::default(),
                 own_members,
                 not_stored: Mutex::default(),
                 demand,

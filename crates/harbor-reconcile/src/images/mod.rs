@@ -26,8 +26,11 @@ pub use recipe::{Authorities, Builder};
 /// How long a pull or a build may take, with all that it is tried again (contract, control-plane §6.1).
 const PATIENCE: Duration = Duration::from_hours(1);
 
-/// How often a build is tried in which the engine's builder loses a layer.
-const BUILD_TRIES: u32 = 5;
+/// How often a build is tried in which the engine's builder loses a layer: others may clean up again and again.
+const BUILD_TRIES: u32 = 12;
+
+/// How much longer it is waited each time before it is tried again.
+const BUILD_PAUSE: Duration = Duration::from_millis(100);
 
 /// When one is tried again that the engine did not answer about.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -187,12 +190,14 @@ impl Inner {
                 let own = self.config.registry.login(image.organization);
                 let own = own.map_err(|reason| unread("of its own registry", reason))?;
                 let logins = registries.iter().map(login).chain([own]).collect();
+                let _building = self.building.read().await;
                 let build = Build { tag: reference.clone(), arguments, own: true, logins, ..Build::default() };
                 let mut tries = 1;
                 loop {
                     match self.build(&build, dockerfile, image, log).await {
                         Err(error) if error.lost_a_layer() && tries < BUILD_TRIES => {
                             log.say(&format!("{}; it is tried again\n", chain(&error)));
+                            tokio::time::sleep(BUILD_PAUSE * tries).await;
                             tries += 1;
                         }
                         outcome => break outcome,
