@@ -46,7 +46,8 @@ END
 
 # shows ID PREFIX : `daytona entrypoint logs`, started with PREFIX, shows both streams and goes on
 shows() {
-  local script="$2 daytona entrypoint logs >/tmp/out 2>/tmp/err & shown=\$!
+  # not those of the call before, which are there until the shell behind it has emptied them
+  local script="rm -f /tmp/out /tmp/err; $2 daytona entrypoint logs >/tmp/out 2>/tmp/err & shown=\$!
     until grep -qs out /tmp/out && grep -qs err /tmp/err; do sleep 0.1; done
     kill \$shown && cat /tmp/out && echo / && cat /tmp/err"
   same $'out\n/\nerr' "$(run "$1" "$script")"
