@@ -32,7 +32,7 @@ impl Writer {
                      (SELECT id FROM blob WHERE uses = 0 AND unused_since < ?1 ORDER BY unused_since LIMIT ?2)
                  RETURNING id",
             )?;
-            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            let most = row::integer(most);
             row::collect(&mut statement, params![row::milliseconds(before), most], |found| Ok(found.get("id")?))
         })
         .await

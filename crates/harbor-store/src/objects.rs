@@ -126,7 +126,7 @@ pub(crate) fn put(
         params![
             bucket,
             key,
-            i64::try_from(object.size).unwrap_or(i64::MAX),
+            row::integer(object.size),
             object.etag,
             row::milliseconds(object.modified_at),
             object.attributes,

@@ -47,7 +47,7 @@ impl Store {
                  WHERE repository = ?1 AND subject = ?2 AND digest > ?3 AND (?4 IS NULL OR artifact_type = ?4)
                  ORDER BY digest LIMIT ?5",
             )?;
-            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            let most = row::integer(most);
             row::collect(&mut statement, params![repository.as_str(), subject.as_str(), after, kind, most], |found| {
                 Ok(Referrer {
                     digest: row::parsed(found, "digest")?,
@@ -72,7 +72,7 @@ impl Store {
         self.read(move |connection| {
             let mut statement = connection
                 .prepare_cached("SELECT name FROM tag WHERE repository = ?1 AND name > ?2 ORDER BY name LIMIT ?3")?;
-            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            let most = row::integer(most);
             let tags: Vec<Tag> = row::collect(&mut statement, params![repository.as_str(), after, most], |found| {
                 row::parsed(found, "name")
             })?;
@@ -90,7 +90,7 @@ impl Store {
             let mut statement = connection.prepare_cached(
                 "SELECT DISTINCT repository FROM manifest WHERE repository > ?1 ORDER BY repository LIMIT ?2",
             )?;
-            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            let most = row::integer(most);
             row::collect(&mut statement, params![after, most], |found| row::parsed(found, "repository"))
         })
         .await
@@ -156,7 +156,7 @@ impl Writer {
         self.write(move |transaction, _| {
             let mut statement = transaction
                 .prepare_cached("SELECT repository, digest FROM manifest WHERE unneeded_since < ?1 LIMIT ?2")?;
-            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            let most = row::integer(most);
             let unneeded: Vec<(RepositoryName, Digest)> =
                 row::collect(&mut statement, params![row::milliseconds(before), most], |found| {
                     Ok((row::parsed(found, "repository")?, row::parsed(found, "digest")?))

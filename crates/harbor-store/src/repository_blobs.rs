@@ -37,7 +37,7 @@ impl Writer {
             transaction.prepare_cached("INSERT INTO blob_upload VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
                 upload.id,
                 upload.repository.as_str(),
-                integer(upload.size),
+                row::integer(upload.size),
                 pieces_to_json(&upload.pieces),
                 row::milliseconds(upload.touched_at),
             ])?;
@@ -65,7 +65,12 @@ impl Writer {
             upload.pieces.push(piece);
             transaction
                 .prepare_cached("UPDATE blob_upload SET size = ?2, pieces = ?3, touched_at = ?4 WHERE id = ?1")?
-                .execute(params![id, integer(upload.size), pieces_to_json(&upload.pieces), row::milliseconds(at)])?;
+                .execute(params![
+                    id,
+                    row::integer(upload.size),
+                    pieces_to_json(&upload.pieces),
+                    row::milliseconds(at)
+                ])?;
             Ok(Addition::Done)
         })
         .await
@@ -179,7 +184,7 @@ impl Writer {
         self.write(move |transaction, _| {
             let mut statement =
                 transaction.prepare_cached("SELECT * FROM repository_blob WHERE unneeded_since < ?1 LIMIT ?2")?;
-            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            let most = row::integer(most);
             let unneeded: Vec<(RepositoryName, Digest, Vec<Piece>)> =
                 row::collect(&mut statement, params![row::milliseconds(before), most], |found| {
                     Ok((row::parsed(found, "repository")?, row::parsed(found, "digest")?, pieces(found)?))
@@ -280,7 +285,7 @@ fn insert(
     transaction.prepare_cached("INSERT INTO repository_blob VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
         repository.as_str(),
         digest.as_str(),
-        integer(size),
+        row::integer(size),
         pieces_to_json(pieces),
         row::milliseconds(at),
     ])?;
@@ -320,10 +325,6 @@ fn by_digest(
 fn upload(connection: &Connection, repository: &RepositoryName, id: &str) -> Result<Option<BlobUpload>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT * FROM blob_upload WHERE id = ?1 AND repository = ?2")?;
     row::first(&mut statement, params![id, repository.as_str()], read_upload)
-}
-
-fn integer(size: u64) -> i64 {
-    i64::try_from(size).unwrap_or(i64::MAX)
 }
 
 fn read_blob(found: &Row<'_>) -> Result<RepositoryBlob, StoreError> {

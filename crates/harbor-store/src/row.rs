@@ -11,7 +11,12 @@ use crate::StoreError;
 
 /// Milliseconds since 1970 UTC.
 pub(crate) fn milliseconds(at: Timestamp) -> i64 {
-    i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+    integer(at.unix_timestamp_nanos() / 1_000_000)
+}
+
+/// A size or a bound; what a column cannot hold is the most that it can.
+pub(crate) fn integer(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
 }
 
 pub(crate) fn timestamp(milliseconds: i64) -> Result<Timestamp, StoreError> {

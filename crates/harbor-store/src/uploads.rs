@@ -82,7 +82,7 @@ impl Writer {
                 .execute(params![
                     upload,
                     part.number,
-                    i64::try_from(part.size).unwrap_or(i64::MAX),
+                    row::integer(part.size),
                     part.etag,
                     row::milliseconds(part.modified_at),
                     part.checksums,
