@@ -1,7 +1,6 @@
 //! Random texts that open things. All from the operating system's generator.
 
-use std::fmt::Write;
-
+use harbor_model::hex;
 use harbor_model::secrets::Secret;
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -31,11 +30,7 @@ pub(crate) fn signing_key() -> Result<Secret, Error> {
 
 /// `prefix` and 256 random bits.
 fn hexadecimal(prefix: &str) -> Result<Secret, Error> {
-    let mut text = prefix.to_owned();
-    for byte in random::<32>()? {
-        let _ = write!(text, "{byte:02x}"); // a String takes everything
-    }
-    Ok(Secret::new(text))
+    Ok(Secret::new(prefix.to_owned() + &hex(&random::<32>()?)))
 }
 
 fn random<const BYTES: usize>() -> Result<[u8; BYTES], Error> {

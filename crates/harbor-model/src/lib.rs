@@ -3,6 +3,8 @@
 //! Every other crate speaks in these types. A value that exists has been checked: names are valid, ids are of the
 //! right kind, secrets cannot be printed.
 
+use std::fmt::Write as _;
+
 pub mod actors;
 pub mod capacity;
 pub mod dockerfiles;
@@ -25,6 +27,14 @@ pub mod volumes;
 
 /// An instant, UTC, kept to the millisecond everywhere it is stored or shown.
 pub type Timestamp = time::OffsetDateTime;
+
+/// `bytes` in lowercase hexadecimal digits, two for each.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        _ = write!(text, "{byte:02x}"); // a String takes everything
+        text
+    })
+}
 
 /// `at` cut to whole milliseconds, so that a stored and read value equals the one written.
 pub fn to_millisecond(at: Timestamp) -> Timestamp {

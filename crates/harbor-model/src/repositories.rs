@@ -1,11 +1,11 @@
 //! Repositories of harbor's own registry of images: what they and what lies in them are called, and what they hold (OCI
 //! distribution specification 1.1; contract, edges §5.3).
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 
-use crate::Timestamp;
 use crate::objects::Piece;
+use crate::{Timestamp, hex};
 
 /// The longest name of a repository, in bytes.
 const LONGEST_NAME: usize = 255;
@@ -104,11 +104,7 @@ impl FromStr for Tag {
 impl Digest {
     /// That of bytes with this SHA-256.
     pub fn of_sha256(hash: [u8; 32]) -> Self {
-        let mut text = String::from("sha256:");
-        for byte in hash {
-            _ = write!(text, "{byte:02x}"); // a String takes everything
-        }
-        Self(text)
+        Self(format!("sha256:{}", hex(&hash)))
     }
 }
 

@@ -129,7 +129,7 @@ pub(super) async fn receive(
         return Err(s3_error!(IncompleteBody, "The body is not as long as was said."));
     }
     promise.check(md5.as_ref(), &checksums)?;
-    Ok(Received { fresh, md5: hex(md5.as_ref()), checksums })
+    Ok(Received { fresh, md5: harbor_model::hex(md5.as_ref()), checksums })
 }
 
 /// Computes the checksums of the algorithms that are wanted.
@@ -157,15 +157,6 @@ pub(super) fn named(found: &Checksum) -> Checksums {
         ("sha256", &found.checksum_sha256),
     ];
     all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))).collect()
-}
-
-/// `bytes` in lowercase hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        _ = write!(text, "{byte:02x}"); // a String takes everything
-        text
-    })
 }
 
 /// Puts checksums where an output has them.

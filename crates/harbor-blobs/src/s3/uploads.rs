@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::attributes::{Attributes, attributes_of, refuse_unbuilt};
 use super::buckets::owner;
-use super::content::{Checksums, Promise, Received, hasher, hex, named, receive, with_checksums};
+use super::content::{Checksums, Promise, Received, hasher, named, receive, with_checksums};
 use super::errors::{invalid, no_bucket, no_upload, written};
 use super::listing::{encoder, most};
 use super::objects::{Conditions, condition, conditions_of_copied, signed};
@@ -336,7 +336,7 @@ impl Face {
         while let Some(bytes) = bytes.next().await {
             md5.update(&bytes.map_err(S3Error::internal_error)?);
         }
-        Ok(hex(md5.finalize().as_ref()))
+        Ok(harbor_model::hex(md5.finalize().as_ref()))
     }
 
     /// The upload with this id, which has to be this object's.
@@ -437,7 +437,7 @@ fn etag<'a>(of_parts: impl Iterator<Item = &'a str>) -> S3Result<String> {
         md5.update(&unhex(etag).ok_or_else(|| s3_error!(InvalidPart, "An entity tag is no MD5."))?);
         count += 1;
     }
-    Ok(format!("{}-{count}", hex(md5.finalize().as_ref())))
+    Ok(format!("{}-{count}", harbor_model::hex(md5.finalize().as_ref())))
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

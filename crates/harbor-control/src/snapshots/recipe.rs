@@ -1,9 +1,9 @@
 //! Dockerfiles that callers send: what they are called, and what they say (contract, control-plane §5.4).
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use harbor_model::dockerfiles::{Instruction, instructions, instructions_with};
+use harbor_model::hex;
 use harbor_model::images::{Dockerfile, Recipe, is_own};
 use sha2::{Digest as _, Sha256};
 
@@ -120,11 +120,7 @@ fn fetches(instruction: &Instruction) -> bool {
 
 /// What the image of a Dockerfile is called: the same for the same text and contexts (contract, control-plane §5.4).
 fn reference(dockerfile: &str, contexts: &[String]) -> String {
-    let mut name = "daytona-".to_owned();
-    for byte in Sha256::digest(dockerfile.to_owned() + &contexts.concat()) {
-        let _ = write!(name, "{byte:02x}"); // a String takes everything
-    }
-    name + ":daytona"
+    format!("daytona-{}:daytona", hex(&Sha256::digest(dockerfile.to_owned() + &contexts.concat())))
 }
 
 /// What the last `ENTRYPOINT` says, `sleep infinity` without one (contract, control-plane §5.4).

@@ -16,11 +16,12 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use harbor_model::hex;
 use harbor_protocol::toolbox;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use crate::docker::embedded::{DIRECTORY, EMBEDDED, Embedded, hex};
+use crate::docker::embedded::{DIRECTORY, EMBEDDED, Embedded};
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming;
 use crate::docker::objects::client::LEFT_BEHIND;

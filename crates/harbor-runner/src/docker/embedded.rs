@@ -37,8 +37,3 @@ pub(crate) const EMBEDDED: Option<Embedded> = include!(concat!(env!("OUT_DIR"), 
 
 /// The container path of the directory that is delivered to.
 pub(crate) const DIRECTORY: &str = toolbox::DIRECTORY;
-
-/// Bytes as lowercase hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
-}

@@ -7,13 +7,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use harbor_model::hex;
 use harbor_model::ids::SandboxId;
 use harbor_model::secrets::Secret;
 use harbor_protocol::infra::{STREAM_PORT, TOKEN_FILE};
 
 use crate::config::Transport;
 use crate::dial::{DialError, InfraDialer, Stream};
-use crate::docker::embedded::hex;
 use crate::docker::handle::DockerEngine;
 use crate::docker::lifecycle::FROZEN;
 use crate::docker::naming::{self, Role};

@@ -11,11 +11,11 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
+use harbor_model::hex;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
-use crate::docker::embedded::hex;
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming;
 use crate::error::EngineError;

@@ -16,7 +16,7 @@ const DOCKERFILE: &str = include_str!("../../../../deploy/sandbox/Dockerfile");
 /// Which Dockerfile an image was built from: kept as the image's label, as `scripts/default-image` writes it.
 pub(super) fn dockerfile_hash() -> String {
     use sha2::Digest as _;
-    crate::secrets::hex(&sha2::Sha256::digest(DOCKERFILE))
+    harbor_model::hex(&sha2::Sha256::digest(DOCKERFILE))
 }
 
 /// The Dockerfile and `ca/`.

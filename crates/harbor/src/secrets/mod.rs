@@ -8,12 +8,12 @@
 pub(crate) mod authority;
 pub(crate) mod files;
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use harbor_model::hex;
 use harbor_model::ids::InstanceId;
 use harbor_model::secrets::Secret;
 use rcgen::{KeyPair, PKCS_ED25519};
@@ -120,14 +120,6 @@ fn api_key() -> String {
 
 fn random_hex() -> String {
     hex(&rand::random::<[u8; 32]>())
-}
-
-/// `bytes` in lowercase hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
-        text
-    })
 }
 
 fn key_bytes(text: &str) -> anyhow::Result<[u8; 32]> {

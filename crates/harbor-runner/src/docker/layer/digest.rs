@@ -5,9 +5,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
+use harbor_model::hex;
 use sha2::{Digest, Sha256};
-
-use crate::docker::embedded::hex;
 
 /// Parts that wait to be hashed.
 const WAITING: usize = 16;

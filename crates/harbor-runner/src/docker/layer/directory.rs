@@ -7,10 +7,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use harbor_layer::{Contents, Cut, copy, describe, remove};
+use harbor_model::hex;
 use sha2::{Digest, Sha256};
 
 use super::{Written, damaged, put_in_place};
-use crate::docker::embedded::hex;
 
 /// Copies the layer `from` to `directory`, which is there afterwards, whole and on the disk, or as it was before.
 pub(super) fn write(from: &Path, directory: &Path, cut: &Cut) -> io::Result<Written> {
