@@ -48,14 +48,14 @@ pub use error::{Error, Kind};
 pub use harbor_store::Change;
 pub use identity::hash_key;
 pub use keys::{IssuedKey, NewKey};
-pub use object_storage::{ObjectDenial, ObjectScope, ObjectStorage, PushAccess};
+pub use object_storage::{ObjectScope, ObjectStorage, PushAccess};
 pub use organizations::{Member, Usage};
 pub use own_registry::{RegistryDenial, RegistryLogin, RegistryScope};
 pub use pools::PoolInUse;
 pub use registries::NewRegistry;
 pub use signed_files::{FileOperation, SignedFile};
 pub use snapshots::{BuildLog, Built, NewImage, NewSnapshot};
-pub use temporary::TemporaryKey;
+pub use temporary::{TemporaryDenial, TemporaryKey};
 pub use users::NewUser;
 pub use volumes::NewMount;
 

@@ -45,17 +45,6 @@ pub enum ObjectScope {
     Organization(OrganizationId, String),
 }
 
-/// Why an access key opens nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ObjectDenial {
-    /// The session token is missing, or belongs to another access key.
-    InvalidToken,
-    /// Its hour is over, or the key that asked for it is gone.
-    Expired,
-    /// It could not be found out.
-    Unknown,
-}
-
 impl Control {
     /// Credentials with which the caller uploads what goes into images, for an hour.
     pub async fn push_access(&self, caller: &Allowed<MakeImages>) -> Result<PushAccess, Error> {
@@ -81,17 +70,13 @@ impl Control {
     }
 
     /// What an access key opens whose secret the caller has, together with this session token.
-    pub async fn object_scope(&self, access_key: &str, token: Option<&str>) -> Result<ObjectScope, ObjectDenial> {
+    pub async fn object_scope(&self, access_key: &str, token: Option<&str>) -> Result<ObjectScope, TemporaryDenial> {
         let storage = &self.config().object_storage;
         if access_key == storage.owner {
             // the owner's key has no token: who sends one means another key
-            return if token.is_none() { Ok(ObjectScope::Owner) } else { Err(ObjectDenial::InvalidToken) };
+            return if token.is_none() { Ok(ObjectScope::Owner) } else { Err(TemporaryDenial::InvalidToken) };
         }
-        match self.temporary_for(TEMPORARY, access_key, token).await {
-            Ok(organization) => Ok(ObjectScope::Organization(organization, storage.bucket.clone())),
-            Err(TemporaryDenial::InvalidToken) => Err(ObjectDenial::InvalidToken),
-            Err(TemporaryDenial::Expired) => Err(ObjectDenial::Expired),
-            Err(TemporaryDenial::Unknown) => Err(ObjectDenial::Unknown),
-        }
+        let organization = self.temporary_for(TEMPORARY, access_key, token).await?;
+        Ok(ObjectScope::Organization(organization, storage.bucket.clone()))
     }
 }

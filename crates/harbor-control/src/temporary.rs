@@ -41,7 +41,7 @@ pub(crate) struct Temporary {
 
 /// Why temporary credentials open nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TemporaryDenial {
+pub enum TemporaryDenial {
     /// The token is missing, or belongs to other credentials.
     InvalidToken,
     /// Their hour is over, or the key that asked for them is gone.

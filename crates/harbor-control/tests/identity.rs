@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use harbor_control::fixture::{self, KEY, NoEngine};
 use harbor_control::{
-    Administer, Allowed, Caller, Config, Control, DeleteSandboxes, Kind, MakeImages, NewKey, NewUser, ObjectDenial,
-    RegistryDenial, RegistryScope, WriteSandboxes,
+    Administer, Allowed, Caller, Config, Control, DeleteSandboxes, Kind, MakeImages, NewKey, NewUser, RegistryDenial,
+    RegistryScope, TemporaryDenial, WriteSandboxes,
 };
 use harbor_model::identity::Permission;
 use harbor_model::ids::{OrganizationId, UserId};
@@ -241,7 +241,7 @@ async fn a_login_to_the_registry_opens_what_its_key_does() {
     let storage = harbor.control.push_access(&asks).await.unwrap();
     assert_eq!(scope(&storage.access_key, storage.session_token.reveal()).await, Err(RegistryDenial::Invalid));
     let scope_of_objects = harbor.control.object_scope(&login.username, Some(login.secret.reveal())).await;
-    assert_eq!(scope_of_objects, Err(ObjectDenial::InvalidToken));
+    assert_eq!(scope_of_objects, Err(TemporaryDenial::InvalidToken));
 
     harbor.control.delete_key(&owner, None, "pushes").await.unwrap();
     assert_eq!(scope(&login.username, login.secret.reveal()).await, Err(RegistryDenial::Invalid));

@@ -36,7 +36,7 @@ pub(crate) enum GarbageKey {
     Rows,
     /// Stored files that nothing needs.
     Layers,
-    /// Blobs of the object storage that nothing needs.
+    /// Blobs that neither the object storage nor the registry needs.
     Blobs,
     /// The infra container of a sandbox that no row knows.
     Infra(SandboxId),
@@ -84,8 +84,11 @@ impl Work for Garbage {
                 (outcome.map(|(told, _)| told), Some(Mark::after(pause, Lane::Bulk)))
             }
             GarbageKey::Blobs => {
+                // first what then needs no blobs any more; one that fails holds up no other
+                let let_go = self.0.config.registry.tidy().await;
                 let removed = self.0.config.objects.tidy().await;
-                (removed.map(|count| format!("{count} blobs removed")), Some(Mark::after(BLOBS, Lane::Bulk)))
+                let outcome = let_go.and(removed).map(|count| format!("{count} blobs removed"));
+                (outcome, Some(Mark::after(BLOBS, Lane::Bulk)))
             }
             // whoever lists the engine finds it again
             GarbageKey::Infra(id) => (self.0.remove_stray_infra(id).await, None),

@@ -52,6 +52,10 @@ impl OwnRegistry for OwnImages {
         Ok(login())
     }
 
+    async fn tidy(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     fn refusal(&self, _: OrganizationId, reference: &str) -> Option<String> {
         reference.starts_with("daytona-registry:6000/theirs/").then(|| "it is another organization's".to_owned())
     }

@@ -37,10 +37,17 @@ pub(crate) struct Listening {
     pub(crate) addresses: Vec<SocketAddr>,
 }
 
+impl Listening {
+    /// The port of all its addresses.
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.addresses.first().map(SocketAddr::port)
+    }
+}
+
 impl Ready {
     /// The port a service listens on.
     pub(crate) fn port(&self, service: Service) -> Option<u16> {
-        self.listening(service)?.addresses.first().map(SocketAddr::port)
+        self.listening(service)?.port()
     }
 
     /// Where this machine reaches the API.

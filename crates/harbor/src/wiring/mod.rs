@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use axum::Router;
-use harbor_blobs::{Blobs, Registry};
+use harbor_blobs::Blobs;
 use harbor_control::{Control, ObjectStorage, TemporaryKey};
 use harbor_gateway::Gateway;
 use harbor_model::actors::Actor;
@@ -100,13 +100,12 @@ pub(crate) async fn serve(
     let machine = Arc::new(machine::EngineMachine::of(&about));
     let control = Control::new(store.clone(), control_config(config, secrets, &about), dial, machine).await?;
     let images = registry::open(config, &store, blobs.clone(), control.clone());
-    let port = port_of(&registry);
-    let images_at = (config.registry_host(port), port);
-    let own = Own { blobs: blobs.clone(), images: images.clone(), images_at };
+    let port = registry.port().unwrap_or(0);
+    let own = registry::OwnImages::new(images.clone(), control.clone(), config.registry_host(port), port);
     let reconciler = Reconciler::new(
         store.clone(),
         Arc::clone(&engine),
-        reconcile_config(config, &about, control.clone(), secrets.instance, own),
+        reconcile_config(config, &about, control.clone(), secrets.instance, blobs.clone(), own),
     );
 
     let readiness = Arc::new(joins::Ready::new(engine, control.clone(), reconciler.clone()));
@@ -134,17 +133,9 @@ pub(crate) async fn serve(
     });
     doors(&mut crew, "api", api_listeners, &router, &budget);
     doors(&mut crew, "proxy", proxy_listeners, &gateway.proxy(), &budget);
-    let s3_router = harbor_blobs::s3_router(s3_config(config, blobs, control.clone()), |request| {
-        if let Some(slot) = request.get::<ConnectionSlot>() {
-            slot.vouch();
-        }
-    });
+    let s3_router = harbor_blobs::s3_router(s3_config(config, blobs, control.clone()), vouch);
     doors_with_tls(&mut crew, "s3", s3_listeners, &s3_router, &acceptor, &budget);
-    let registry_router = images.router(|request| {
-        if let Some(slot) = request.get::<ConnectionSlot>() {
-            slot.vouch();
-        }
-    });
+    let registry_router = images.router(vouch);
     doors_with_tls(&mut crew, "registry", registry_listeners, &registry_router, &acceptor, &budget);
     let services = vec![api, proxy, registry, s3];
     let version = format!("Docker {} (API {})", about.version, about.api);
@@ -159,14 +150,6 @@ pub(crate) async fn serve(
         Ok(())
     });
     crew.run(stop, config.grace()).await
-}
-
-/// What is harbor's own, and the reconciler gets images from.
-struct Own {
-    blobs: Blobs,
-    images: Registry,
-    /// Host and port of the registry for engines, and the port on this machine.
-    images_at: (String, u16),
 }
 
 /// Refuses the database of another installation: its containers would all seem to be gone.
@@ -195,6 +178,13 @@ fn doors(crew: &mut Supervisor, name: &str, listeners: Vec<TcpListener>, router:
             harbor_serve::serve(listener, router, &budget, stop.cancelled_owned()).await;
             Ok(())
         });
+    }
+}
+
+/// Notes of an accepted request that its connection is worth keeping.
+fn vouch(extensions: &http::Extensions) {
+    if let Some(slot) = extensions.get::<ConnectionSlot>() {
+        slot.vouch();
     }
 }
 
@@ -252,9 +242,9 @@ fn reconcile_config(
     about: &About,
     control: Control,
     instance: InstanceId,
-    own: Own,
+    blobs: Blobs,
+    own: registry::OwnImages,
 ) -> harbor_reconcile::Config {
-    let Own { blobs, images, images_at } = own;
     harbor_reconcile::Config {
         starts: usize::try_from(about.processors).unwrap_or(1).max(1) * 2,
         infra_stock: config.infra.stock,
@@ -264,9 +254,9 @@ fn reconcile_config(
         clock: Arc::new(harbor_reconcile::SystemClock),
         // an idle one takes about 10 MB: at most an eighth of the memory
         most_warm: usize::try_from(about.memory / 8 / (16 << 20)).unwrap_or(usize::MAX).clamp(1, MOST_WARM),
-        recruiter: Arc::new(joins::Recruits(control.clone())),
-        objects: Arc::new(objects::Uploads::new(blobs, images.clone(), config.daytona.minio_bucket.clone())),
-        registry: Arc::new(registry::OwnImages::new(images, control, images_at)),
+        recruiter: Arc::new(joins::Recruits(control)),
+        objects: Arc::new(objects::Uploads::new(blobs, config.daytona.minio_bucket.clone())),
+        registry: Arc::new(own),
         builder: Builder {
             arguments: builds::proxies(),
             label: Some(format!("{BUILT_BY}={instance}")),
@@ -276,7 +266,7 @@ fn reconcile_config(
 }
 
 fn api_config(config: &Config, secrets: &Secrets, listening: [&Listening; 4], budget: &Budget) -> harbor_api::Config {
-    let [api, proxy, registry, s3] = listening.map(port_of);
+    let [api, proxy, registry, s3] = listening.map(|listening| listening.port().unwrap_or(0));
     let api_url = config.api_url(api);
     let proxy_url = config.proxy_url(proxy);
     let (protocol, domain) = proxy_url.split_once("://").unwrap_or(("http", &proxy_url));
@@ -300,11 +290,6 @@ fn api_config(config: &Config, secrets: &Secrets, listening: [&Listening; 4], bu
         oidc: None,
         bodies: budget.bodies().clone(),
     }
-}
-
-/// The port of a service that listens.
-fn port_of(listening: &Listening) -> u16 {
-    listening.addresses.first().map_or(0, std::net::SocketAddr::port)
 }
 
 /// The port takes both, so that the URL of one is that of the other but for its scheme.

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use harbor_blobs::{Authorize, Blobs, Denied, Index, IndexError, Registry, Scope};
-use harbor_control::{Control, ObjectDenial, ObjectScope};
+use harbor_blobs::{Authorize, Blobs, Denied, Index, IndexError, Scope};
+use harbor_control::{Control, ObjectScope, TemporaryDenial};
 use harbor_model::Timestamp;
 use harbor_model::actors::Actor;
 use harbor_model::errors::chain;
@@ -55,14 +55,13 @@ pub(super) fn acceptor(authority: &Authority) -> anyhow::Result<TlsAcceptor> {
 /// What users upload for images.
 pub(super) struct Uploads {
     blobs: Blobs,
-    images: Registry,
     bucket: String,
     swept: OnceCell<()>,
 }
 
 impl Uploads {
-    pub(super) fn new(blobs: Blobs, images: Registry, bucket: String) -> Self {
-        Self { blobs, images, bucket, swept: OnceCell::new() }
+    pub(super) fn new(blobs: Blobs, bucket: String) -> Self {
+        Self { blobs, bucket, swept: OnceCell::new() }
     }
 }
 
@@ -81,11 +80,8 @@ impl ObjectStorage for Uploads {
         // what an earlier run of harbor wrote and did not come to record
         let sweep = || async { self.blobs.sweep().await.map(drop) };
         let swept = self.swept.get_or_try_init(sweep).await;
-        // first what then needs no blobs any more
-        let images = self.images.tidy().await;
         let tidied = self.blobs.tidy().await;
         swept.map_err(|error| chain(&error))?;
-        images.map_err(|error| chain(&error))?;
         tidied.map_err(|error| chain(&error))
     }
 }
@@ -103,9 +99,9 @@ impl Authorize for Opens {
         match self.0.object_scope(access_key, session_token).await {
             Ok(ObjectScope::Owner) => Ok(Scope::Owner),
             Ok(ObjectScope::Organization(id, bucket)) => Ok(Scope::Prefix { bucket, prefix: id.to_string() }),
-            Err(ObjectDenial::InvalidToken) => Err(Denied::InvalidToken),
-            Err(ObjectDenial::Expired) => Err(Denied::Expired),
-            Err(ObjectDenial::Unknown) => Err(Denied::Unknown),
+            Err(TemporaryDenial::InvalidToken) => Err(Denied::InvalidToken),
+            Err(TemporaryDenial::Expired) => Err(Denied::Expired),
+            Err(TemporaryDenial::Unknown) => Err(Denied::Unknown),
         }
     }
 }

@@ -68,7 +68,7 @@ pub(super) struct OwnImages {
 }
 
 impl OwnImages {
-    pub(super) fn new(registry: Registry, control: Control, (address, port): (String, u16)) -> Self {
+    pub(super) fn new(registry: Registry, control: Control, address: String, port: u16) -> Self {
         let here = ["localhost", "127.0.0.1", "[::1]"].map(|host| format!("{host}:{port}"));
         let names = ALIASES.map(str::to_owned).into_iter().chain(here).chain([address.clone()]).collect();
         Self { registry, control, address, names }
@@ -134,6 +134,10 @@ impl OwnRegistry for OwnImages {
             None if is_contested => Ok(None),
             None => Err(self.lacks(rest)),
         }
+    }
+
+    async fn tidy(&self) -> Result<(), String> {
+        self.registry.tidy().await.map_err(|error| chain(&error))
     }
 
     fn login(&self, organization: OrganizationId) -> Result<Login, String> {
