@@ -6,6 +6,7 @@
 //! Guarantees: a call that is dropped before it was done has done nothing; containers and boots never have a name twice.
 //! Leaves out: processes and limits of sandboxes, and of their files all but one.
 
+mod images;
 mod meddling;
 mod script;
 mod waking;
@@ -439,26 +440,11 @@ impl Engine for Pretend {
         login: Option<&Login>,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Image, EngineError> {
-        self.lock().world.logins.extend(login.cloned());
-        let step = |status: &str| Progress { layer: Some("a".to_owned()), status: status.to_owned(), bytes: None };
-        progress(step("Downloading"));
-        progress(step("Pull complete"));
-        self.call(Verb::Pull, None, false, |world| {
-            Ok(world.images.entry(reference.to_owned()).or_insert_with(|| image(reference)).clone())
-        })
-        .await
+        self.pull_image(reference, login, progress).await
     }
 
     async fn name_image(&self, id: &str, reference: &str) -> Result<(), EngineError> {
-        let world = &mut self.lock().world;
-        let Some(named) = world.image(id) else {
-            return Err(EngineError::NotFound {
-                doing: format!("name image {id}"),
-                source: EngineSaid::new("no such image"),
-            });
-        };
-        world.images.insert(reference.to_owned(), named);
-        Ok(())
+        self.name(id, reference)
     }
 
     async fn without_volumes(&self, image: &Image) -> Result<Image, EngineError> {
@@ -474,37 +460,15 @@ impl Engine for Pretend {
     }
 
     async fn remove_built_image(&self, name: &str) -> Result<bool, EngineError> {
-        let world = &mut self.lock().world;
-        if world.images.get(name).is_some_and(|image| world.kept_images.contains(&image.id)) {
-            return Ok(false);
-        }
-        world.built.remove(name);
-        world.images.remove(name);
-        Ok(true)
+        Ok(self.remove_unless_kept(name))
     }
 
     async fn build(
         &self,
         build: &Build,
-        mut context: Context,
+        context: Context,
         log: &mut (dyn for<'text> FnMut(&'text str) + Send),
     ) -> Result<Image, EngineError> {
-        self.lock().world.logins.extend(build.logins.iter().cloned());
-        log("Step 1/1 : ");
-        log("pretend\n");
-        let mut archive = Vec::new();
-        while let Some(chunk) = context.next().await {
-            let ended = |error: std::io::Error| EngineError::Build {
-                image: build.tag.clone(),
-                source: EngineSaid::new(error.kind().to_string()),
-            };
-            archive.extend_from_slice(&chunk.map_err(ended)?);
-        }
-        self.call(Verb::Build, None, false, |world| {
-            world.last_context = archive;
-            world.built.extend(build.own.then(|| build.tag.clone()));
-            Ok(world.images.entry(build.tag.clone()).or_insert_with(|| image(&build.tag)).clone())
-        })
-        .await
+        self.build_image(build, context, log).await
     }
 }
