@@ -4,6 +4,7 @@ oldest versions with the synchronous one alone.
 `DAYTONA_API_URL` and `DAYTONA_API_KEY` say which harbor; the installed `daytona` package says which version.
 """
 
+import contextlib
 import os
 import time
 import uuid
@@ -104,20 +105,26 @@ def create(daytona, made):
 
 
 @pytest.fixture
-def snapshot(daytona):
-    """Makes snapshots that are gone after the test."""
+def made_snapshots(daytona):
+    """Names of snapshots that are gone after the test."""
     names = []
-
-    def snapshot(name, image, **options):
-        names.append(name)
-        return daytona.snapshot.create(CreateSnapshotParams(name=name, image=image, resources=SMALL), **options)
-
-    yield snapshot
+    yield names
     for name in names:
         try:
             daytona.snapshot.delete(daytona.snapshot.get(name))
         except DaytonaNotFoundError:
             pass
+
+
+@pytest.fixture
+def snapshot(daytona, made_snapshots):
+    """Makes snapshots that are gone after the test."""
+
+    def snapshot(name, image, **options):
+        made_snapshots.append(name)
+        return daytona.snapshot.create(CreateSnapshotParams(name=name, image=image, resources=SMALL), **options)
+
+    return snapshot
 
 
 @pytest.fixture
@@ -130,8 +137,9 @@ def create_of(daytona, made):
         try:
             return daytona.create(parameters, timeout=300, **options)
         finally:
-            # one whose build failed stays, too
-            made.append(daytona.get(name))
+            # one whose build failed stays, too; one that was refused is not there
+            with contextlib.suppress(DaytonaNotFoundError):
+                made.append(daytona.get(name))
 
     return create_of
 

@@ -23,13 +23,12 @@ def fork(made):
 
 
 @pytest.fixture
-def snapshot(daytona):
+def snapshot(daytona, made_snapshots):
     """Makes snapshots of sandboxes that are gone after the test."""
-    names = set()
 
     def snapshot(sandbox, name):
         getattr(sandbox, SNAPSHOT)(name)
-        names.add(name)
+        made_snapshots.append(name)
         # an event of its create, which the newest client applies when it arrives, can end its wait too early
         deadline = time.monotonic() + 30
         while (found := daytona.snapshot.get(name)).state == "snapshotting":
@@ -37,12 +36,7 @@ def snapshot(daytona):
             time.sleep(0.05)
         return found
 
-    yield snapshot
-    for name in names:
-        try:
-            daytona.snapshot.delete(daytona.snapshot.get(name))
-        except DaytonaNotFoundError:
-            pass
+    return snapshot
 
 
 def refused(call, *arguments, kind=DaytonaValidationError, status=400):

@@ -6,9 +6,9 @@ import re
 import uuid
 from urllib.parse import quote, urlsplit
 
-from registry import CLOSED, HOST, OPEN, OWNER, Login, api, ask, begin, check, connect, digest_of, equal, finish
-from registry import get_blob, open_connection, part, push_image, put_manifest, random_blob, refused, repository, send
-from registry import with_digest
+from counts import check, equal, finish, part
+from registry import CLOSED, HOST, OPEN, OWNER, Login, api, ask, begin, connect, digest_of, get_blob, open_connection
+from registry import push_image, put_manifest, random_blob, refused, repository, send, with_digest
 
 shared, foreign = repository(), repository(str(uuid.uuid4()))
 image = push_image(shared, "v1")

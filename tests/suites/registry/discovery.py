@@ -5,8 +5,9 @@ import re
 import uuid
 from urllib.parse import quote, urlsplit
 
-from registry import NOTHING, OCI_EMPTY, OCI_IMAGE, OCI_INDEX, OCI_LAYER, ask, check, descriptor, digest_of, document
-from registry import equal, finish, part, push_blob, push_image, put_manifest, random_blob, refused, repository
+from counts import check, equal, finish, part
+from registry import NOTHING, OCI_EMPTY, OCI_IMAGE, OCI_INDEX, OCI_LAYER, ask, descriptor, digest_of, document
+from registry import push_blob, push_image, put_manifest, random_blob, refused, repository
 
 name = repository()
 LIST = f"/v2/{name}/tags/list"

@@ -1,8 +1,9 @@
 """Management: what is deleted is gone, what is needed is not deleted, and methods that do not exist."""
 
-from registry import NOTHING, OCI_CONFIG, OCI_IMAGE, OCI_INDEX, OCI_LAYER, ask, at_once, begin, check, descriptor, digest_of
-from registry import document, equal, finish, get_blob, part, push_blob, push_image, put_manifest, random_blob, refused
-from registry import repository, with_digest
+from counts import check, equal, finish, part
+from registry import NOTHING, OCI_CONFIG, OCI_IMAGE, OCI_INDEX, OCI_LAYER, ask, at_once, begin, descriptor, digest_of
+from registry import document, get_blob, push_blob, push_image, put_manifest, random_blob, refused, repository
+from registry import with_digest
 
 name = repository()
 MANIFESTS, BLOBS = f"/v2/{name}/manifests", f"/v2/{name}/blobs"

@@ -2,9 +2,10 @@
 
 import json
 
+from counts import check, equal, part
 from registry import DOCKER_CONFIG, DOCKER_IMAGE, DOCKER_LAYER, DOCKER_LIST, MIB, NOTHING, OCI_CONFIG, OCI_EMPTY
-from registry import OCI_IMAGE, OCI_INDEX, OCI_LAYER, ask, check, descriptor, digest_of, document, equal, get_blob, part
-from registry import push_blob, push_image, put_manifest, random_blob, refused, repository
+from registry import OCI_IMAGE, OCI_INDEX, OCI_LAYER, ask, descriptor, digest_of, document, get_blob, push_blob
+from registry import push_image, put_manifest, random_blob, refused, repository
 
 name = repository()
 CONFIG, LAYER, EMPTY = b'{"architecture":"amd64","os":"linux"}', random_blob(), b"{}"

@@ -4,9 +4,9 @@ import contextlib
 import re
 import socket
 
-from registry import DOCKER_IMAGE, HOST, NOTHING, OCI_IMAGE, OPEN, ask, check, connect, digest_of, equal, finish
-from registry import open_connection, part, push_blob, push_image, random_blob, read_answer, refused, repository, send
-from registry import survived
+from counts import check, equal, finish, part
+from registry import DOCKER_IMAGE, HOST, NOTHING, OCI_IMAGE, OPEN, ask, connect, digest_of, open_connection, push_blob
+from registry import push_image, random_blob, read_answer, refused, repository, send, survived
 
 name = repository()
 image = push_image(name, "v1", "v2", kind=DOCKER_IMAGE)

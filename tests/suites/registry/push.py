@@ -5,8 +5,9 @@ import threading
 import time
 
 import manifests
-from registry import HOST, MIB, NOTHING, ask, at_once, begin, check, connect, digest_of, equal, finish, get_blob, part
-from registry import push_blob, push_image, random_blob, read_answer, refused, repository, with_digest
+from counts import check, equal, finish, part
+from registry import HOST, MIB, NOTHING, ask, at_once, begin, connect, digest_of, get_blob, push_blob, push_image
+from registry import random_blob, read_answer, refused, repository, with_digest
 
 name, other = repository(), repository()
 UPLOAD_GONE = "BLOB_UPLOAD_UNKNOWN"

@@ -1,4 +1,4 @@
-"""The registry that is tested, requests to it down to the byte, small images, and the count of checks.
+"""The registry that is tested, requests to it down to the byte, and small images.
 
 HARBOR_TEST_REGISTRY says where it is open to this machine, HARBOR_TEST_REGISTRY_ADDRESS where the same server asks for
 a login; HARBOR_TEST_URL is harbor's API and HARBOR_TEST_KEY the administrator's key for both. Every program pushes to
@@ -14,12 +14,13 @@ import json
 import os
 import re
 import socket
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
+
+from counts import check
 
 OPEN = os.environ["HARBOR_TEST_REGISTRY"]
 CLOSED = os.environ["HARBOR_TEST_REGISTRY_ADDRESS"]
@@ -39,39 +40,6 @@ DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 NOTHING = "sha256:" + "0" * 64  # the digest of nothing that is known
-
-_counts = {"passed": 0, "failed": 0}
-
-
-# --- the count ---
-
-
-def check(what: str, good: object, told: object = "") -> None:
-    """Counts something that must be so; `told` is shown when it is not."""
-    _counts["passed" if good else "failed"] += 1
-    print(f"ok: {what}" if good else f"FAILED: {what}: {str(told)[:1500]}", flush=True)
-
-
-def equal(what: str, expected: object, found: object) -> None:
-    """Counts whether two values are the same; what is shown begins where they part."""
-    wanted, got = repr(expected), repr(found)
-    same = max(0, len(os.path.commonprefix([wanted, got])) - 40)
-    check(what, expected == found, f"expected …{wanted[same:][:300]}, got …{got[same:][:300]}")
-
-
-@contextlib.contextmanager
-def part(what: str) -> Any:
-    """A part of a program; what it does not expect is one failure, and the next part runs."""
-    try:
-        yield
-    except Exception as error:
-        check(what, False, f"{type(error).__name__}: {error} at line {error.__traceback__.tb_lineno}")
-
-
-def finish() -> None:
-    """The last line and the exit code."""
-    print(f"{_counts['passed']} passed, {_counts['failed']} failed", flush=True)
-    sys.exit(0 if _counts["passed"] and not _counts["failed"] else 1)
 
 
 # --- requests ---

@@ -8,8 +8,9 @@ import ssl
 import urllib.request
 from socket import create_connection
 
-from storage import ADDRESS, AUTHORITY, HOST, MIB, all_keys, ask, bucket, bucket_name, check, client, content, equal, etag
-from storage import finish, part, refused, sha256
+from counts import check, equal, finish, part
+from storage import ADDRESS, AUTHORITY, HOST, MIB, all_keys, ask, bucket, bucket_name, client, content, etag, refused
+from storage import sha256
 
 OWN = os.environ.get("HARBOR_TEST_S3_BUCKET", "daytona")  # the bucket that is always there, whose name the certificate has
 SCHEMES = ["http", "https"] if AUTHORITY else ["http"]

@@ -1,7 +1,8 @@
 """Buckets are made, found, kept while something is in them, and removed (https://docs.aws.amazon.com/AmazonS3/latest/API)."""
 
 from botocore.exceptions import ClientError
-from storage import answered, ask, bucket, bucket_name, check, client, content, equal, finish, part, refused
+from counts import check, equal, finish, part
+from storage import answered, ask, bucket, bucket_name, client, content, refused
 
 s3 = client()
 

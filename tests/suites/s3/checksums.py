@@ -4,7 +4,8 @@ import hashlib
 import zlib
 from functools import cache
 
-from storage import answered, ask, base64_of, bucket, check, client, content, equal, etag, finish, part, refused
+from counts import check, equal, finish, part
+from storage import answered, ask, base64_of, bucket, client, content, etag, refused
 
 s3 = client()
 name = bucket(s3)

@@ -4,7 +4,8 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote_plus
 
-from storage import all_keys, answered, ask, bucket, check, client, content, equal, etag, finish, part, refused
+from counts import check, equal, finish, part
+from storage import all_keys, answered, ask, bucket, client, content, etag, refused
 
 s3 = client()
 KEYS = [

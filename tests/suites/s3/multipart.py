@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
-from storage import MIB, all_keys, answered, ask, base64_of, bucket, check, client, content, equal, etag, finish, part, refused, sha256
+from counts import check, equal, finish, part
+from storage import MIB, all_keys, answered, ask, base64_of, bucket, client, content, etag, refused, sha256
 
 s3 = client()
 name = bucket(s3)

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from botocore.exceptions import ClientError
-from storage import MIB, all_keys, answered, ask, base64_of, bucket, check, client, content, equal, etag, finish, part, refused
+from counts import check, equal, finish, part
+from storage import MIB, all_keys, answered, ask, base64_of, bucket, client, content, etag, refused
 
 s3 = client()
 name = bucket(s3)

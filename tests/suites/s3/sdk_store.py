@@ -11,22 +11,16 @@ import hashlib
 import inspect
 import json
 import os
-import sys
 import threading
 import urllib.request
 from datetime import timedelta
 from importlib.metadata import version
 
 import obstore
+from counts import check, finish
 from obstore.store import S3Store
 
 MIB = 1024 * 1024
-counts = {"passed": 0, "failed": 0}
-
-
-def check(what, good, told=""):
-    counts["passed" if good else "failed"] += 1
-    print(f"ok: {what}" if good else f"FAILED: {what}: {str(told)[:1500]}", flush=True)
 
 
 @contextlib.contextmanager
@@ -125,5 +119,4 @@ else:
             check(f"nothing is sent to {address.split(':')[0]} before the system trusts it", False)
         except Exception as error:
             check(f"nothing is sent to {address.split(':')[0]} before the system trusts it", not isinstance(error, FileNotFoundError), error)
-print(f"{counts['passed']} passed, {counts['failed']} failed")
-sys.exit(0 if counts["passed"] and not counts["failed"] else 1)
+finish()

@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from unittest import mock
 from urllib.parse import parse_qs, urlsplit
 
-from storage import ACCESS_KEY, AUTHORITY, HOST, SECRET, Signature, answered, ask, bucket, check, client, content, equal, finish, part, refused, send, sha256, stamp
+from counts import check, equal, finish, part
+from storage import ACCESS_KEY, AUTHORITY, HOST, SECRET, Signature, answered, ask, bucket, client, content, refused
+from storage import send, sha256, stamp
 
 s3 = client()
 name = bucket(s3)

@@ -1,4 +1,4 @@
-"""The S3 endpoint that is tested, clients for it, requests down to the byte, and the count of checks.
+"""The S3 endpoint that is tested, clients for it, and requests down to the byte.
 
 HARBOR_TEST_S3_URL says where, with http or https; HARBOR_TEST_S3_AUTHORITY is the file with the authority's certificate
 for https; HARBOR_TEST_S3_ACCESS_KEY and HARBOR_TEST_S3_SECRET are the owner's. Every program makes buckets of its own
@@ -15,7 +15,6 @@ import os
 import re
 import socket
 import ssl
-import sys
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from urllib.parse import quote, urlsplit
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from counts import check
 
 URL = os.environ["HARBOR_TEST_S3_URL"]
 AUTHORITY = os.environ.get("HARBOR_TEST_S3_AUTHORITY") or None
@@ -37,7 +37,6 @@ PATIENCE = 60 * int(os.environ.get("HARBOR_TEST_PATIENCE", "1"))  # seconds for 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 MIB = 1024 * 1024
 
-_counts = {"passed": 0, "failed": 0}
 _resolve = socket.getaddrinfo
 
 
@@ -47,31 +46,6 @@ def _resolve_here(host: Any, *rest: Any, **named: Any) -> Any:
 
 
 socket.getaddrinfo = _resolve_here
-
-
-# --- the count ---
-
-
-def check(what: str, good: object, told: object = "") -> None:
-    """Counts something that must be so; `told` is shown when it is not."""
-    _counts["passed" if good else "failed"] += 1
-    print(f"ok: {what}" if good else f"FAILED: {what}: {str(told)[:1500]}", flush=True)
-
-
-def equal(what: str, expected: object, found: object) -> None:
-    """Counts whether two values are the same; what is shown begins where they part."""
-    wanted, got = repr(expected), repr(found)
-    same = max(0, len(os.path.commonprefix([wanted, got])) - 40)
-    check(what, expected == found, f"expected …{wanted[same:][:300]}, got …{got[same:][:300]}")
-
-
-@contextlib.contextmanager
-def part(what: str) -> Any:
-    """A part of a program; what it does not expect is one failure, and the next part runs."""
-    try:
-        yield
-    except Exception as error:
-        check(what, False, f"{type(error).__name__}: {error} at line {error.__traceback__.tb_lineno}")
 
 
 def refused(what: str, expected: str | Iterable[str], call: Callable[..., Any], *arguments: Any, **named: Any) -> None:
@@ -85,12 +59,6 @@ def refused(what: str, expected: str | Iterable[str], call: Callable[..., Any], 
         check(what, code in wanted, f"expected {wanted}, got {error} ({error.response['ResponseMetadata']['HTTPStatusCode']})")
     else:
         check(what, False, f"expected {wanted}, and it succeeded")
-
-
-def finish() -> None:
-    """The last line and the exit code."""
-    print(f"{_counts['passed']} passed, {_counts['failed']} failed", flush=True)
-    sys.exit(0 if _counts["passed"] and not _counts["failed"] else 1)
 
 
 # --- clients ---

@@ -8,7 +8,9 @@ import os
 import re
 import urllib.request
 
-from storage import ADDRESS, HOST, MIB, SECRET, Signature, answered, ask, bucket, check, client, content, equal, etag, finish, part, refused, send, sha256
+from counts import check, equal, finish, part
+from storage import ADDRESS, HOST, MIB, SECRET, Signature, answered, ask, bucket, client, content, etag, refused, send
+from storage import sha256
 
 API = f"{os.environ['HARBOR_TEST_URL']}/api"
 FOREIGN = "0b5c0b5c-0000-4000-8000-000000000000"  # an organization's id that is nobody's here

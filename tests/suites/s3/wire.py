@@ -7,8 +7,9 @@ import socket
 import time
 import zlib
 
-from storage import ADDRESS, HOST, MIB, PATIENCE, UNSIGNED, Signature, all_keys, answered, ask, base64_of, bucket, check, client, connect, content, equal
-from storage import finish, head, part, read_answer, send, sha256
+from counts import check, equal, finish, part
+from storage import ADDRESS, HOST, MIB, PATIENCE, UNSIGNED, Signature, all_keys, answered, ask, base64_of, bucket
+from storage import client, connect, content, head, read_answer, send, sha256
 
 s3 = client()
 name = bucket(s3)
