@@ -1,5 +1,6 @@
 //! Starts and stops a sandbox's containers.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -24,6 +25,12 @@ const PAUSED: &str = "is paused";
 /// How often a container is told to go on before it is put to sleep, and the pause between: 2 s together.
 const THAWS: u32 = 21;
 const THAW_PAUSE: Duration = Duration::from_millis(100);
+
+/// How much longer than the grace what puts a container to sleep may take: it gives up by itself before.
+const SLEEP: Duration = Duration::from_secs(20);
+
+/// How often a container that is being put to sleep is looked at, since nothing in one ends that somebody pauses meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl DockerEngine {
     /// Starts the infra container if it does not run, then the sandbox container. Idempotent.
@@ -115,8 +122,9 @@ impl DockerEngine {
         let doing = format!("put container {} to sleep", naming::sandbox(id));
         let seconds = grace.as_millis().div_ceil(1000).to_string();
         let command = [toolbox::BINARY, toolbox::SLEEP, &seconds];
-        let limit = grace.saturating_add(SLOW);
-        let run = || self.client().run_as_root(container.as_str(), &command, &doing, limit);
+        let limit = grace.saturating_add(SLEEP);
+        let run =
+            || self.kept_thawed(container, self.client().run_as_root(container.as_str(), &command, &doing, limit));
         let mut thaws = 0;
         loop {
             match run().await {
@@ -135,6 +143,28 @@ impl DockerEngine {
         self.client().pause_container(container.as_str(), &doing).await?;
         self.known().note(id, |entry| entry.frozen = true);
         Ok(())
+    }
+
+    /// What becomes of a command in a container that goes on again whenever somebody pauses it.
+    async fn kept_thawed<T>(&self, container: &ContainerId, command: impl Future<Output = T>) -> T {
+        let mut command = pin!(command);
+        loop {
+            tokio::select! {
+                outcome = &mut command => return outcome,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            let look = async {
+                let found = self.client().inspect_container(container.as_str(), "look whether it is paused").await;
+                if found.is_ok_and(|found| found.state.is_some_and(|state| state.paused)) {
+                    // the next look tells
+                    let _tried_again = self.client().unpause_container(container.as_str()).await;
+                }
+            };
+            tokio::select! {
+                outcome = &mut command => return outcome,
+                () = look => {}
+            }
+        }
     }
 
     /// Gives the sandbox other limits, whether it runs or not; 0 leaves one as it is. Idempotent.

@@ -33,6 +33,28 @@ async fn everything_ends_and_files_stay() {
     fixture.finish().await;
 }
 
+/// Nothing in a paused container ends, nor does the command that puts it to sleep.
+#[tokio::test]
+async fn it_sleeps_although_somebody_pauses_it_meanwhile() {
+    let fixture = Fixture::prepared().await;
+    let started = fixture.started().await;
+    let id = started.id;
+    Fixture::shell(
+        &id,
+        "busybox setsid busybox sh -c 'trap \"\" TERM; while :; do busybox sleep 1; done' >/dev/null 2>&1 &",
+    );
+    let name = format!("harbor-{id}");
+    let pauses = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::task::spawn_blocking(move || docker(&["pause", &name])).await.unwrap()
+    };
+    let sleeps = fixture.runner.sleep(&id, &started.container, Duration::from_secs(4));
+    let (slept, _paused) = tokio::join!(sleeps, pauses);
+    slept.unwrap();
+    assert_eq!(docker(&["top", &format!("harbor-{id}"), "-o", "pid"]).lines().count(), 2, "the head and process 1");
+    fixture.finish().await;
+}
+
 #[tokio::test]
 async fn it_sleeps_at_once_when_it_is_told_to() {
     let fixture = Fixture::prepared().await;
