@@ -11,7 +11,7 @@ use harbor_model::ids::SandboxId;
 use crate::docker::find::sandbox_of;
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
-use crate::docker::objects::containers::ListedContainer;
+use crate::docker::objects::containers::{Container, ListedContainer, Status};
 use crate::error::EngineError;
 
 /// How long a removal that somebody else began may take.
@@ -76,6 +76,17 @@ impl DockerEngine {
             Ok(()) | Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a container was on its way out, and then gone.
+    pub(crate) async fn seen_out(&self, found: &Container, name: &str) -> Result<bool, EngineError> {
+        match found.status() {
+            Some(Status::Removing) => self.gone(name).await?,
+            // the engine ended, or failed, in the middle of it, and starts it no more
+            Some(Status::Dead) => self.remove_container(name).await?,
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 
     /// Waits for a removal that is under way.

@@ -17,7 +17,7 @@ use crate::docker::create::bound_infra;
 use crate::docker::handle::DockerEngine;
 use crate::docker::layer::{self, Place};
 use crate::docker::naming::{self, Role};
-use crate::docker::objects::containers::{Container, State, Status};
+use crate::docker::objects::containers::State;
 use crate::docker::spec;
 use crate::error::{EngineError, EngineSaid};
 use crate::sandbox::{SandboxSpec, Storing};
@@ -121,10 +121,10 @@ impl DockerEngine {
         let (name, successor) = (naming::sandbox(id), naming::successor(id));
         let infra = self.infra_made(id).await?;
         let found = self.find_own(&name, id, Role::Sandbox).await?;
-        if found.as_ref().and_then(Container::status) == Some(Status::Removing) {
-            // an archive before harbor died
-            self.gone(&name).await?;
-        } else if let Some(found) = found {
+        // unless it goes: an archive before harbor died
+        if let Some(found) = found
+            && !self.seen_out(&found, &name).await?
+        {
             // an attempt that came to its end
             if bound_infra(&found) == Some(&infra) {
                 return Ok(ContainerId::new(found.id.unwrap_or_default()));

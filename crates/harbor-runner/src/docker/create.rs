@@ -101,8 +101,7 @@ impl DockerEngine {
             Err(EngineError::NotFound { .. }) => return Err(conflict),
             outcome => outcome?,
         };
-        if found.status() == Some(Status::Removing) {
-            self.gone(name).await?;
+        if self.seen_out(&found, name).await? {
             return self.create_sandbox(spec, facts, infra, name, remade).await;
         }
         if bound_infra(&found) == Some(infra) {

@@ -154,7 +154,7 @@ impl DockerEngine {
         let listed = self.containers(&labels).await?;
         let renamed = |found: &&ListedContainer| {
             let named = !found.names.is_empty() && !found.names.iter().any(|name| naming::is_given(name, id));
-            named && found.state != Some(Status::Removing)
+            named && !found.state.is_some_and(Status::is_going)
         };
         let mut renamed = listed.iter().filter(renamed).filter_map(|found| found.id.as_deref());
         let (Some(container), None) = (renamed.next(), renamed.next()) else { return Ok(None) };
@@ -209,6 +209,7 @@ fn judge(sandbox: &Container, infra: Option<&Container>) -> Option<FoundSandbox>
     let state = sandbox.state.as_ref()?;
     // a sandbox container is bound to one infra container by its id: another of the same name is none
     let infra = infra.filter(|infra| infra.id.is_some() && infra.id.as_deref() == bound_infra(sandbox));
+    let infra = infra.filter(|infra| !infra.status().is_some_and(Status::is_going));
     match state.status? {
         Status::Created if infra.is_some() => Some(FoundSandbox::Made(container)),
         // it can never start, and there is nothing in it
@@ -222,11 +223,11 @@ fn judge(sandbox: &Container, infra: Option<&Container>) -> Option<FoundSandbox>
                 _ => FoundSandbox::Running { container, boot, connected },
             })
         }
-        Status::Exited | Status::Dead => {
+        Status::Exited => {
             let code = state.exit_code.unwrap_or_default();
             Some(FoundSandbox::Exited { container, code, connected: infra.is_some() })
         }
-        Status::Removing => None,
+        Status::Removing | Status::Dead => None,
     }
 }
 
@@ -329,6 +330,15 @@ mod tests {
         check(&found, Some(&infra("i", at(S::Exited, 9))), Some(&ended(true)));
         check(&found, Some(&infra("other", at(S::Running, 9))), Some(&ended(false)));
         check(&found, None, Some(&ended(false)));
+    }
+
+    #[test]
+    fn what_the_engine_removes_or_began_to_is_gone() {
+        use Status as S;
+        for status in [S::Removing, S::Dead] {
+            check(&sandbox(at(status, 10), false), Some(&infra("i", at(S::Running, 9))), None);
+            check(&sandbox(at(S::Running, 10), false), Some(&infra("i", at(status, 9))), Some(&running(10, false)));
+        }
     }
 
     #[test]

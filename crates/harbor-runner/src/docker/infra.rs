@@ -19,7 +19,7 @@ use crate::docker::lifecycle::FROZEN;
 use crate::docker::naming::{self, Role};
 use crate::docker::objects::client::QUICK;
 use crate::docker::spec;
-use crate::error::EngineError;
+use crate::error::{EngineError, EngineSaid};
 
 /// How long infra may take from its start to its first answer.
 pub(crate) const READY: Duration = Duration::from_secs(10);
@@ -96,7 +96,7 @@ impl DockerEngine {
                 Ok(made)
             }
             Err(conflict @ EngineError::Conflict { .. }) => match self.adopt_infra(&name, id).await {
-                // the engine is still making it, for a harbor that has died since
+                // the engine is still making it, for a harbor that has died since, or has just removed it
                 Err(EngineError::NotFound { .. }) => Err(conflict),
                 outcome => outcome,
             },
@@ -107,6 +107,10 @@ impl DockerEngine {
     /// The id of an infra container that is there already, complete.
     async fn adopt_infra(&self, name: &str, id: &SandboxId) -> Result<String, EngineError> {
         let found = self.inspect_own(name, id, Role::Infra).await?;
+        if self.seen_out(&found, name).await? {
+            let source = EngineSaid::new("it was being removed");
+            return Err(EngineError::NotFound { doing: format!("find container {name}"), source });
+        }
         let infra = found.id.unwrap_or_default();
         // harbor may have died before it gave the token; one that runs has read its own, which may be another
         if self.transport() == Transport::Streaming && !found.state.is_some_and(|state| state.running) {

@@ -173,6 +173,13 @@ pub(crate) enum Status {
     Dead,
 }
 
+impl Status {
+    /// Whether it is being removed, or was to be: the engine starts it no more, and what it held is going or gone.
+    pub(crate) const fn is_going(self) -> bool {
+        matches!(self, Self::Removing | Self::Dead)
+    }
+}
+
 /// What a listing tells of a container.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ListedContainer {
