@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use harbor_model::Timestamp;
+use harbor_model::garbage::Collected;
 
 /// Tells the truth about what a create needs and what harbor is doing. The binary joins it to the crates that know.
 #[async_trait::async_trait]
@@ -13,6 +14,9 @@ pub trait Readiness: Send + Sync {
 
     /// What each of harbor's own loops does, and did last.
     fn loops(&self) -> Vec<Loop>;
+
+    /// Lets go of what nobody has needed for `at_least`, or only finds it, and answers what. The error says what failed.
+    async fn collect_garbage(&self, at_least: Duration, rehearse: bool) -> Result<Vec<Collected>, String>;
 }
 
 /// One thing that a create needs.

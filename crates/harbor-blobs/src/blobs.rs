@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use harbor_model::Timestamp;
+use harbor_model::garbage::{LetGo, Unneeded};
 use harbor_model::objects::Piece;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -30,9 +31,6 @@ const CHUNK: usize = 128 << 10;
 /// A blob that nothing needs stays this long: whoever just looked up where it is still opens it.
 const REST: Duration = Duration::from_mins(1);
 
-/// An upload that nobody completed is given up after this long.
-const UPLOAD_KEPT: Duration = Duration::from_hours(7 * 24);
-
 /// What is left of the disk for everything else, in bytes.
 const SPARED: u64 = 512 << 20;
 
@@ -47,6 +45,9 @@ const SILENCE: Duration = Duration::from_mins(2);
 
 /// How many blobs are removed, or looked up, at a time.
 const AT_A_TIME: usize = 500;
+
+/// How many portions of each kind one collection takes.
+const PORTIONS: usize = 100;
 
 /// The bytes of an object or of a part of it.
 pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send + Sync>>;
@@ -79,7 +80,7 @@ pub struct Blobs {
 /// A blob that no row needs any more, or came to need, and whose bytes are still there.
 struct Leftover {
     blob: String,
-    since: Instant,
+    goes_at: Instant,
 }
 
 /// A blob that was written and is not recorded yet: unless it is, its bytes go.
@@ -99,13 +100,13 @@ impl Fresh {
 impl Drop for Fresh {
     fn drop(&mut self) {
         if !self.kept {
-            leave(&self.leftovers, self.piece.blob.clone());
+            leave(&self.leftovers, self.piece.blob.clone(), Instant::now() + REST);
         }
     }
 }
 
-fn leave(leftovers: &Mutex<Vec<Leftover>>, blob: String) {
-    leftovers.lock().unwrap_or_else(PoisonError::into_inner).push(Leftover { blob, since: Instant::now() });
+fn leave(leftovers: &Mutex<Vec<Leftover>>, blob: String, goes_at: Instant) {
+    leftovers.lock().unwrap_or_else(PoisonError::into_inner).push(Leftover { blob, goes_at });
 }
 
 /// How often each blob is being read.
@@ -234,15 +235,58 @@ impl Blobs {
         Ok(Some((size, Box::pin(Shared(Mutex::new(stream.boxed()))))))
     }
 
-    /// Removes blobs that nothing needs any more and nobody reads, and uploads that nobody completed; answers how many blobs.
+    /// Lets go of what nobody has needed for `at_least`, or rehearses that; answers how many things went, and how many bytes
+    /// nothing needs any more because of it. At most 100 portions of each kind go: whoever wants the rest asks again.
+    pub async fn collect(&self, at_least: Duration, rehearse: bool) -> Result<Vec<(Unneeded, u64, u64)>, BlobError> {
+        let before = Timestamp::now_utc() - at_least;
+        let mut told = Vec::new();
+        if rehearse {
+            told = self.index.rehearse(before, PORTIONS).await?;
+        } else {
+            for what in Unneeded::ALL {
+                told.push((what, self.let_go_of(what, before, true).await?));
+            }
+        }
+        let mut counted = Vec::new();
+        for (what, LetGo { count, blobs, .. }) in told {
+            let mut bytes = 0;
+            for blob in blobs {
+                bytes += match self.store.head(&path(&blob)).await {
+                    Ok(found) => found.size,
+                    Err(object_store::Error::NotFound { .. }) => 0,
+                    Err(error) => return Err(error.into()),
+                };
+            }
+            counted.push((what, count, bytes));
+        }
+        Ok(counted)
+    }
+
+    async fn let_go_of(&self, what: Unneeded, before: Timestamp, with_parts: bool) -> Result<LetGo, BlobError> {
+        let mut all = self.index.let_go_of(what, before, with_parts).await?;
+        for _ in 1..PORTIONS {
+            if !all.more {
+                break;
+            }
+            all.go_on(self.index.let_go_of(what, before, with_parts).await?);
+        }
+        Ok(all)
+    }
+
+    /// Removes blobs that nothing needs any more and nobody reads, and lets go of what has been kept long enough; answers how
+    /// many blobs are gone.
     pub async fn tidy(&self) -> Result<usize, BlobError> {
-        while self.index.abort_uploads_before(Timestamp::now_utc() - UPLOAD_KEPT).await? > 0 {}
+        for what in Unneeded::ALL {
+            if let Some(kept) = what.kept() {
+                self.let_go_of(what, Timestamp::now_utc() - kept, false).await?;
+            }
+        }
         loop {
             // no row needs them from here on; if harbor dies before they are gone, the next start finds them
             let forgotten = self.index.forget_blobs(Timestamp::now_utc() - REST, AT_A_TIME).await?;
             let last = forgotten.len() < AT_A_TIME;
             for blob in forgotten {
-                leave(&self.leftovers, blob);
+                leave(&self.leftovers, blob, Instant::now());
             }
             if last {
                 break;
@@ -255,7 +299,7 @@ impl Blobs {
     async fn remove_leftovers(&self) -> Result<usize, BlobError> {
         let left = std::mem::take(&mut *self.leftovers.lock().unwrap_or_else(PoisonError::into_inner));
         let (ripe, mut kept): (Vec<_>, Vec<_>) =
-            left.into_iter().partition(|one| one.since.elapsed() >= REST && !self.readers.read(&one.blob));
+            left.into_iter().partition(|one| one.goes_at <= Instant::now() && !self.readers.read(&one.blob));
         // one whose recording was given up may have been recorded all the same
         let unknown = self.index.unknown_blobs(ripe.iter().map(|one| one.blob.clone()).collect()).await;
         let (mut removed, mut outcome) = (0, Ok(()));

@@ -1,6 +1,7 @@
 //! Where things are: buckets, objects, uploads, and which blobs they need.
 
 use harbor_model::Timestamp;
+use harbor_model::garbage::{LetGo, Unneeded};
 use harbor_model::objects::{
     BucketRemoval, Condition, Freshness, Listing, Page, Part, Put, StoredObject, Upload, UploadListing,
 };
@@ -73,8 +74,12 @@ pub trait Index: Send + Sync + 'static {
     /// Removes an upload with all its parts; answers whether there was one.
     async fn abort_upload(&self, id: &str) -> Result<bool, IndexError>;
 
-    /// Removes some of the uploads that began before a time; answers how many.
-    async fn abort_uploads_before(&self, time: Timestamp) -> Result<usize, IndexError>;
+    /// Lets go of some of what nobody has needed since `before`. What becomes unneeded by it is then let go of, too, if
+    /// `with_parts`, else as long after this as it is kept.
+    async fn let_go_of(&self, what: Unneeded, before: Timestamp, with_parts: bool) -> Result<LetGo, IndexError>;
+
+    /// What letting go of everything with its parts would do, at most `portions` of each kind; nothing is changed.
+    async fn rehearse(&self, before: Timestamp, portions: usize) -> Result<Vec<(Unneeded, LetGo)>, IndexError>;
 
     /// Forgets blobs that nothing has needed since `before`, at most `most`, and answers which: nothing can need them again.
     async fn forget_blobs(&self, before: Timestamp, most: usize) -> Result<Vec<String>, IndexError>;

@@ -1,6 +1,5 @@
 //! What lies in the repositories of the registry.
 
-use harbor_model::Timestamp;
 use harbor_model::objects::Piece;
 use harbor_model::repositories::{
     Addition, BlobUpload, Digest, Manifest, ManifestKey, ManifestPush, NewManifest, Referrer, Removal, RepositoryBlob,
@@ -27,9 +26,6 @@ pub trait Repositories: Send + Sync + 'static {
 
     /// Removes a blob that no manifest of the repository names.
     async fn remove_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Removal, IndexError>;
-
-    /// Removes blobs that no manifest of their repository has named since `before`, at most `most`; answers how many.
-    async fn remove_unneeded_blobs(&self, before: Timestamp, most: usize) -> Result<usize, IndexError>;
 
     /// Begins the time anew after which a blob goes that no manifest names.
     async fn renew_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), IndexError>;
@@ -61,9 +57,6 @@ pub trait Repositories: Send + Sync + 'static {
     /// Ends a push; answers whether there was one.
     async fn abort_upload(&self, repository: &RepositoryName, id: &str) -> Result<bool, IndexError>;
 
-    /// Ends some of the pushes to which nothing came since a time; answers how many.
-    async fn abort_uploads_before(&self, time: Timestamp) -> Result<usize, IndexError>;
-
     /// The manifest of a repository that has this tag or digest.
     async fn manifest(&self, repository: &RepositoryName, key: &ManifestKey) -> Result<Option<Manifest>, IndexError>;
 
@@ -72,10 +65,6 @@ pub trait Repositories: Send + Sync + 'static {
 
     /// Removes a manifest that no other one lists, with all its tags.
     async fn remove_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<Removal, IndexError>;
-
-    /// Removes manifests that lost their last tag or list before a time and have had none since, at most `most`; answers how
-    /// many. Those that are about another one are not among them.
-    async fn remove_unneeded_manifests(&self, before: Timestamp, most: usize) -> Result<usize, IndexError>;
 
     /// Removes a tag, and leaves its manifest; answers whether there was one.
     async fn remove_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool, IndexError>;

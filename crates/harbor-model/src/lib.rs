@@ -9,6 +9,7 @@ pub mod actors;
 pub mod capacity;
 pub mod dockerfiles;
 pub mod errors;
+pub mod garbage;
 pub mod identity;
 pub mod ids;
 pub mod images;

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use harbor_model::actors::Actor;
 use harbor_model::errors::chain;
+use harbor_model::garbage::{Collected, GarbageKind};
 use harbor_model::ids::SandboxId;
 use harbor_runner::EngineError;
 
-use crate::Inner;
 use crate::orphans::known;
 use crate::queue::{Lane, Mark, Queue, Stepped};
 use crate::work::Work;
+use crate::{Inner, Reconciler};
 
 /// How often old rows are looked for.
 const INTERVAL: Duration = Duration::from_hours(1);
@@ -22,6 +23,9 @@ const AGAIN: Duration = Duration::from_mins(1);
 
 /// How often blobs are looked for that nothing needs.
 const BLOBS: Duration = Duration::from_mins(5);
+
+/// When the object storage gives back what it let go of: until then, somebody may be about to open it.
+const GIVEN_BACK: Duration = Duration::from_secs(61);
 
 /// Removed sandboxes and events are kept this long (contract, control-plane §5.6).
 const KEPT: time::Duration = time::Duration::hours(24);
@@ -84,10 +88,7 @@ impl Work for Garbage {
                 (outcome.map(|(told, _)| told), Some(Mark::after(pause, Lane::Bulk)))
             }
             GarbageKey::Blobs => {
-                // first what then needs no blobs any more; one that fails holds up no other
-                let let_go = self.0.config.registry.tidy().await;
-                let removed = self.0.config.objects.tidy().await;
-                let outcome = let_go.and(removed).map(|count| format!("{count} blobs removed"));
+                let outcome = self.0.config.objects.tidy().await.map(|count| format!("{count} blobs removed"));
                 (outcome, Some(Mark::after(BLOBS, Lane::Bulk)))
             }
             // whoever lists the engine finds it again
@@ -97,6 +98,14 @@ impl Work for Garbage {
             tracing::warn!(%key, reason, "garbage not removed");
         }
         Stepped { again, outcome }
+    }
+}
+
+impl Reconciler {
+    /// Lets go of what nobody has needed for `at_least`, or only finds it, and answers what. The error says what failed, and
+    /// why; what went before it is gone.
+    pub async fn collect_garbage(&self, at_least: Duration, rehearse: bool) -> Result<Vec<Collected>, String> {
+        self.inner.collect(at_least, rehearse).await
     }
 }
 
@@ -139,22 +148,61 @@ impl Inner {
         Ok((format!("{count} layers and {images} built images removed"), looked))
     }
 
+    /// Lets go of what nobody has needed for `at_least`, or rehearses that, and answers what. The bytes of built images are
+    /// free at once, those of the object storage and the registry within some minutes.
+    async fn collect(&self, at_least: Duration, rehearse: bool) -> Result<Vec<Collected>, String> {
+        let images = self.collect_built_images(at_least, rehearse).await?;
+        let stored = self.config.objects.collect(at_least, rehearse).await?;
+        if !rehearse {
+            self.garbage.mark(GarbageKey::Blobs, Mark::after(GIVEN_BACK, Lane::Bulk));
+        }
+        let stored = stored.into_iter();
+        let stored = stored.map(|(what, count, bytes)| Collected { kind: GarbageKind::Stored(what), count, bytes });
+        Ok([images].into_iter().chain(stored).collect())
+    }
+
+    async fn collect_built_images(&self, at_least: Duration, rehearse: bool) -> Result<Collected, String> {
+        let before = self.now() - at_least;
+        let needed = self.store.needed_images(before).await.map_err(|error| chain(&error))?;
+        let mut going = self.engine.built_images().await.map_err(|error| chain(&error))?;
+        going.retain(|name| !needed.contains(name));
+        let freed = self.engine.freed_by(&going).await.map_err(|error| chain(&error))?;
+        if !rehearse {
+            self.store.by(Actor::Harbor).purge_images(before).await.map_err(|error| chain(&error))?;
+        }
+        let mut told = Collected { kind: GarbageKind::BuiltImages, count: 0, bytes: 0 };
+        for (name, bytes) in going.iter().zip(freed) {
+            if rehearse || self.discard_built_image(name).await?.unwrap_or(false) {
+                told.count += 1;
+                told.bytes += bytes;
+            }
+        }
+        Ok(told)
+    }
+
     /// Removes the built images that nobody asks for any more, and answers how many there were.
     async fn discard_built_images(&self) -> Result<(usize, Looked), String> {
         self.engine.tidy_builds().await.map_err(|error| chain(&error))?;
         let mut removed = 0;
         for name in self.engine.built_images().await.map_err(|error| chain(&error))? {
-            // an image takes the layers along that nobody else has yet, and a build that goes on from one would lose it
-            let Ok(_no_builds) = self.building.try_write() else { return Ok((removed, Looked::UntilABuild)) };
-            // whoever asks for it again from here on finds it either kept or gone
-            let _looking = self.looking_for_images.lock().await;
-            let wanted = self.store.is_wanted_image(name.clone()).await.map_err(|error| chain(&error))?;
-            if !wanted {
-                let gone = self.engine.remove_built_image(&name).await.map_err(|error| chain(&error))?;
-                removed += usize::from(gone);
+            match self.discard_built_image(&name).await? {
+                Some(gone) => removed += usize::from(gone),
+                None => return Ok((removed, Looked::UntilABuild)),
             }
         }
         Ok((removed, Looked::AtAll))
+    }
+
+    /// Removes a built image unless somebody asks for it, and answers whether it is gone; `None`: something is being built.
+    async fn discard_built_image(&self, name: &str) -> Result<Option<bool>, String> {
+        // an image takes the layers along that nobody else has yet, and a build that goes on from one would lose it
+        let Ok(_no_builds) = self.building.try_write() else { return Ok(None) };
+        // whoever asks for it again from here on finds it either kept or gone
+        let _looking = self.looking_for_images.lock().await;
+        if self.store.is_wanted_image(name.to_owned()).await.map_err(|error| chain(&error))? {
+            return Ok(Some(false));
+        }
+        self.engine.remove_built_image(name).await.map(Some).map_err(|error| chain(&error))
     }
 
     /// Removes what the engine holds of `id`, if no row knows it.

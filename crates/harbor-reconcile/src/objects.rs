@@ -1,5 +1,8 @@
 //! What the reconciler needs of the object storage, which is another crate's.
 
+use std::time::Duration;
+
+use harbor_model::garbage::Unneeded;
 use harbor_model::ids::OrganizationId;
 use harbor_runner::Context;
 
@@ -9,6 +12,10 @@ pub trait ObjectStorage: Send + Sync + 'static {
     /// What an organization uploaded under this name, as an archive; `None`: nothing. The error says why it cannot be read.
     async fn upload(&self, organization: OrganizationId, name: &str) -> Result<Option<Context>, String>;
 
-    /// Removes what nothing needs any more; answers how many blobs. The error says what could not be removed, and why.
+    /// Lets go of what nobody has needed for `at_least`, there and in the registry, or rehearses that; answers how many
+    /// things went, and how many bytes nothing needs any more because of it. [`ObjectStorage::tidy`] then gives those back.
+    async fn collect(&self, at_least: Duration, rehearse: bool) -> Result<Vec<(Unneeded, u64, u64)>, String>;
+
+    /// Removes what nothing needs any more, and lets go of what was kept long enough; answers how many blobs. The error says what could not be removed, and why.
     async fn tidy(&self) -> Result<usize, String>;
 }

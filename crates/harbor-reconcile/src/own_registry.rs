@@ -16,10 +16,6 @@ pub trait OwnRegistry: Send + Sync + 'static {
 
     /// By which login an organization's builds get what they begin with.
     fn login(&self, organization: OrganizationId) -> Result<Login, String>;
-
-    /// Lets go of what nothing needs any more; its bytes are the object storage's to remove. The error says what was not, and
-    /// why.
-    async fn tidy(&self) -> Result<(), String>;
 }
 
 /// How the engine gets an image of harbor's own registry.

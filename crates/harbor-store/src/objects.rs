@@ -80,19 +80,19 @@ impl Writer {
 
     /// Removes objects; a key without one is fine.
     pub async fn remove_objects(&self, bucket: String, keys: Vec<String>, at: Timestamp) -> Result<(), StoreError> {
-        self.write(move |transaction, _| {
-            for key in keys {
-                if let Some(object) = by_key(transaction, &bucket, &key)? {
-                    let_go(transaction, &object.pieces, at)?;
-                    transaction
-                        .prepare_cached("DELETE FROM object WHERE bucket = ?1 AND key = ?2")?
-                        .execute(params![bucket, key])?;
-                }
-            }
-            Ok(())
-        })
-        .await
+        self.write(move |transaction, _| keys.iter().try_for_each(|key| remove(transaction, &bucket, key, at))).await
     }
+}
+
+/// Removes an object; a key without one is fine.
+pub(crate) fn remove(transaction: &Transaction<'_>, bucket: &str, key: &str, at: Timestamp) -> Result<(), StoreError> {
+    if let Some(object) = by_key(transaction, bucket, key)? {
+        let_go(transaction, &object.pieces, at)?;
+        transaction
+            .prepare_cached("DELETE FROM object WHERE bucket = ?1 AND key = ?2")?
+            .execute(params![bucket, key])?;
+    }
+    Ok(())
 }
 
 pub(crate) fn has_bucket(connection: &Connection, name: &str) -> Result<bool, StoreError> {

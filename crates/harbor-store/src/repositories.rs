@@ -146,29 +146,6 @@ impl Writer {
         self.write(move |transaction, _| remove(transaction, &repository, &digest, at)).await
     }
 
-    /// Removes manifests that have been unneeded since `before`, at most `most`; answers how many.
-    pub async fn remove_unneeded_manifests(
-        &self,
-        before: Timestamp,
-        most: usize,
-        at: Timestamp,
-    ) -> Result<usize, StoreError> {
-        self.write(move |transaction, _| {
-            let mut statement = transaction
-                .prepare_cached("SELECT repository, digest FROM manifest WHERE unneeded_since < ?1 LIMIT ?2")?;
-            let most = row::integer(most);
-            let unneeded: Vec<(RepositoryName, Digest)> =
-                row::collect(&mut statement, params![row::milliseconds(before), most], |found| {
-                    Ok((row::parsed(found, "repository")?, row::parsed(found, "digest")?))
-                })?;
-            for (repository, digest) in &unneeded {
-                remove(transaction, repository, digest, at)?;
-            }
-            Ok(unneeded.len())
-        })
-        .await
-    }
-
     /// Removes a tag, and leaves its manifest; answers whether there was one.
     pub async fn remove_tag(&self, repository: RepositoryName, tag: Tag, at: Timestamp) -> Result<bool, StoreError> {
         self.write(move |transaction, _| {
@@ -181,6 +158,26 @@ impl Writer {
         })
         .await
     }
+}
+
+/// Removes manifests that lost their last tag or list before a time and have had none since, at most `most`; answers how many.
+/// What only they named is unneeded since `at`. Those that are about another one are not among them.
+pub(crate) fn remove_unneeded(
+    transaction: &Transaction<'_>,
+    before: Timestamp,
+    most: usize,
+    at: Timestamp,
+) -> Result<usize, StoreError> {
+    let mut statement =
+        transaction.prepare_cached("SELECT repository, digest FROM manifest WHERE unneeded_since < ?1 LIMIT ?2")?;
+    let unneeded: Vec<(RepositoryName, Digest)> =
+        row::collect(&mut statement, params![row::milliseconds(before), row::integer(most)], |found| {
+            Ok((row::parsed(found, "repository")?, row::parsed(found, "digest")?))
+        })?;
+    for (repository, digest) in &unneeded {
+        remove(transaction, repository, digest, at)?;
+    }
+    Ok(unneeded.len())
 }
 
 /// What a manifest may name.

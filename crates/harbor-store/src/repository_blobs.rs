@@ -115,20 +115,6 @@ impl Writer {
         .await
     }
 
-    /// Ends some of the pushes to which nothing came since a time; answers how many.
-    pub async fn abort_blob_uploads_before(&self, before: Timestamp, at: Timestamp) -> Result<usize, StoreError> {
-        self.write(move |transaction, _| {
-            let mut statement =
-                transaction.prepare_cached("SELECT * FROM blob_upload WHERE touched_at < ?1 LIMIT 16")?;
-            let old = row::collect(&mut statement, params![row::milliseconds(before)], read_upload)?;
-            for upload in &old {
-                end(transaction, upload, at)?;
-            }
-            Ok(old.len())
-        })
-        .await
-    }
-
     /// Gives a repository the blob of another one; answers whether that has it.
     pub async fn mount_blob(
         &self,
@@ -173,29 +159,40 @@ impl Writer {
         })
         .await
     }
+}
 
-    /// Removes blobs that no manifest of their repository has named since `before`, at most `most`; answers how many.
-    pub async fn remove_unneeded_blobs(
-        &self,
-        before: Timestamp,
-        most: usize,
-        at: Timestamp,
-    ) -> Result<usize, StoreError> {
-        self.write(move |transaction, _| {
-            let mut statement =
-                transaction.prepare_cached("SELECT * FROM repository_blob WHERE unneeded_since < ?1 LIMIT ?2")?;
-            let most = row::integer(most);
-            let unneeded: Vec<(RepositoryName, Digest, Vec<Piece>)> =
-                row::collect(&mut statement, params![row::milliseconds(before), most], |found| {
-                    Ok((row::parsed(found, "repository")?, row::parsed(found, "digest")?, pieces(found)?))
-                })?;
-            for (repository, digest, pieces) in &unneeded {
-                remove(transaction, repository, digest, pieces, at)?;
-            }
-            Ok(unneeded.len())
-        })
-        .await
+/// Ends pushes to which nothing came since a time, at most `most`; answers how many.
+pub(crate) fn end_unneeded(
+    transaction: &Transaction<'_>,
+    before: Timestamp,
+    most: usize,
+    at: Timestamp,
+) -> Result<usize, StoreError> {
+    let mut statement = transaction.prepare_cached("SELECT * FROM blob_upload WHERE touched_at < ?1 LIMIT ?2")?;
+    let old = row::collect(&mut statement, params![row::milliseconds(before), row::integer(most)], read_upload)?;
+    for upload in &old {
+        end(transaction, upload, at)?;
     }
+    Ok(old.len())
+}
+
+/// Removes blobs that no manifest of their repository has named since `before`, at most `most`; answers how many.
+pub(crate) fn remove_unneeded(
+    transaction: &Transaction<'_>,
+    before: Timestamp,
+    most: usize,
+    at: Timestamp,
+) -> Result<usize, StoreError> {
+    let mut statement =
+        transaction.prepare_cached("SELECT * FROM repository_blob WHERE unneeded_since < ?1 LIMIT ?2")?;
+    let unneeded: Vec<(RepositoryName, Digest, Vec<Piece>)> =
+        row::collect(&mut statement, params![row::milliseconds(before), row::integer(most)], |found| {
+            Ok((row::parsed(found, "repository")?, row::parsed(found, "digest")?, pieces(found)?))
+        })?;
+    for (repository, digest, pieces) in &unneeded {
+        remove(transaction, repository, digest, pieces, at)?;
+    }
+    Ok(unneeded.len())
 }
 
 /// Whether a repository has this blob.

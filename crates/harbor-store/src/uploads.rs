@@ -115,21 +115,25 @@ impl Writer {
     pub async fn abort_upload(&self, id: String, at: Timestamp) -> Result<bool, StoreError> {
         self.write(move |transaction, _| remove(transaction, &id, at)).await
     }
+}
 
-    /// Removes some of the uploads that began before a time; answers how many.
-    pub async fn abort_uploads_before(&self, before: Timestamp, at: Timestamp) -> Result<usize, StoreError> {
-        self.write(move |transaction, _| {
-            // the others' turn comes soon: whoever else writes waits for this
-            let mut statement = transaction.prepare_cached("SELECT id FROM upload WHERE started_at < ?1 LIMIT 16")?;
-            let old: Vec<String> =
-                row::collect(&mut statement, params![row::milliseconds(before)], |found| Ok(found.get("id")?))?;
-            for id in &old {
-                remove(transaction, id, at)?;
-            }
-            Ok(old.len())
-        })
-        .await
+/// Removes uploads that began before a time and to which nothing came since, at most `most`; answers how many.
+pub(crate) fn remove_unneeded(
+    transaction: &Transaction<'_>,
+    before: Timestamp,
+    most: usize,
+    at: Timestamp,
+) -> Result<usize, StoreError> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT id FROM upload WHERE started_at < ?1 AND NOT EXISTS
+             (SELECT 1 FROM upload_part WHERE upload_part.upload = upload.id AND upload_part.modified_at >= ?1) LIMIT ?2",
+    )?;
+    let bounds = params![row::milliseconds(before), row::integer(most)];
+    let old: Vec<String> = row::collect(&mut statement, bounds, |found| Ok(found.get("id")?))?;
+    for id in &old {
+        remove(transaction, id, at)?;
     }
+    Ok(old.len())
 }
 
 fn remove(transaction: &Transaction<'_>, id: &str, at: Timestamp) -> Result<bool, StoreError> {

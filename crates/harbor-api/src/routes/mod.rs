@@ -60,6 +60,8 @@ pub(crate) fn built() -> (Router<Api>, OpenApi) {
     guarded!(
         open,
         system::harbor_loops,
+        system::harbor_garbage,
+        system::collect_harbor_garbage,
         sandboxes::create,
         sandboxes::list,
         sandboxes::list_numbered,

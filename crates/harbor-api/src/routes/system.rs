@@ -1,5 +1,7 @@
 //! What anybody may ask about this installation, and whether it works (contract, control-plane §10, §14.3).
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
@@ -10,10 +12,18 @@ use subtle::ConstantTimeEq;
 
 use crate::authentication::bearer;
 use crate::error::ApiError;
+use crate::input::Query;
 use crate::state::Api;
 use crate::wire::config::Configuration;
+use crate::wire::garbage::Garbage;
 use crate::wire::health::{Health, Ready};
 use crate::wire::loops::Loop;
+
+/// For how many seconds nobody has needed what is collected, unless the caller says something else.
+const UNNEEDED_FOR: u64 = 60 * 60;
+
+/// The most that a caller can say: ten years.
+const LONGEST_UNNEEDED: i64 = 10 * 365 * 24 * 60 * 60;
 
 /// Facts about this installation.
 #[utoipa::path(get, path = "/config", tag = "system", security(()), responses((status = 200, body = Configuration)))]
@@ -56,6 +66,43 @@ pub(super) async fn harbor_ready(State(api): State<Api>) -> Response {
 #[utoipa::path(get, path = "/harbor/loops", tag = "harbor", responses((status = 200, body = [Loop])))]
 pub(super) async fn harbor_loops(_: Allowed<Administer>, State(api): State<Api>) -> Result<Json<Vec<Loop>>, ApiError> {
     Ok(Json(api.readiness.loops().into_iter().map(Loop::of).collect()))
+}
+
+/// What nobody needs any more; for the administrator.
+#[utoipa::path(
+    get, path = "/harbor/garbage", tag = "harbor",
+    params(("olderThan" = Option<u64>, Query, description = "Seconds for which nobody has needed it; 3600 by default")),
+    responses((status = 200, body = Garbage))
+)]
+pub(super) async fn harbor_garbage(
+    _: Allowed<Administer>,
+    State(api): State<Api>,
+    query: Query,
+) -> Result<Json<Garbage>, ApiError> {
+    collect(&api, query, true).await
+}
+
+/// Lets go of it, and tells what it was; for the administrator.
+#[utoipa::path(
+    delete, path = "/harbor/garbage", tag = "harbor",
+    params(("olderThan" = Option<u64>, Query, description = "Seconds for which nobody has needed it; 3600 by default")),
+    responses((status = 200, body = Garbage))
+)]
+pub(super) async fn collect_harbor_garbage(
+    _: Allowed<Administer>,
+    State(api): State<Api>,
+    query: Query,
+) -> Result<Json<Garbage>, ApiError> {
+    collect(&api, query, false).await
+}
+
+async fn collect(api: &Api, mut query: Query, rehearse: bool) -> Result<Json<Garbage>, ApiError> {
+    let older_than = query.integer("olderThan", 0, LONGEST_UNNEEDED);
+    query.finish()?;
+    let older_than = older_than.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(UNNEEDED_FOR);
+    let collected = api.readiness.collect_garbage(Duration::from_secs(older_than), rehearse).await;
+    let collected = collected.map_err(|problem| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, problem))?;
+    Ok(Json(Garbage::of(older_than, &collected)))
 }
 
 async fn ready(api: &Api) -> Response {

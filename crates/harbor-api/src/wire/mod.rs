@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod config;
+pub(crate) mod garbage;
 pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod loops;

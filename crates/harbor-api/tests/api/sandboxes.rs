@@ -124,6 +124,26 @@ async fn the_owner_sees_what_harbors_loops_do() {
 }
 
 #[tokio::test]
+async fn the_owner_sees_and_collects_garbage() {
+    let installation = Installation::new().await;
+    let call =
+        async |method: &str, query: &str| installation.call(method, &format!("/api/harbor/garbage{query}"), None).await;
+    for method in ["GET", "DELETE"] {
+        assert_eq!(installation.call_as(None, method, "/api/harbor/garbage", None).await.status, 401);
+        for query in ["?olderThan=-1", "?olderThan=soon", "?olderThan=99999999999"] {
+            assert_eq!(call(method, query).await.status, 400, "{method} {query}");
+        }
+    }
+    let told = |count: u64, older_than: u64| {
+        let reason = "no snapshot and no sandbox is made of them";
+        let images = json!({"kind": "built images", "count": count, "bytes": older_than, "reason": reason});
+        json!({"olderThan": older_than, "kinds": [images], "bytes": older_than})
+    };
+    assert_eq!(call("GET", "").await.json(), told(1, 3600));
+    assert_eq!(call("DELETE", "?olderThan=0").await.json(), told(2, 0));
+}
+
+#[tokio::test]
 async fn pages_hold_each_sandbox_once_while_others_come_and_go() {
     let installation = Installation::new().await;
     for number in 0..25 {

@@ -16,12 +16,10 @@ mod route;
 mod uploads;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
-use harbor_model::Timestamp;
 use harbor_model::repositories::{Digest, ManifestKey, RepositoryName};
 use http::header::ALLOW;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
@@ -40,15 +38,6 @@ const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api
 
 /// What the answer is about.
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
-
-/// A blob that no manifest names, and a push to which nothing comes, stay this long: large images are pushed for hours.
-const UNNEEDED_KEPT: Duration = Duration::from_hours(24);
-
-/// A manifest that lost its last tag, or the last list that named it, stays this long: somebody may have it by digest.
-const UNTAGGED_KEPT: Duration = Duration::from_hours(7 * 24);
-
-/// How many blobs or manifests are let go at a time.
-const AT_A_TIME: usize = 100;
 
 /// How many manifests come at a time.
 const MOST_COMING: usize = 16;
@@ -109,17 +98,6 @@ impl Registry {
     /// The digest of a manifest of a repository, if there is one.
     pub async fn digest(&self, repository: &RepositoryName, key: &ManifestKey) -> Result<Option<String>, BlobError> {
         Ok(self.repositories.manifest(repository, key).await?.map(|found| found.digest.to_string()))
-    }
-
-    /// Lets go of manifests that lost their last tag or list, of blobs that no manifest names any more, and of pushes that
-    /// nobody completed. An error leaves the rest for the next time.
-    pub async fn tidy(&self) -> Result<(), BlobError> {
-        let now = Timestamp::now_utc();
-        while self.repositories.remove_unneeded_manifests(now - UNTAGGED_KEPT, AT_A_TIME).await? == AT_A_TIME {}
-        let before = now - UNNEEDED_KEPT;
-        while self.repositories.abort_uploads_before(before).await? > 0 {}
-        while self.repositories.remove_unneeded_blobs(before, AT_A_TIME).await? == AT_A_TIME {}
-        Ok(())
     }
 
     async fn answer(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use harbor_control::sandboxes::{NewSandbox, SandboxImage};
 use harbor_control::{NewImage, NewSnapshot};
+use harbor_model::garbage::GarbageKind;
 use harbor_model::images::Dockerfile;
 use harbor_model::resources::Asked;
 use harbor_model::sandboxes::SandboxState;
@@ -387,4 +388,28 @@ async fn an_image_that_was_built_for_sandboxes_alone_is_kept_for_a_week() {
     harbor.idle(Duration::from_mins(61)).await;
     harbor.pass(SOON).await;
     assert_eq!(harbor.engine.built_images().await.unwrap(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_a_collection_need_not_wait_a_week() {
+    let harbor = Installation::new().await;
+    let made = harbor.create_as(of_dockerfile()).await.unwrap();
+    harbor.reaches(made.id, SandboxState::Started, SOON).await;
+    let hour = Duration::from_hours(1);
+    let images = async |at_least, rehearse| {
+        let collected = harbor.collect_garbage(at_least, rehearse).await;
+        let images = collected.into_iter().find(|found| found.kind == GarbageKind::BuiltImages).unwrap();
+        (images.count, images.bytes)
+    };
+    harbor.clock.pass(2 * hour);
+    assert_eq!(images(hour, true).await, (0, 0), "a sandbox is made of it");
+    harbor.delete(made.id).await.unwrap();
+    harbor.reaches(made.id, SandboxState::Destroyed, SOON).await;
+    assert_eq!(images(24 * hour, false).await, (0, 0), "somebody needed it today");
+    let told = images(hour, true).await;
+    assert_eq!(told, (1, 1 << 20));
+    assert_eq!(harbor.engine.built_images().await.unwrap().len(), 1);
+    assert_eq!(images(hour, false).await, told);
+    assert_eq!(harbor.engine.built_images().await.unwrap(), [""; 0]);
+    assert_eq!(images(hour, false).await, (0, 0));
 }

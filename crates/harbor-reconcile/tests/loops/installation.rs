@@ -7,6 +7,7 @@ use harbor_control::fixture::{self, KEY, NoEngine};
 use harbor_control::sandboxes::NewSandbox;
 use harbor_control::{Allowed, Built, Caller, Control, Error, NewRegistry, NewSnapshot, Requirement};
 use harbor_model::actors::Actor;
+use harbor_model::garbage::Collected;
 use harbor_model::ids::{OrganizationId, SandboxId, VolumeId};
 use harbor_model::names::SandboxRef;
 use harbor_model::pools::WarmPool;
@@ -420,6 +421,11 @@ impl<E: Subject> Installation<E> {
         while began.elapsed() < time {
             self.tick_by(IDLE_TICK.min(time.saturating_sub(began.elapsed()))).await;
         }
+    }
+
+    /// Lets go of what nobody has needed for this long, or only finds it.
+    pub(crate) async fn collect_garbage(&self, at_least: Duration, rehearse: bool) -> Vec<Collected> {
+        self.reconciler.collect_garbage(at_least, rehearse).await.unwrap()
     }
 
     /// What all loops do, and did last.

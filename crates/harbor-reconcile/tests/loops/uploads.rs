@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use harbor_model::garbage::Unneeded;
 use harbor_model::ids::OrganizationId;
 use harbor_model::secrets::Secret;
 use harbor_reconcile::{ObjectStorage, OwnImage, OwnRegistry};
@@ -25,6 +27,10 @@ impl ObjectStorage for Uploads {
     async fn upload(&self, _: OrganizationId, name: &str) -> Result<Option<Context>, String> {
         let found = self.0.lock().unwrap().get(name).cloned();
         Ok(found.map(|archive| -> Context { Box::pin(futures_util::stream::iter([Ok(archive.into())])) }))
+    }
+
+    async fn collect(&self, _: Duration, _: bool) -> Result<Vec<(Unneeded, u64, u64)>, String> {
+        Ok(Vec::new())
     }
 
     async fn tidy(&self) -> Result<usize, String> {
@@ -50,10 +56,6 @@ impl OwnRegistry for OwnImages {
 
     fn login(&self, _: OrganizationId) -> Result<Login, String> {
         Ok(login())
-    }
-
-    async fn tidy(&self) -> Result<(), String> {
-        Ok(())
     }
 
     fn refusal(&self, _: OrganizationId, reference: &str) -> Option<String> {

@@ -1,12 +1,14 @@
 //! What harbor made on the engine beside containers, network and volume: images, which all installations share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::SystemTime;
 
 use harbor_model::images::is_recipe;
 
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming;
+use crate::docker::objects::images::ImageStep;
 use crate::error::EngineError;
 
 /// Label of an image that was built from harbor's Dockerfile.
@@ -39,6 +41,29 @@ impl DockerEngine {
         Ok(built.flat_map(|image| image.names).filter(|name| is_recipe(name)).collect())
     }
 
+    /// How many bytes each of these images frees by its name, if they are removed in this order: the layers that no image has
+    /// that stays, or goes before it. One that has other names too frees nothing.
+    pub async fn freed_by(&self, going: &[String]) -> Result<Vec<u64>, EngineError> {
+        let (mut layers, mut leaving) = (Layers::default(), Vec::new());
+        for image in self.client().list_images().await? {
+            let steps = match self.client().image_history(&image.id).await {
+                // it was removed meanwhile
+                Err(EngineError::NotFound { .. }) => continue,
+                outcome => outcome?,
+            };
+            if image.names.is_empty() || image.names.iter().any(|name| !going.contains(name)) {
+                layers.add(&steps);
+            } else {
+                leaving.push((image.names, steps));
+            }
+        }
+        let freed = going.iter().map(|name| {
+            let left = leaving.iter().position(|(names, _)| names.contains(name));
+            left.map_or(0, |index| layers.add(&leaving.swap_remove(index).1))
+        });
+        Ok(freed.collect())
+    }
+
     /// Removes images without a name that carry the label of this installation's builds and are an hour old. One by one: when
     /// it is asked to prune, an engine with containerd's image store breaks whatever is being built or pulled.
     pub(crate) async fn tidy_builds(&self) -> Result<(), EngineError> {
@@ -68,5 +93,45 @@ impl DockerEngine {
         let ours = self.instance().to_string();
         let mut instances = held.iter().filter_map(|found| found.labels.get(naming::INSTANCE));
         Ok(instances.any(|instance| *instance != ours))
+    }
+}
+
+/// The layers of some images: each is told by all steps up to it.
+#[derive(Default)]
+struct Layers(HashSet<u64>);
+
+impl Layers {
+    /// Adds those of an image, and answers how many bytes are new.
+    fn add(&mut self, steps: &[ImageStep]) -> u64 {
+        let (mut so_far, mut bytes) = (DefaultHasher::new(), 0);
+        for step in steps {
+            step.hash(&mut so_far);
+            if self.0.insert(so_far.finish()) {
+                bytes += step.size;
+            }
+        }
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(by: &str, size: u64) -> ImageStep {
+        ImageStep { made: 1, by: by.to_owned(), size }
+    }
+
+    #[test]
+    fn layers_count_once() {
+        let base = [step("base", 100), step("ENV a=b", 0)];
+        let built = |by: &str, size| [base.to_vec(), vec![step(by, size)]].concat();
+        let mut layers = Layers::default();
+        assert_eq!(layers.add(&base), 100);
+        assert_eq!(layers.add(&built("RUN one", 7)), 7);
+        assert_eq!(layers.add(&built("RUN two", 8)), 8);
+        assert_eq!(layers.add(&built("RUN one", 7)), 0, "the same again");
+        // the same step upon something else is another layer
+        assert_eq!(layers.add(&[step("RUN one", 7)]), 7);
     }
 }

@@ -202,6 +202,10 @@ impl Engine for DockerEngine {
         self.built_images().await
     }
 
+    async fn freed_by(&self, going: &[String]) -> Result<Vec<u64>, EngineError> {
+        self.freed_by(going).await
+    }
+
     async fn remove_built_image(&self, name: &str) -> Result<bool, EngineError> {
         self.remove_image(name).await
     }

@@ -459,6 +459,11 @@ impl Engine for Pretend {
         Ok(self.lock().world.built.iter().cloned().collect())
     }
 
+    async fn freed_by(&self, going: &[String]) -> Result<Vec<u64>, EngineError> {
+        let images = &self.lock().world.images;
+        Ok(going.iter().map(|name| images.get(name).map_or(0, |image| image.size)).collect())
+    }
+
     async fn remove_built_image(&self, name: &str) -> Result<bool, EngineError> {
         Ok(self.remove_unless_kept(name))
     }

@@ -7,7 +7,7 @@ use harbor_model::objects::{Condition, Freshness, Part, Piece, StoredObject, Upl
 use harbor_model::repositories::{
     Addition, BlobUpload, Digest, Manifest, ManifestKey, ManifestPush, Named, NewManifest, Removal, RepositoryName, Tag,
 };
-use harbor_store::Writer;
+use harbor_store::{Collection, Writer};
 use proptest::prelude::*;
 use rusqlite::Connection;
 
@@ -187,9 +187,17 @@ impl Doing<'_> {
                 self.writer().remove_tag(repository(from), tag(named), now()).await.unwrap();
             }
             _ => {
-                let later = now() + time::Duration::DAY;
-                self.writer().remove_unneeded_manifests(later, 100, now()).await.unwrap();
-                self.writer().remove_unneeded_blobs(later, 100, now()).await.unwrap();
+                let (before, contexts_in) = (now() + time::Duration::DAY, BUCKET.to_owned());
+                let collection = Collection { before, noted: now(), now: now(), contexts_in };
+                let rehearsed = self.writer().rehearse(collection.clone(), 1).await.unwrap();
+                for (what, expected) in rehearsed {
+                    let mut let_go = self.writer().let_go_of(what, collection.clone()).await.unwrap();
+                    let_go.blobs.sort();
+                    let mut expected_blobs = expected.blobs.clone();
+                    expected_blobs.sort();
+                    assert_eq!((let_go.count, let_go.blobs), (expected.count, expected_blobs), "{what:?}");
+                }
+                self.pushes.clear();
             }
         }
     }

@@ -8,6 +8,7 @@
 mod blobs;
 mod file;
 mod fixture;
+mod garbage;
 mod keys;
 mod sandboxes;
 mod volumes;

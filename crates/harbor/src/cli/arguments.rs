@@ -132,8 +132,10 @@ pub(super) enum Command {
     /// List, make and remove volumes
     #[command(subcommand)]
     Volume(Volume),
-    /// Remove what is no longer needed
-    #[command(after_help = "Example:\n  harbor prune --orphans")]
+    /// Remove what nobody needs any more: built images, pushes, uploads
+    #[command(
+        after_help = "Examples:\n  harbor prune --dry-run\n  harbor prune --older-than 1d\n  harbor prune --orphans --dry-run"
+    )]
     Prune(Prune),
     /// Run harbor at boot with systemd
     #[command(subcommand)]
@@ -315,8 +317,14 @@ pub(super) struct Trust {
 
 #[derive(Debug, Args)]
 pub(super) struct Prune {
-    /// Containers and volumes of this installation that its database does not know
-    #[arg(long)]
+    /// Only say what would be removed, and how much that would free
+    #[arg(long, short = 'n')]
+    pub(super) dry_run: bool,
+    /// For how long nobody has needed it
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = super::logs::since::span)]
+    pub(super) older_than: std::time::Duration,
+    /// Instead: containers and volumes of this installation that its database does not know, with all files in them
+    #[arg(long, conflicts_with = "older_than")]
     pub(super) orphans: bool,
     /// Print JSON
     #[arg(long)]

@@ -3,6 +3,7 @@
 //! Every command of the Harbor documents works as they write it, with or without the handle `daytona` (contract,
 //! edges §10.1). Flags for configuration come from the table of keys.
 
+mod api;
 mod arguments;
 mod completions;
 mod config;

@@ -4,16 +4,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use hyper::{Method, StatusCode};
+use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::api::Api;
 use super::arguments::Volume as Command;
-use super::env;
 use crate::config::load::Loaded;
-use crate::process::http::{self, Question};
-use crate::process::presence::{self, Presence};
-use crate::process::state::Ready;
 use crate::screen::{self, Colour, paint};
 
 /// How long the API may take to answer.
@@ -31,19 +28,19 @@ struct Volume {
 }
 
 pub(super) fn run(loaded: &Loaded, command: &Command) -> anyhow::Result<ExitCode> {
-    let api = Api::of(loaded)?;
+    let api = Api::of(loaded, PATIENCE)?;
     match command {
-        Command::Ls { json: true } => screen::line(&serde_json::to_string_pretty(&api.all()?)?)?,
-        Command::Ls { json: false } => show(&api.volumes()?)?,
+        Command::Ls { json: true } => screen::line(&serde_json::to_string_pretty(&all(&api)?)?)?,
+        Command::Ls { json: false } => show(&volumes(&api)?)?,
         Command::Create { name, json } => {
             let made = api.ask(Method::POST, "/api/volumes", Some(json!({"name": name})))?;
             let id = made["id"].as_str().unwrap_or_default();
             screen::line(&if *json { serde_json::to_string_pretty(&made)? } else { id.to_owned() })?;
         }
-        Command::Rm { volumes } => {
-            let all = api.volumes()?;
+        Command::Rm { volumes: named } => {
+            let known = volumes(&api)?;
             // all of them are looked up before the first one goes
-            let found = volumes.iter().map(|text| Ok((text, find(&all, text)?))).collect::<anyhow::Result<Vec<_>>>()?;
+            let found = named.iter().map(|text| Ok((text, find(&known, text)?))).collect::<anyhow::Result<Vec<_>>>()?;
             for (text, volume) in found {
                 api.ask(Method::DELETE, &format!("/api/volumes/{}", volume.id), None)?;
                 screen::line(&format!("removed volume {text}"))?;
@@ -78,41 +75,12 @@ fn find<'a>(all: &'a [Volume], text: &str) -> anyhow::Result<&'a Volume> {
     }
 }
 
-/// The running harbor.
-struct Api {
-    address: std::net::SocketAddr,
-    key: String,
+fn all(api: &Api) -> anyhow::Result<Value> {
+    api.ask(Method::GET, "/api/volumes", None)
 }
 
-impl Api {
-    fn of(loaded: &Loaded) -> anyhow::Result<Self> {
-        let presence = Presence::look(&loaded.config.directories(), presence::PATIENCE)?;
-        let address = presence.ready().and_then(Ready::api_address);
-        let address = address.context("harbor does not run: start it with `harbor up`")?;
-        let key = env::api_key(&loaded.config)?.context("there is no key of the owner's: run `harbor up` first")?;
-        Ok(Self { address, key })
-    }
-
-    fn all(&self) -> anyhow::Result<Value> {
-        self.ask(Method::GET, "/api/volumes", None)
-    }
-
-    fn volumes(&self) -> anyhow::Result<Vec<Volume>> {
-        serde_json::from_value(self.all()?).context("the running harbor tells its volumes in other words")
-    }
-
-    fn ask(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
-        let question = Question { method, path, key: Some(&self.key), body };
-        let (status, answer) = http::ask(&question, self.address, PATIENCE)?;
-        let answer = if answer.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&answer) };
-        if status == StatusCode::OK {
-            return answer.context("the running harbor answers in other words");
-        }
-        match answer.ok().and_then(|refusal| Some(refusal.get("message")?.as_str()?.to_owned())) {
-            Some(message) => bail!("{message}"),
-            None => bail!("the running harbor answers {status}"),
-        }
-    }
+fn volumes(api: &Api) -> anyhow::Result<Vec<Volume>> {
+    serde_json::from_value(all(api)?).context("the running harbor tells its volumes in other words")
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! What one crate asks for and another one has.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use harbor_api::{Component, Loop, LoopOutcome, Readiness};
 use harbor_control::{Control, Dial, DialFailure, Stream};
+use harbor_model::garbage::Collected;
 use harbor_model::ids::SandboxId;
 use harbor_model::pools::WarmPool;
 use harbor_model::sandboxes::Sandbox;
@@ -68,6 +70,10 @@ impl Readiness for Ready {
 
     fn loops(&self) -> Vec<Loop> {
         self.reconciler.report().into_iter().map(told).collect()
+    }
+
+    async fn collect_garbage(&self, at_least: Duration, rehearse: bool) -> Result<Vec<Collected>, String> {
+        self.reconciler.collect_garbage(at_least, rehearse).await
     }
 }
 

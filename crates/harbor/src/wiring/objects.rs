@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use harbor_blobs::{Authorize, Blobs, Denied, Index, IndexError, Scope};
@@ -9,12 +10,13 @@ use harbor_control::{Control, ObjectScope, TemporaryDenial};
 use harbor_model::Timestamp;
 use harbor_model::actors::Actor;
 use harbor_model::errors::chain;
+use harbor_model::garbage::{LetGo, Unneeded};
 use harbor_model::ids::OrganizationId;
 use harbor_model::objects::{
     BucketRemoval, Condition, Freshness, Listing, Page, Part, Put, StoredObject, Upload, UploadListing,
 };
 use harbor_reconcile::ObjectStorage;
-use harbor_store::{Store, StoreError, Writer};
+use harbor_store::{Collection, Store, StoreError, Writer};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -31,7 +33,7 @@ pub(super) const REGION: &str = "us-east-1";
 
 /// The blobs below `directory`, whose bucket for build contexts is made if need be.
 pub(super) async fn open(directory: &Path, store: &Store, bucket: &str) -> anyhow::Result<Blobs> {
-    let index = StoreIndex(store.clone());
+    let index = StoreIndex(store.clone(), bucket.to_owned());
     index.create_bucket(bucket).await?;
     let blobs = directory.join("blobs");
     Blobs::open(&blobs, Arc::new(index)).with_context(|| format!("cannot open {}", blobs.display()))
@@ -76,6 +78,10 @@ impl ObjectStorage for Uploads {
         }
     }
 
+    async fn collect(&self, at_least: Duration, rehearse: bool) -> Result<Vec<(Unneeded, u64, u64)>, String> {
+        self.blobs.collect(at_least, rehearse).await.map_err(|error| chain(&error))
+    }
+
     async fn tidy(&self) -> Result<usize, String> {
         // what an earlier run of harbor wrote and did not come to record
         let sweep = || async { self.blobs.sweep().await.map(drop) };
@@ -106,12 +112,19 @@ impl Authorize for Opens {
     }
 }
 
-/// The store knows where things are.
-struct StoreIndex(Store);
+/// The store knows where things are, and build contexts lie in this bucket.
+struct StoreIndex(Store, String);
 
 impl StoreIndex {
     fn writer(&self) -> Writer {
         self.0.by(Actor::Harbor)
+    }
+
+    fn collection(&self, before: Timestamp, with_parts: bool) -> Collection {
+        let now = now();
+        // a moment before, so that it is in time for the rest of the collection
+        let noted = if with_parts { before - time::Duration::MILLISECOND } else { now };
+        Collection { before, noted, now, contexts_in: self.1.clone() }
     }
 }
 
@@ -206,8 +219,12 @@ impl Index for StoreIndex {
         self.writer().abort_upload(id.to_owned(), now()).await.map_err(failed)
     }
 
-    async fn abort_uploads_before(&self, time: Timestamp) -> Result<usize, IndexError> {
-        self.writer().abort_uploads_before(time, now()).await.map_err(failed)
+    async fn let_go_of(&self, what: Unneeded, before: Timestamp, with_parts: bool) -> Result<LetGo, IndexError> {
+        self.writer().let_go_of(what, self.collection(before, with_parts)).await.map_err(failed)
+    }
+
+    async fn rehearse(&self, before: Timestamp, portions: usize) -> Result<Vec<(Unneeded, LetGo)>, IndexError> {
+        self.writer().rehearse(self.collection(before, true), portions).await.map_err(failed)
     }
 
     async fn forget_blobs(&self, before: Timestamp, most: usize) -> Result<Vec<String>, IndexError> {

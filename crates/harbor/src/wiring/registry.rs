@@ -7,7 +7,6 @@ use harbor_blobs::{
     AuthorizeRepositories, Blobs, IndexError, LoginRefused, Registry, RegistryConfig, Repositories, RepositoryAccess,
 };
 use harbor_control::{Control, RegistryDenial, RegistryScope};
-use harbor_model::Timestamp;
 use harbor_model::actors::Actor;
 use harbor_model::errors::chain;
 use harbor_model::ids::OrganizationId;
@@ -136,10 +135,6 @@ impl OwnRegistry for OwnImages {
         }
     }
 
-    async fn tidy(&self) -> Result<(), String> {
-        self.registry.tidy().await.map_err(|error| chain(&error))
-    }
-
     fn login(&self, organization: OrganizationId) -> Result<Login, String> {
         let login = self.control.own_registry_login(organization).map_err(|error| chain(&error))?;
         Ok(Login { registry: self.address.clone(), username: login.username, password: login.secret })
@@ -173,10 +168,6 @@ impl Repositories for StoreRepositories {
 
     async fn remove_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Removal, IndexError> {
         self.writer().remove_repository_blob(repository.clone(), digest.clone(), now()).await.map_err(failed)
-    }
-
-    async fn remove_unneeded_blobs(&self, before: Timestamp, most: usize) -> Result<usize, IndexError> {
-        self.writer().remove_unneeded_blobs(before, most, now()).await.map_err(failed)
     }
 
     async fn renew_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), IndexError> {
@@ -220,10 +211,6 @@ impl Repositories for StoreRepositories {
         self.writer().abort_blob_upload(repository.clone(), id.to_owned(), now()).await.map_err(failed)
     }
 
-    async fn abort_uploads_before(&self, time: Timestamp) -> Result<usize, IndexError> {
-        self.writer().abort_blob_uploads_before(time, now()).await.map_err(failed)
-    }
-
     async fn manifest(&self, repository: &RepositoryName, key: &ManifestKey) -> Result<Option<Manifest>, IndexError> {
         self.0.manifest(repository.clone(), key.clone()).await.map_err(failed)
     }
@@ -234,10 +221,6 @@ impl Repositories for StoreRepositories {
 
     async fn remove_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<Removal, IndexError> {
         self.writer().remove_manifest(repository.clone(), digest.clone(), now()).await.map_err(failed)
-    }
-
-    async fn remove_unneeded_manifests(&self, before: Timestamp, most: usize) -> Result<usize, IndexError> {
-        self.writer().remove_unneeded_manifests(before, most, now()).await.map_err(failed)
     }
 
     async fn remove_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool, IndexError> {

@@ -25,10 +25,23 @@ const SILENCE: Duration = Duration::from_mins(20);
 /// What a listing tells of an image.
 #[derive(Clone, Debug)]
 pub(crate) struct ListedImage {
+    /// Its id.
+    pub(crate) id: String,
     /// Its names.
     pub(crate) names: Vec<String>,
     /// Its labels.
     pub(crate) labels: HashMap<String, String>,
+}
+
+/// A step that made an image.
+#[derive(Clone, Debug, Hash)]
+pub(crate) struct ImageStep {
+    /// When, in seconds since 1970.
+    pub(crate) made: i64,
+    /// By what.
+    pub(crate) by: String,
+    /// How many bytes its layer has; 0 where it made none.
+    pub(crate) size: u64,
 }
 
 impl Client {
@@ -52,7 +65,20 @@ impl Client {
     pub(crate) async fn list_images(&self) -> Result<Vec<ListedImage>, EngineError> {
         let options = ListImagesOptionsBuilder::new().build();
         let listed = self.call("list images", QUICK, self.docker().list_images(Some(options))).await?;
-        Ok(listed.into_iter().map(|image| ListedImage { names: image.repo_tags, labels: image.labels }).collect())
+        let told = listed.into_iter();
+        Ok(told.map(|image| ListedImage { id: image.id, names: image.repo_tags, labels: image.labels }).collect())
+    }
+
+    /// The steps that made an image, oldest first.
+    pub(crate) async fn image_history(&self, id: &str) -> Result<Vec<ImageStep>, EngineError> {
+        let call = self.docker().image_history(id);
+        let steps = self.call(&format!("read the history of image {id}"), QUICK, call).await?.into_iter();
+        let told = steps.map(|step| ImageStep {
+            made: step.created,
+            by: step.created_by,
+            size: u64::try_from(step.size).unwrap_or(0),
+        });
+        Ok(told.rev().collect())
     }
 
     /// Calls the image of this id by this reference, which has a tag, from now on.

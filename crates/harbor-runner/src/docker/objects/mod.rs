@@ -9,7 +9,7 @@ pub(crate) mod client;
 pub(crate) mod containers;
 pub(crate) mod events;
 pub(crate) mod exec;
-mod images;
+pub(crate) mod images;
 pub(crate) mod networks;
 pub(crate) mod streams;
 mod system;
