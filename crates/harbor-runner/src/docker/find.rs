@@ -49,9 +49,9 @@ impl DockerEngine {
             let reached =
                 |held: &Held| held.infra.as_ref().is_none_or(|infra| !infra.running || !self.socket_gone(&id));
             if let Some(held) = known.filter(reached) {
-                return (id, Ok(held));
+                return (id, Ok((held, false)));
             }
-            let heard = self.known().heard(&id);
+            let (heard, worthless) = (self.known().heard(&id), outline.is_worthless());
             let look = tokio::time::timeout(LOOK, self.held(&id)).await;
             let held = look.unwrap_or_else(|_| {
                 Err(EngineError::TooSlow { doing: format!("look at the containers of sandbox {id}"), limit: LOOK })
@@ -59,13 +59,16 @@ impl DockerEngine {
             if let Ok(held) = &held {
                 self.known().note_listed(&id, heard, outline, held);
             }
-            (id, held)
+            // what an attempt left that was given up while the engine was making it is told, so that it is removed
+            (id, held.map(|held| (held, worthless)))
         });
         let mut looks = std::pin::pin!(looks.buffer_unordered(AT_A_TIME));
         let mut listing = Inventory::default();
         while let Some((id, held)) = looks.next().await {
             match held {
-                Ok(held) if held.found.sandbox.is_some() || held.infra.is_some() => listing.held.push(held),
+                Ok((held, worthless)) if worthless || held.found.sandbox.is_some() || held.infra.is_some() => {
+                    listing.held.push(held);
+                }
                 Ok(_) => {}
                 Err(error) => listing.unclear.push((id, error)),
             }

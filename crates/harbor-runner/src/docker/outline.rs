@@ -19,6 +19,11 @@ impl Outline {
         let code = status.split_once(')').map_or("", |(code, _)| code);
         self.0.insert((found.id.clone(), found.names.clone(), found.state, code.to_owned()));
     }
+
+    /// Whether none of them ever ran, or all of them go: nothing in them is a user's but what was copied there.
+    pub(crate) fn is_worthless(&self) -> bool {
+        self.0.iter().all(|(_, _, state, _)| state.is_some_and(|state| state == Status::Created || state.is_going()))
+    }
 }
 
 #[cfg(test)]
