@@ -129,3 +129,29 @@ async fn lines_cut_at_any_point_of_a_create_leave_nothing_half_done() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_build_that_is_cut_off_is_begun_again() {
+    let (harbor, mut line) = behind_a_line().await;
+    let client = harbor.client();
+    let dockerfile =
+        format!("FROM daytonaio/sandbox:v0.185.0-amd64\nRUN sleep 3 && echo {} >~/made\n", harbor.instance());
+    let wanted = json!({"name": "cut", "buildInfo": {"dockerfileContent": dockerfile}});
+    let made = client.ask(Method::POST, "/snapshots", Some(&wanted)).await.expect(200);
+    let path = format!("/snapshots/{}", made.body["id"].as_str().expect("an id"));
+    let is = async |state: &str| {
+        let found = client.ask(Method::GET, &path, None).await.expect(200);
+        if found.body["state"] == state { Ok(()) } else { Err(found.to_string()) }
+    };
+    within(Duration::from_secs(30), "it is built", async || is("building").await).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    line.cut().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    is("building").await.expect("it waits for the engine");
+    line.mend();
+    within(Duration::from_secs(90), "it is there", async || is("active").await).await;
+    let sandbox = client.started_as(&json!({"snapshot": "cut"})).await;
+    assert_eq!(sandbox.output("cat ~/made").await, harbor.instance());
+    sandbox.deleted().await;
+    let _removed = client.ask(Method::DELETE, &path, None).await.expect(200);
+}

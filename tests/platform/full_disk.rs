@@ -147,3 +147,27 @@ async fn a_start_on_a_full_disk_is_one_line_and_works_with_space() {
     harbor.up().await;
     assert_eq!(harbor.client().sandbox(&sandbox.id).output("echo works").await, "works");
 }
+
+#[tokio::test]
+async fn a_push_without_space_says_so_and_leaves_nothing() {
+    let harbor = on_a_small_disk().await;
+    harbor.up().await;
+    let port = harbor.run(&["config", "get", "daytona.registry_host_port"]).await.output;
+    let registry = format!("http://localhost:{}/v2/daytona/app", port.trim());
+    let begun = reqwest::Client::new().post(format!("{registry}/blobs/uploads/")).send().await.expect("an answer");
+    // harbor leaves half a GiB of every disk to everything else, and this one has less
+    let refused = if begun.status() == 202 {
+        let place = begun.headers()["location"].to_str().expect("a place").to_owned();
+        let place = format!("http://localhost:{}{place}", port.trim());
+        reqwest::Client::new().patch(place).body(vec![7; 1 << 20]).send().await.expect("an answer")
+    } else {
+        begun
+    };
+    assert_eq!(refused.status(), 507);
+    let said = refused.text().await.expect("text").to_lowercase();
+    assert!(said.contains("space") || said.contains("disk"), "{said}");
+    let tags = reqwest::get(format!("{registry}/tags/list")).await.expect("an answer");
+    assert_eq!(tags.status(), 404, "nothing of it is seen");
+    let left = std::fs::read_dir(harbor.data().join("objects/blobs")).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "nothing of it is left");
+}

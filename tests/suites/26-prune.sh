@@ -34,21 +34,30 @@ push() {
   docker push --quiet "$registry/daytona/$1" >/dev/null
 }
 built_here() { docker image ls --quiet --filter "label=harbor.built-by=$(cat "$HARBOR_DATA_DIR/instance")" 'daytona-*:daytona' | sort --unique | wc -l; }
-# context DIGEST BYTES
-context() { head -c "$2" /dev/urandom >"$scratch/context"; s3 PUT "$bucket/$organization/$1/context.tar" --data-binary "@$scratch/context"; }
+# context DIGEST BYTES : an archive of nothing, which ends in zeros
+context() { head -c "$2" /dev/zero >"$scratch/context"; s3 PUT "$bucket/$organization/$1/context.tar" --data-binary "@$scratch/context"; }
 
 say "--- what nobody needs"
-check_equal "there is nothing at first" "" "$(prune --dry-run)"
+told=$(prune --dry-run)
+check_equal "there is nothing at first" "" "$told"
 check "an image is pushed" push kept:v1 3000000
 check "another one" push moved:v1 5000000
 check "whose tag then means a third one" push moved:v1 1000000
-build() { api POST /sandbox "{\"buildInfo\": {\"dockerfileContent\": \"FROM harbor/debian:bookworm\\nRUN head -c $1 /dev/urandom >/built; echo $word\\n\"}}" | field id; }
-kept=$(build 7000000) lost=$(build 9000000)
+# build BYTES [CONTEXT] : the id of a sandbox of an image of its own
+build() {
+  local dockerfile="FROM harbor/debian:bookworm\\nRUN head -c $1 /dev/urandom >/built; echo $word\\n"
+  api POST /sandbox "{\"buildInfo\": {\"dockerfileContent\": \"$dockerfile\", \"contextHashes\": [${2:+\"$2\"}]}}" | field id
+}
+bucket=$(s3 GET "" | grep -oE '<Name>[^<]+' | head -n 1 | cut -d '>' -f 2)
+used=900150983cd24fb0d6963f7d28e17f72 unused=d41d8cd98f00b204e9800998ecf8427e
+check "files are uploaded for an image" context "$used" 1000000
+kept=$(build 7000000) lost=$(build 9000000 "$used")
 for id in "$kept" "$lost"; do check_within "a sandbox is made of an image of its own" 120 is "$id" started; done
 check "one of them is deleted" api DELETE "/sandbox/$lost"
-check "and gone" within 30 bash -c "! curl --silent --fail --header 'Authorization: Bearer $key' '$url/api/sandbox/$lost'"
-bucket=$(s3 GET "" | grep -oE '<Name>[^<]+' | head -n 1 | cut -d '>' -f 2)
-check "something is uploaded for an image" context d41d8cd98f00b204e9800998ecf8427e 2000000
+status() { curl --silent --output /dev/null --write-out '%{http_code}' --max-time 10 --header "Authorization: Bearer $key" "$url/api$1"; }
+is_gone() { same 404 "$(status "/sandbox/$lost")"; }
+check_within "and gone" 30 is_gone
+check "something is uploaded for an image that nobody builds" context "$unused" 2000000
 check "and a file of a user's" s3 PUT "$bucket/$organization/notes.txt" --data-binary kept
 upload=$(s3 POST "$bucket/big?uploads=" | grep -oE '<UploadId>[^<]+' | cut -d '>' -f 2)
 head -c 6000000 /dev/urandom >"$scratch/part"
@@ -70,12 +79,14 @@ check_equal "and its blobs" 2 "$(of 'registry blobs' 2)"
 check "of its own layer" test "$(of 'registry blobs' 3)" -ge 5000000 -a "$(of 'registry blobs' 3)" -lt 5100000
 check_equal "one push" $'1\t2000000' "$(of 'registry pushes' 2)"$'\t'"$(of 'registry pushes' 3)"
 check_equal "one upload" $'1\t6000000' "$(of 'uploads in parts' 2)"$'\t'"$(of 'uploads in parts' 3)"
-check_equal "one context" $'1\t2000000' "$(of 'build contexts' 2)"$'\t'"$(of 'build contexts' 3)"
+# that of the image that goes, and that of none
+check_equal "two contexts" $'2\t3000000' "$(of 'build contexts' 2)"$'\t'"$(of 'build contexts' 3)"
 check_equal "and nothing else" 6 "$(wc -l <<<"$told")"
 before=$(stored)
 removed=$(prune)
 check_equal "just that is removed" "$told" "$removed"
-check_equal "and then there is nothing" "" "$(prune)"
+again=$(prune)
+check_equal "and then there is nothing" "" "$again"
 check_equal "one built image is left" 1 "$(built_here)"
 bytes=$(awk -F '\t' '$1 != "built images" { sum += $3 } END { print sum }' <<<"$told")
 check_within "the disk gets back what was said" 120 gone "$((before - bytes))"

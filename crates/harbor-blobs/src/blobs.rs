@@ -12,27 +12,34 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use harbor_model::Timestamp;
-use harbor_model::garbage::{LetGo, Unneeded};
 use harbor_model::objects::Piece;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
     GetOptions, GetRange, GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutPayload,
 };
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
+use crate::file;
 use crate::index::{Index, IndexError};
 
-/// What is written, and read, at a time, in bytes: each writer holds two of these, each reader one.
+/// What is written at a time, in bytes: each writer holds two of these.
 const CHUNK: usize = 128 << 10;
 
+/// What is read at a time, in bytes, at least and at most: each reader holds two of these.
+const CHUNKS: (u64, u64) = (64 << 10, 512 << 10);
+
+/// How many bytes all readers hold together, as long as they are no more than 128.
+const READERS: u64 = 16 << 20;
+
 /// A blob that nothing needs stays this long: whoever just looked up where it is still opens it.
-const REST: Duration = Duration::from_mins(1);
+pub(crate) const REST: Duration = Duration::from_mins(1);
 
 /// What is left of the disk for everything else, in bytes.
 const SPARED: u64 = 512 << 20;
+
+/// What is little space on any disk, in bytes.
+const SHORT: u64 = 2 << 30;
 
 /// How many files can be made before there are none left for everything else.
 const SPARED_FILES: u64 = 1000;
@@ -42,12 +49,6 @@ const LOOK_AGAIN: u64 = 64 << 20;
 
 /// How long whoever sends a blob may say nothing.
 const SILENCE: Duration = Duration::from_mins(2);
-
-/// How many blobs are removed, or looked up, at a time.
-const AT_A_TIME: usize = 500;
-
-/// How many portions of each kind one collection takes.
-const PORTIONS: usize = 100;
 
 /// The bytes of an object or of a part of it.
 pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send + Sync>>;
@@ -69,18 +70,18 @@ pub enum BlobError {
 /// The blob store, and the index of what lies in it. Cheap to clone.
 #[derive(Clone)]
 pub struct Blobs {
-    store: Arc<dyn ObjectStore>,
-    index: Arc<dyn Index>,
-    readers: Arc<Readers>,
-    leftovers: Arc<Mutex<Vec<Leftover>>>,
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) index: Arc<dyn Index>,
+    pub(crate) readers: Arc<Readers>,
+    pub(crate) leftovers: Arc<Mutex<Vec<Leftover>>>,
     directory: Arc<FilePath>,
-    opened_at: Timestamp,
+    pub(crate) opened_at: Timestamp,
 }
 
 /// A blob that no row needs any more, or came to need, and whose bytes are still there.
-struct Leftover {
-    blob: String,
-    goes_at: Instant,
+pub(crate) struct Leftover {
+    pub(crate) blob: String,
+    pub(crate) goes_at: Instant,
 }
 
 /// A blob that was written and is not recorded yet: unless it is, its bytes go.
@@ -105,16 +106,16 @@ impl Drop for Fresh {
     }
 }
 
-fn leave(leftovers: &Mutex<Vec<Leftover>>, blob: String, goes_at: Instant) {
+pub(crate) fn leave(leftovers: &Mutex<Vec<Leftover>>, blob: String, goes_at: Instant) {
     leftovers.lock().unwrap_or_else(PoisonError::into_inner).push(Leftover { blob, goes_at });
 }
 
-/// How often each blob is being read.
+/// How often each blob is being read, and each upload written to.
 #[derive(Default)]
-struct Readers(Mutex<HashMap<String, usize>>);
+pub(crate) struct Readers(Mutex<HashMap<String, usize>>);
 
 /// Keeps blobs from being removed while they are read.
-struct Reading {
+pub(crate) struct Reading {
     readers: Arc<Readers>,
     blobs: Vec<String>,
 }
@@ -197,6 +198,18 @@ impl Blobs {
         Ok(fresh)
     }
 
+    /// Whether the disk is so full that what nobody needs should not wait: less than a twentieth of it, or 2 GiB, is free.
+    pub fn is_short_of_space(&self) -> bool {
+        let Ok(disk) = rustix::fs::statvfs(&*self.directory) else { return false };
+        let (free, all) = (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
+        free < (all / 20).max(SHORT)
+    }
+
+    /// Notes that something comes to this upload, for as long as what is answered lives.
+    pub(crate) fn coming(&self, upload: &str) -> Reading {
+        Reading::of(&self.readers, vec![upload.to_owned()])
+    }
+
     /// That there is some space left, for what else is on the disk too.
     pub(crate) fn check_space(&self) -> Result<(), BlobError> {
         let Ok(disk) = rustix::fs::statvfs(&*self.directory) else { return Ok(()) };
@@ -229,129 +242,11 @@ impl Blobs {
     pub async fn open_object(&self, bucket: &str, key: &str) -> Result<Option<(u64, ByteStream)>, BlobError> {
         let Some(object) = self.index.object(bucket, key).await? else { return Ok(None) };
         let (blobs, size) = (self.clone(), object.size);
-        // opened when it is read: whoever reads many has one open
+        // opened when it is read, since whoever reads many has one open; held from now on
+        let held = Reading::of(&self.readers, object.pieces.iter().map(|piece| piece.blob.clone()).collect());
         let opened = async move { blobs.read(&object.pieces, 0..size).await.map_err(io::Error::other) };
-        let stream = futures_util::stream::once(opened).try_flatten();
+        let stream = futures_util::stream::once(opened).try_flatten().inspect(move |_| _ = &held);
         Ok(Some((size, Box::pin(Shared(Mutex::new(stream.boxed()))))))
-    }
-
-    /// Lets go of what nobody has needed for `at_least`, or rehearses that; answers how many things went, and how many bytes
-    /// nothing needs any more because of it. At most 100 portions of each kind go: whoever wants the rest asks again.
-    pub async fn collect(&self, at_least: Duration, rehearse: bool) -> Result<Vec<(Unneeded, u64, u64)>, BlobError> {
-        let before = Timestamp::now_utc() - at_least;
-        let mut told = Vec::new();
-        if rehearse {
-            told = self.index.rehearse(before, PORTIONS).await?;
-        } else {
-            for what in Unneeded::ALL {
-                told.push((what, self.let_go_of(what, before, true).await?));
-            }
-        }
-        let mut counted = Vec::new();
-        for (what, LetGo { count, blobs, .. }) in told {
-            let mut bytes = 0;
-            for blob in blobs {
-                bytes += match self.store.head(&path(&blob)).await {
-                    Ok(found) => found.size,
-                    Err(object_store::Error::NotFound { .. }) => 0,
-                    Err(error) => return Err(error.into()),
-                };
-            }
-            counted.push((what, count, bytes));
-        }
-        Ok(counted)
-    }
-
-    async fn let_go_of(&self, what: Unneeded, before: Timestamp, with_parts: bool) -> Result<LetGo, BlobError> {
-        let mut all = self.index.let_go_of(what, before, with_parts).await?;
-        for _ in 1..PORTIONS {
-            if !all.more {
-                break;
-            }
-            all.go_on(self.index.let_go_of(what, before, with_parts).await?);
-        }
-        Ok(all)
-    }
-
-    /// Removes blobs that nothing needs any more and nobody reads, and lets go of what has been kept long enough; answers how
-    /// many blobs are gone.
-    pub async fn tidy(&self) -> Result<usize, BlobError> {
-        for what in Unneeded::ALL {
-            if let Some(kept) = what.kept() {
-                self.let_go_of(what, Timestamp::now_utc() - kept, false).await?;
-            }
-        }
-        loop {
-            // no row needs them from here on; if harbor dies before they are gone, the next start finds them
-            let forgotten = self.index.forget_blobs(Timestamp::now_utc() - REST, AT_A_TIME).await?;
-            let last = forgotten.len() < AT_A_TIME;
-            for blob in forgotten {
-                leave(&self.leftovers, blob, Instant::now());
-            }
-            if last {
-                break;
-            }
-        }
-        self.remove_leftovers().await
-    }
-
-    /// Removes what is left over and nobody reads. One that cannot be removed holds up no other.
-    async fn remove_leftovers(&self) -> Result<usize, BlobError> {
-        let left = std::mem::take(&mut *self.leftovers.lock().unwrap_or_else(PoisonError::into_inner));
-        let (ripe, mut kept): (Vec<_>, Vec<_>) =
-            left.into_iter().partition(|one| one.goes_at <= Instant::now() && !self.readers.read(&one.blob));
-        // one whose recording was given up may have been recorded all the same
-        let unknown = self.index.unknown_blobs(ripe.iter().map(|one| one.blob.clone()).collect()).await;
-        let (mut removed, mut outcome) = (0, Ok(()));
-        match unknown {
-            Ok(unknown) => {
-                for one in ripe.into_iter().filter(|one| unknown.contains(&one.blob)) {
-                    match self.remove(&one.blob).await {
-                        Ok(()) => removed += 1,
-                        Err(error) => {
-                            outcome = outcome.and(Err(error));
-                            kept.push(one);
-                        }
-                    }
-                }
-            }
-            Err(error) => {
-                outcome = Err(error.into());
-                kept.extend(ripe);
-            }
-        }
-        self.leftovers.lock().unwrap_or_else(PoisonError::into_inner).extend(kept);
-        outcome.map(|()| removed)
-    }
-
-    /// Removes what a harbor before this one wrote and its index never heard of; answers how many blobs.
-    pub async fn sweep(&self) -> Result<usize, BlobError> {
-        let mut found = self.store.list(None).map_ok(|file| file.location).try_chunks(AT_A_TIME);
-        let mut removed = 0;
-        while let Some(files) = found.next().await {
-            let files = files.map_err(|error| error.1)?;
-            let ids = files.iter().filter_map(|file| file.filename()).filter(|id| self.is_older(id));
-            for blob in self.index.unknown_blobs(ids.map(str::to_owned).collect()).await? {
-                self.remove(&blob).await?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
-    }
-
-    /// Whether a blob with this id was written before this was opened.
-    fn is_older(&self, id: &str) -> bool {
-        let made = Uuid::try_parse(id).ok().and_then(|id| id.get_timestamp()).map(|made| made.to_unix());
-        made.is_some_and(|(seconds, nanoseconds)| {
-            Timestamp::UNIX_EPOCH + Duration::new(seconds, nanoseconds) < self.opened_at
-        })
-    }
-
-    async fn remove(&self, blob: &str) -> Result<(), BlobError> {
-        match self.store.delete(&path(blob)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 
     async fn open_piece(&self, piece: Piece) -> Result<ByteStream, BlobError> {
@@ -360,9 +255,7 @@ impl Blobs {
         match self.store.get_opts(&path(&piece.blob), options).await?.payload {
             // read in larger chunks than the library would
             GetResultPayload::File(file, _) => {
-                let mut file = tokio::fs::File::from_std(file);
-                file.seek(io::SeekFrom::Start(range.start)).await.map_err(BlobError::of_io)?;
-                Ok(Box::pin(ReaderStream::with_capacity(file.take(piece.size), CHUNK)))
+                Ok(Box::pin(file::chunks(file, range.start, piece.size, self.readers.chunk())))
             }
             GetResultPayload::Stream(stream) => {
                 Ok(Box::pin(Shared(Mutex::new(stream.map_err(io::Error::other).boxed()))))
@@ -441,7 +334,19 @@ impl Writing {
 }
 
 impl Readers {
-    fn read(&self, blob: &str) -> bool {
+    /// How many bytes each reads at a time, so that they hold no more than [`READERS`] together.
+    fn chunk(&self) -> u64 {
+        let readers: usize = self.0.lock().unwrap_or_else(PoisonError::into_inner).values().sum();
+        (READERS / 2 / readers.max(1) as u64).clamp(CHUNKS.0, CHUNKS.1)
+    }
+
+    /// What is read, or written to.
+    pub(crate) fn busy(&self) -> Arc<[String]> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// Whether somebody reads this blob.
+    pub(crate) fn read(&self, blob: &str) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(blob)
     }
 }
@@ -484,7 +389,7 @@ impl<S: Stream + Unpin> Stream for Shared<S> {
 }
 
 /// Where a blob lies. The end of its id is random, so that no directory gets large.
-fn path(id: &str) -> Path {
+pub(crate) fn path(id: &str) -> Path {
     let end = id.get(id.len().saturating_sub(2)..).unwrap_or_default();
     Path::from_iter([end, id])
 }

@@ -1,7 +1,7 @@
 //! Where things are: buckets, objects, uploads, and which blobs they need.
 
 use harbor_model::Timestamp;
-use harbor_model::garbage::{LetGo, Unneeded};
+use harbor_model::garbage::{Collection, LetGo, Unneeded};
 use harbor_model::objects::{
     BucketRemoval, Condition, Freshness, Listing, Page, Part, Put, StoredObject, Upload, UploadListing,
 };
@@ -74,12 +74,14 @@ pub trait Index: Send + Sync + 'static {
     /// Removes an upload with all its parts; answers whether there was one.
     async fn abort_upload(&self, id: &str) -> Result<bool, IndexError>;
 
-    /// Lets go of some of what nobody has needed since `before`. What becomes unneeded by it is then let go of, too, if
-    /// `with_parts`, else as long after this as it is kept.
-    async fn let_go_of(&self, what: Unneeded, before: Timestamp, with_parts: bool) -> Result<LetGo, IndexError>;
+    /// Lets go of some of what nobody needs.
+    async fn let_go_of(&self, what: Unneeded, collection: Collection) -> Result<LetGo, IndexError>;
 
-    /// What letting go of everything with its parts would do, at most `portions` of each kind; nothing is changed.
-    async fn rehearse(&self, before: Timestamp, portions: usize) -> Result<Vec<(Unneeded, LetGo)>, IndexError>;
+    /// The blobs that nothing needs any more since a collection of this time.
+    async fn let_go_at(&self, now: Timestamp) -> Result<Vec<String>, IndexError>;
+
+    /// What letting go of everything would do, at most `portions` of each kind; nothing is changed.
+    async fn rehearse(&self, collection: Collection, portions: usize) -> Result<Vec<(Unneeded, LetGo)>, IndexError>;
 
     /// Forgets blobs that nothing has needed since `before`, at most `most`, and answers which: nothing can need them again.
     async fn forget_blobs(&self, before: Timestamp, most: usize) -> Result<Vec<String>, IndexError>;

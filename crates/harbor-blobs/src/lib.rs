@@ -8,6 +8,8 @@
 
 mod authorize;
 mod blobs;
+mod file;
+mod garbage;
 mod index;
 mod oci;
 mod repositories;

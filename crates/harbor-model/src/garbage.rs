@@ -1,6 +1,9 @@
 //! What nobody needs any more, how long it is kept, and what letting go of it frees.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::Timestamp;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -36,24 +39,36 @@ impl Unneeded {
     }
 }
 
-/// What was let go of, or would be.
+/// One collection of what the object storage and the registry let go of.
+#[derive(Clone, Debug)]
+pub struct Collection {
+    /// Only what has been unneeded since before this goes.
+    pub before: Timestamp,
+    /// The time, which tells what went in this collection from what went in others.
+    pub now: Timestamp,
+    /// Whether what becomes unneeded by it goes, too; else it is kept from now on.
+    pub parts_too: bool,
+    /// Ids of uploads and pushes to which something is just coming.
+    pub busy: Arc<[String]>,
+}
+
+impl Collection {
+    /// Since when what becomes unneeded by it is so.
+    pub fn unneeded_since(&self) -> Timestamp {
+        // a moment before, so that it is in time for the rest of the collection
+        if self.parts_too { self.before - time::Duration::MILLISECOND } else { self.now }
+    }
+}
+
+/// What was let go of at a time, or would be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LetGo {
     /// How many things.
     pub count: u64,
-    /// The blobs that nothing needs any more because of it.
-    pub blobs: Vec<String>,
     /// Whether there may be more to let go of.
     pub more: bool,
-}
-
-impl LetGo {
-    /// Adds what came of going on.
-    pub fn go_on(&mut self, next: Self) {
-        self.count += next.count;
-        self.blobs.extend(next.blobs);
-        self.more = next.more;
-    }
+    /// The blobs that nothing needs any more because of it, where somebody asked.
+    pub blobs: Vec<String>,
 }
 
 /// A kind of garbage, as people are told of it.
@@ -100,4 +115,6 @@ pub struct Collected {
     pub count: u64,
     /// How many bytes of disk nothing needs any more because of it.
     pub bytes: u64,
+    /// Whether there may be more, for another collection.
+    pub more: bool,
 }

@@ -24,6 +24,12 @@ const AGAIN: Duration = Duration::from_mins(1);
 /// How often blobs are looked for that nothing needs.
 const BLOBS: Duration = Duration::from_mins(5);
 
+/// How long what nobody needs is kept where the disk is nearly full.
+const PRESSED: Duration = Duration::from_hours(1);
+
+/// How long a collection waits for the end of builds.
+const NO_BUILDS: Duration = Duration::from_secs(2);
+
 /// When the object storage gives back what it let go of: until then, somebody may be about to open it.
 const GIVEN_BACK: Duration = Duration::from_secs(61);
 
@@ -88,6 +94,7 @@ impl Work for Garbage {
                 (outcome.map(|(told, _)| told), Some(Mark::after(pause, Lane::Bulk)))
             }
             GarbageKey::Blobs => {
+                self.0.make_space().await;
                 let outcome = self.0.config.objects.tidy().await.map(|count| format!("{count} blobs removed"));
                 (outcome, Some(Mark::after(BLOBS, Lane::Bulk)))
             }
@@ -148,17 +155,34 @@ impl Inner {
         Ok((format!("{count} layers and {images} built images removed"), looked))
     }
 
-    /// Lets go of what nobody has needed for `at_least`, or rehearses that, and answers what. The bytes of built images are
-    /// free at once, those of the object storage and the registry within some minutes.
-    async fn collect(&self, at_least: Duration, rehearse: bool) -> Result<Vec<Collected>, String> {
-        let images = self.collect_built_images(at_least, rehearse).await?;
-        let stored = self.config.objects.collect(at_least, rehearse).await?;
-        if !rehearse {
-            self.garbage.mark(GarbageKey::Blobs, Mark::after(GIVEN_BACK, Lane::Bulk));
+    /// Lets go early of what nobody needs, where the disk is nearly full.
+    async fn make_space(&self) {
+        if !self.config.objects.is_short_of_space() {
+            return;
         }
-        let stored = stored.into_iter();
-        let stored = stored.map(|(what, count, bytes)| Collected { kind: GarbageKind::Stored(what), count, bytes });
-        Ok([images].into_iter().chain(stored).collect())
+        match self.collect(PRESSED, false).await {
+            Ok(all) if all.iter().all(|kind| kind.count == 0) => {}
+            Ok(all) => {
+                let bytes: u64 = all.iter().map(|kind| kind.bytes).sum();
+                tracing::warn!(bytes, "the disk is nearly full: what nobody has needed for an hour was let go of");
+            }
+            Err(reason) => tracing::warn!(reason, "the disk is nearly full, and no space was made"),
+        }
+    }
+
+    /// Lets go of what nobody has needed for `at_least`, or rehearses that, and answers what. The bytes of built images are
+    /// free at once, those of the object storage and the registry within two minutes.
+    async fn collect(&self, at_least: Duration, rehearse: bool) -> Result<Vec<Collected>, String> {
+        // two at once would tell the same bytes
+        let _alone = self.collecting.lock().await;
+        if !rehearse {
+            // marked first: whoever asked may not wait for the end
+            self.garbage.mark(GarbageKey::Blobs, Mark::after(GIVEN_BACK, Lane::Bulk));
+            self.garbage.mark(GarbageKey::Layers, Mark::after(GIVEN_BACK, Lane::Bulk));
+        }
+        let images = self.collect_built_images(at_least, rehearse).await;
+        let stored = self.config.objects.collect(at_least, rehearse).await;
+        Ok([images?].into_iter().chain(stored?).collect())
     }
 
     async fn collect_built_images(&self, at_least: Duration, rehearse: bool) -> Result<Collected, String> {
@@ -167,15 +191,24 @@ impl Inner {
         let mut going = self.engine.built_images().await.map_err(|error| chain(&error))?;
         going.retain(|name| !needed.contains(name));
         let freed = self.engine.freed_by(&going).await.map_err(|error| chain(&error))?;
+        let mut told = Collected { kind: GarbageKind::BuiltImages, count: 0, bytes: 0, more: false };
         if !rehearse {
             self.store.by(Actor::Harbor).purge_images(before).await.map_err(|error| chain(&error))?;
         }
-        let mut told = Collected { kind: GarbageKind::BuiltImages, count: 0, bytes: 0 };
-        for (name, bytes) in going.iter().zip(freed) {
-            if rehearse || self.discard_built_image(name).await?.unwrap_or(false) {
-                told.count += 1;
-                told.bytes += bytes;
+        let going = going.iter().zip(freed).filter_map(|(name, bytes)| Some((name, bytes?)));
+        for (name, bytes) in going {
+            if !rehearse {
+                let Ok(_no_builds) = tokio::time::timeout(NO_BUILDS, self.building.write()).await else {
+                    // what is being built may go on from it: the loop removes it afterwards
+                    told.more = true;
+                    break;
+                };
+                if !self.discard_unless_wanted(name).await? {
+                    continue;
+                }
             }
+            told.count += 1;
+            told.bytes += bytes;
         }
         Ok(told)
     }
@@ -185,24 +218,21 @@ impl Inner {
         self.engine.tidy_builds().await.map_err(|error| chain(&error))?;
         let mut removed = 0;
         for name in self.engine.built_images().await.map_err(|error| chain(&error))? {
-            match self.discard_built_image(&name).await? {
-                Some(gone) => removed += usize::from(gone),
-                None => return Ok((removed, Looked::UntilABuild)),
-            }
+            // an image takes the layers along that nobody else has yet, and a build that goes on from one would lose it
+            let Ok(_no_builds) = self.building.try_write() else { return Ok((removed, Looked::UntilABuild)) };
+            removed += usize::from(self.discard_unless_wanted(&name).await?);
         }
         Ok((removed, Looked::AtAll))
     }
 
-    /// Removes a built image unless somebody asks for it, and answers whether it is gone; `None`: something is being built.
-    async fn discard_built_image(&self, name: &str) -> Result<Option<bool>, String> {
-        // an image takes the layers along that nobody else has yet, and a build that goes on from one would lose it
-        let Ok(_no_builds) = self.building.try_write() else { return Ok(None) };
+    /// Removes a built image unless somebody asks for it; answers whether it is gone. Nothing may be built meanwhile.
+    async fn discard_unless_wanted(&self, name: &str) -> Result<bool, String> {
         // whoever asks for it again from here on finds it either kept or gone
         let _looking = self.looking_for_images.lock().await;
         if self.store.is_wanted_image(name.to_owned()).await.map_err(|error| chain(&error))? {
-            return Ok(Some(false));
+            return Ok(false);
         }
-        self.engine.remove_built_image(name).await.map(Some).map_err(|error| chain(&error))
+        self.engine.remove_built_image(name).await.map_err(|error| chain(&error))
     }
 
     /// Removes what the engine holds of `id`, if no row knows it.

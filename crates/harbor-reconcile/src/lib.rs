@@ -118,6 +118,8 @@ struct Inner {
     looking_for_images: tokio::sync::Mutex<()>,
     /// Read while an image is built, written while built ones are removed.
     building: tokio::sync::RwLock<()>,
+    /// Held by the one collection of garbage that somebody asked for.
+    collecting: tokio::sync::Mutex<()>,
     own_members: OwnMembers,
     /// Stopped sandboxes whose files could not be stored.
     not_stored: Mutex<HashSet<SandboxId>>,
@@ -155,6 +157,7 @@ impl Reconciler {
                 images,
                 looking_for_images: tokio::sync::Mutex::default(),
                 building: tokio::sync::RwLock::default(),
+                collecting: tokio::sync::Mutex::default(),
                 own_members,
                 not_stored: Mutex::default(),
                 demand,

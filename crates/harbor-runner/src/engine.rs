@@ -142,8 +142,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// The names of the images that were built as this installation's own.
     async fn built_images(&self) -> Result<Vec<String>, EngineError>;
 
-    /// How many bytes each of these images frees by its name, if they are removed in this order.
-    async fn freed_by(&self, going: &[String]) -> Result<Vec<u64>, EngineError>;
+    /// How many bytes each of these images frees by its name, if they are removed in this order; `None`: it cannot be, as a
+    /// container is made of it.
+    async fn freed_by(&self, going: &[String]) -> Result<Vec<Option<u64>>, EngineError>;
 
     /// Removes one of them by name. `false`: a sandbox still needs it. What is gone is removed.
     async fn remove_built_image(&self, name: &str) -> Result<bool, EngineError>;

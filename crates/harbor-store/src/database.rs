@@ -236,6 +236,11 @@ impl Writer {
         self.room.clone()
     }
 
+    /// The store that it writes to.
+    pub(crate) const fn store(&self) -> &Store {
+        &self.store
+    }
+
     pub(crate) fn actor(&self) -> &Actor {
         &self.actor
     }

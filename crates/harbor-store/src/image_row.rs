@@ -23,6 +23,14 @@ macro_rules! unused {
 }
 pub(crate) use unused;
 
+/// Nobody has it, and nobody asked for it since `?1`.
+macro_rules! unneeded {
+    () => {
+        concat!("state IN ('ready', 'failed') AND updated_at < ?1 AND ", crate::image_row::unused!())
+    };
+}
+pub(crate) use unneeded;
+
 /// Who asks for an image, its reference, and how it is built if it is.
 pub(crate) type Wish<'a> = (OrganizationId, &'a str, Option<&'a Recipe>);
 

@@ -8,7 +8,7 @@ use harbor_model::images::{ImageState, WantedImage};
 use rusqlite::{Transaction, params};
 
 use crate::changes::Change;
-use crate::image_row::{ask, by_id, by_reference, unused, write};
+use crate::image_row::{ask, by_id, by_reference, unneeded, unused, write};
 use crate::live::Noted;
 use crate::sandbox_change::commit_change;
 use crate::{Store, StoreError, Writer, row, sandbox_row, snapshots};
@@ -150,14 +150,7 @@ impl Writer {
 
     /// Forgets the images that nobody has, and nobody asked for since `before`; answers how many.
     pub async fn purge_images(&self, before: Timestamp) -> Result<usize, StoreError> {
-        self.write(move |transaction, _| {
-            let mut statement = transaction.prepare_cached(concat!(
-                "DELETE FROM image WHERE state IN ('ready', 'failed') AND updated_at < ?1 AND ",
-                unused!()
-            ))?;
-            Ok(statement.execute(params![row::milliseconds(before)])?)
-        })
-        .await
+        self.write(move |transaction, _| purge(transaction, before)).await
     }
 
     /// Keeps what a pull or build says: whole lines, after those that are kept.
@@ -174,6 +167,12 @@ impl Writer {
         })
         .await
     }
+}
+
+/// Forgets the images that nobody has, and nobody asked for since `before`; answers how many.
+pub(crate) fn purge(transaction: &Transaction<'_>, before: Timestamp) -> Result<usize, StoreError> {
+    let mut statement = transaction.prepare_cached(concat!("DELETE FROM image WHERE ", unneeded!()))?;
+    Ok(statement.execute(params![row::milliseconds(before)])?)
 }
 
 fn tell_snapshots(transaction: &Transaction<'_>, changes: &mut Noted, image: &WantedImage) -> Result<(), StoreError> {

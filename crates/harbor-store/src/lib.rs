@@ -42,7 +42,6 @@ pub use changes::{Change, Changes};
 pub use copies::StoredFiles;
 pub use database::{Store, StoreError, Writer};
 pub use encryption::EncryptionKey;
-pub use garbage::Collection;
 pub use keys::KeyOwner;
 pub use outbox::OutboxEntry;
 pub use sandboxes::FromStock;

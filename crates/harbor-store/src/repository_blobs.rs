@@ -161,15 +161,19 @@ impl Writer {
     }
 }
 
-/// Ends pushes to which nothing came since a time, at most `most`; answers how many.
+/// Ends pushes to which nothing came since a time, or comes now (`busy`, ids in JSON), at most `most`; answers how many.
 pub(crate) fn end_unneeded(
     transaction: &Transaction<'_>,
     before: Timestamp,
+    busy: &str,
     most: usize,
     at: Timestamp,
 ) -> Result<usize, StoreError> {
-    let mut statement = transaction.prepare_cached("SELECT * FROM blob_upload WHERE touched_at < ?1 LIMIT ?2")?;
-    let old = row::collect(&mut statement, params![row::milliseconds(before), row::integer(most)], read_upload)?;
+    let mut statement = transaction.prepare_cached(
+        "SELECT * FROM blob_upload WHERE touched_at < ?1 AND id NOT IN (SELECT value FROM json_each(?3)) LIMIT ?2",
+    )?;
+    let bounds = params![row::milliseconds(before), row::integer(most), busy];
+    let old = row::collect(&mut statement, bounds, read_upload)?;
     for upload in &old {
         end(transaction, upload, at)?;
     }
@@ -180,13 +184,18 @@ pub(crate) fn end_unneeded(
 pub(crate) fn remove_unneeded(
     transaction: &Transaction<'_>,
     before: Timestamp,
+    busy: &str,
     most: usize,
     at: Timestamp,
 ) -> Result<usize, StoreError> {
-    let mut statement =
-        transaction.prepare_cached("SELECT * FROM repository_blob WHERE unneeded_since < ?1 LIMIT ?2")?;
+    // of a repository that something is just being pushed to, they may be part of that
+    let mut statement = transaction.prepare_cached(
+        "SELECT * FROM repository_blob WHERE unneeded_since < ?1 AND NOT EXISTS
+             (SELECT 1 FROM blob_upload WHERE blob_upload.repository = repository_blob.repository
+                  AND (blob_upload.touched_at >= ?1 OR blob_upload.id IN (SELECT value FROM json_each(?3)))) LIMIT ?2",
+    )?;
     let unneeded: Vec<(RepositoryName, Digest, Vec<Piece>)> =
-        row::collect(&mut statement, params![row::milliseconds(before), row::integer(most)], |found| {
+        row::collect(&mut statement, params![row::milliseconds(before), row::integer(most), busy], |found| {
             Ok((row::parsed(found, "repository")?, row::parsed(found, "digest")?, pieces(found)?))
         })?;
     for (repository, digest, pieces) in &unneeded {

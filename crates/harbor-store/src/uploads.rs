@@ -117,18 +117,21 @@ impl Writer {
     }
 }
 
-/// Removes uploads that began before a time and to which nothing came since, at most `most`; answers how many.
+/// Removes uploads that began before a time and to which nothing came since, or comes now (`busy`, ids in JSON), at most
+/// `most`; answers how many.
 pub(crate) fn remove_unneeded(
     transaction: &Transaction<'_>,
     before: Timestamp,
+    busy: &str,
     most: usize,
     at: Timestamp,
 ) -> Result<usize, StoreError> {
     let mut statement = transaction.prepare_cached(
         "SELECT id FROM upload WHERE started_at < ?1 AND NOT EXISTS
-             (SELECT 1 FROM upload_part WHERE upload_part.upload = upload.id AND upload_part.modified_at >= ?1) LIMIT ?2",
+             (SELECT 1 FROM upload_part WHERE upload_part.upload = upload.id AND upload_part.modified_at >= ?1)
+             AND id NOT IN (SELECT value FROM json_each(?3)) LIMIT ?2",
     )?;
-    let bounds = params![row::milliseconds(before), row::integer(most)];
+    let bounds = params![row::milliseconds(before), row::integer(most), busy];
     let old: Vec<String> = row::collect(&mut statement, bounds, |found| Ok(found.get("id")?))?;
     for id in &old {
         remove(transaction, id, at)?;

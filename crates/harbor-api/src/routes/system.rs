@@ -101,7 +101,10 @@ async fn collect(api: &Api, mut query: Query, rehearse: bool) -> Result<Json<Gar
     query.finish()?;
     let older_than = older_than.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(UNNEEDED_FOR);
     let collected = api.readiness.collect_garbage(Duration::from_secs(older_than), rehearse).await;
-    let collected = collected.map_err(|problem| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, problem))?;
+    let collected = collected.map_err(|problem| {
+        tracing::warn!(problem, "garbage was not collected");
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, format!("Garbage was not collected: {problem}"))
+    })?;
     Ok(Json(Garbage::of(older_than, &collected)))
 }
 

@@ -25,15 +25,18 @@ struct Kind {
     bytes: u64,
     /// Why nobody needs them.
     reason: &'static str,
+    /// Whether there may be more, for another collection: only so many go at once, and no image while one is built.
+    more: bool,
 }
 
 impl Garbage {
     pub(crate) fn of(older_than: u64, collected: &[Collected]) -> Self {
-        let kinds = collected.iter().map(|Collected { kind, count, bytes }| Kind {
+        let kinds = collected.iter().map(|Collected { kind, count, bytes, more }| Kind {
             kind: kind.name(),
             count: *count,
             bytes: *bytes,
             reason: kind.reason(),
+            more: *more,
         });
         Self { older_than, kinds: kinds.collect(), bytes: collected.iter().map(|kind| kind.bytes).sum() }
     }

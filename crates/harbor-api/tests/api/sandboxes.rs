@@ -136,7 +136,8 @@ async fn the_owner_sees_and_collects_garbage() {
     }
     let told = |count: u64, older_than: u64| {
         let reason = "no snapshot and no sandbox is made of them";
-        let images = json!({"kind": "built images", "count": count, "bytes": older_than, "reason": reason});
+        let images =
+            json!({"kind": "built images", "count": count, "bytes": older_than, "reason": reason, "more": false});
         json!({"olderThan": older_than, "kinds": [images], "bytes": older_than})
     };
     assert_eq!(call("GET", "").await.json(), told(1, 3600));

@@ -13,8 +13,8 @@ use http::{HeaderMap, StatusCode};
 use super::errors::{Code, Refusal};
 use super::{CONTENT_DIGEST, Registry, etag, headers, number};
 
-/// After how long a blob that no manifest names is kept for another day when somebody asks for it.
-const RENEWED_AFTER: Duration = Duration::from_hours(1);
+/// After how long a blob that no manifest names is kept as long again when somebody asks for it.
+const RENEWED_AFTER: Duration = Duration::from_mins(5);
 
 impl Registry {
     pub(super) async fn blob_head(&self, repository: &RepositoryName, digest: &Digest) -> Result<Response, Refusal> {

@@ -149,6 +149,7 @@ impl Registry {
             let told = format!("a blob comes in at most {MOST_CHUNKS} chunks: send larger ones");
             return Err(Refusal::invalid(Code::BlobUploadInvalid, told));
         }
+        let _coming = self.blobs.coming(id);
         let mut hash = self.hashes.take(id, upload.size);
         let seen = |bytes: &[u8]| {
             if let Some(hash) = &mut hash {

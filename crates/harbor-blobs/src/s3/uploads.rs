@@ -79,6 +79,7 @@ impl Face {
         let number = number(input.part_number)?;
         self.upload(&input.upload_id, &input.bucket, &input.key).await?;
         let promise = Promise::of(&headers, trailing_headers)?;
+        let _coming = self.blobs.coming(&input.upload_id);
         let Received { fresh, md5, checksums } =
             receive(&self.blobs, input.body.take(), input.content_length, promise).await?;
         let part = Part {

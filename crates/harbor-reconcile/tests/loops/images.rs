@@ -413,3 +413,19 @@ async fn who_asks_for_a_collection_need_not_wait_a_week() {
     assert_eq!(harbor.engine.built_images().await.unwrap(), [""; 0]);
     assert_eq!(images(hour, false).await, (0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_is_nearly_full_keeps_nothing_for_a_week() {
+    let harbor = Installation::new().await;
+    let made = harbor.create_as(of_dockerfile()).await.unwrap();
+    harbor.reaches(made.id, SandboxState::Started, SOON).await;
+    harbor.uploads.run_short_of_space();
+    harbor.clock.pass(Duration::from_hours(2));
+    harbor.idle(Duration::from_mins(6)).await;
+    assert_eq!(harbor.engine.built_images().await.unwrap().len(), 1, "a sandbox is made of it");
+    harbor.delete(made.id).await.unwrap();
+    harbor.reaches(made.id, SandboxState::Destroyed, SOON).await;
+    harbor.idle(Duration::from_mins(6)).await;
+    harbor.pass(SOON).await;
+    assert_eq!(harbor.engine.built_images().await.unwrap(), [""; 0]);
+}

@@ -2,20 +2,26 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use harbor_model::garbage::Unneeded;
+use harbor_model::garbage::Collected;
 use harbor_model::ids::OrganizationId;
 use harbor_model::secrets::Secret;
 use harbor_reconcile::{ObjectStorage, OwnImage, OwnRegistry};
 use harbor_runner::{Context, Login};
 
-/// What users uploaded for images, by name.
+/// What users uploaded for images, by name; and whether the disk is nearly full.
 #[derive(Default)]
-pub(crate) struct Uploads(Mutex<HashMap<String, Vec<u8>>>);
+pub(crate) struct Uploads(Mutex<HashMap<String, Vec<u8>>>, AtomicBool);
 
 impl Uploads {
+    /// The disk is nearly full from now on.
+    pub(crate) fn run_short_of_space(&self) {
+        self.1.store(true, Ordering::Relaxed);
+    }
+
     /// Something is uploaded, in place of what was.
     pub(crate) fn put(&self, name: &str, archive: Vec<u8>) {
         self.0.lock().unwrap().insert(name.to_owned(), archive);
@@ -29,8 +35,12 @@ impl ObjectStorage for Uploads {
         Ok(found.map(|archive| -> Context { Box::pin(futures_util::stream::iter([Ok(archive.into())])) }))
     }
 
-    async fn collect(&self, _: Duration, _: bool) -> Result<Vec<(Unneeded, u64, u64)>, String> {
+    async fn collect(&self, _: Duration, _: bool) -> Result<Vec<Collected>, String> {
         Ok(Vec::new())
+    }
+
+    fn is_short_of_space(&self) -> bool {
+        self.1.load(Ordering::Relaxed)
     }
 
     async fn tidy(&self) -> Result<usize, String> {

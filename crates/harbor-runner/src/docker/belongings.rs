@@ -42,24 +42,34 @@ impl DockerEngine {
     }
 
     /// How many bytes each of these images frees by its name, if they are removed in this order: the layers that no image has
-    /// that stays, or goes before it. One that has other names too frees nothing.
-    pub async fn freed_by(&self, going: &[String]) -> Result<Vec<u64>, EngineError> {
-        let (mut layers, mut leaving) = (Layers::default(), Vec::new());
+    /// that stays, or goes before it. One that has other names too frees nothing; `None`: a container is made of it.
+    pub async fn freed_by(&self, going: &[String]) -> Result<Vec<Option<u64>>, EngineError> {
+        if going.is_empty() {
+            return Ok(Vec::new());
+        }
+        let held = self.client().list_containers(Vec::new()).await?;
+        let held: HashSet<_> = held.into_iter().filter_map(|found| found.image).collect();
+        let (mut layers, mut leaving, mut staying) = (Layers::default(), Vec::new(), HashSet::new());
         for image in self.client().list_images().await? {
             let steps = match self.client().image_history(&image.id).await {
                 // it was removed meanwhile
                 Err(EngineError::NotFound { .. }) => continue,
                 outcome => outcome?,
             };
-            if image.names.is_empty() || image.names.iter().any(|name| !going.contains(name)) {
+            let goes = !image.names.is_empty() && image.names.iter().all(|name| going.contains(name));
+            if goes && held.contains(&image.id) {
+                staying.extend(image.names);
                 layers.add(&steps);
-            } else {
+            } else if goes {
                 leaving.push((image.names, steps));
+            } else {
+                layers.add(&steps);
             }
         }
         let freed = going.iter().map(|name| {
             let left = leaving.iter().position(|(names, _)| names.contains(name));
-            left.map_or(0, |index| layers.add(&leaving.swap_remove(index).1))
+            let bytes = left.map_or(0, |index| layers.add(&leaving.swap_remove(index).1));
+            (!staying.contains(name)).then_some(bytes)
         });
         Ok(freed.collect())
     }

@@ -202,7 +202,7 @@ impl Engine for DockerEngine {
         self.built_images().await
     }
 
-    async fn freed_by(&self, going: &[String]) -> Result<Vec<u64>, EngineError> {
+    async fn freed_by(&self, going: &[String]) -> Result<Vec<Option<u64>>, EngineError> {
         self.freed_by(going).await
     }
 

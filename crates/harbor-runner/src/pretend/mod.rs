@@ -459,9 +459,13 @@ impl Engine for Pretend {
         Ok(self.lock().world.built.iter().cloned().collect())
     }
 
-    async fn freed_by(&self, going: &[String]) -> Result<Vec<u64>, EngineError> {
-        let images = &self.lock().world.images;
-        Ok(going.iter().map(|name| images.get(name).map_or(0, |image| image.size)).collect())
+    async fn freed_by(&self, going: &[String]) -> Result<Vec<Option<u64>>, EngineError> {
+        let world = &self.lock().world;
+        let freed = going.iter().map(|name| match world.images.get(name) {
+            Some(image) if world.kept_images.contains(&image.id) => None,
+            found => Some(found.map_or(0, |image| image.size)),
+        });
+        Ok(freed.collect())
     }
 
     async fn remove_built_image(&self, name: &str) -> Result<bool, EngineError> {

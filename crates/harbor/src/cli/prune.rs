@@ -26,10 +26,12 @@ struct Garbage {
 
 #[derive(Deserialize)]
 struct Kind {
-    kind: String,
+    #[serde(rename = "kind")]
+    name: String,
     count: u64,
     bytes: u64,
     reason: String,
+    more: bool,
 }
 
 pub(super) fn run(loaded: &Loaded, options: &Prune) -> anyhow::Result<ExitCode> {
@@ -53,8 +55,14 @@ fn show(told: Value, dry_run: bool) -> anyhow::Result<()> {
     let garbage: Garbage =
         serde_json::from_value(told).context("the running harbor tells its garbage in other words")?;
     screen::line(&paint(&format!("{:<18}  {:>6}  {:>9}  {}", "KIND", "COUNT", "SIZE", "WHY"), Colour::Bold))?;
-    for Kind { kind, count, bytes, reason } in &garbage.kinds {
-        screen::line(&format!("{kind:<18}  {count:>6}  {:>9}  {reason}", size(*bytes)))?;
+    for Kind { name, count, bytes, reason, .. } in &garbage.kinds {
+        screen::line(&format!("{name:<18}  {count:>6}  {:>9}  {reason}", size(*bytes)))?;
+    }
+    if let Some(kind) = garbage.kinds.iter().find(|kind| kind.more) {
+        screen::line(&format!(
+            "there may be more {}: only so many go at once, and no image while one is built",
+            kind.name
+        ))?;
     }
     let (all, nothing) = (size(garbage.bytes), garbage.kinds.iter().all(|kind| kind.count == 0));
     screen::line(&match (nothing, dry_run) {

@@ -10,13 +10,13 @@ use harbor_control::{Control, ObjectScope, TemporaryDenial};
 use harbor_model::Timestamp;
 use harbor_model::actors::Actor;
 use harbor_model::errors::chain;
-use harbor_model::garbage::{LetGo, Unneeded};
+use harbor_model::garbage::{Collected, Collection, LetGo, Unneeded};
 use harbor_model::ids::OrganizationId;
 use harbor_model::objects::{
     BucketRemoval, Condition, Freshness, Listing, Page, Part, Put, StoredObject, Upload, UploadListing,
 };
 use harbor_reconcile::ObjectStorage;
-use harbor_store::{Collection, Store, StoreError, Writer};
+use harbor_store::{Store, StoreError, Writer};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -33,7 +33,7 @@ pub(super) const REGION: &str = "us-east-1";
 
 /// The blobs below `directory`, whose bucket for build contexts is made if need be.
 pub(super) async fn open(directory: &Path, store: &Store, bucket: &str) -> anyhow::Result<Blobs> {
-    let index = StoreIndex(store.clone(), bucket.to_owned());
+    let index = StoreIndex { store: store.clone(), contexts_in: bucket.to_owned() };
     index.create_bucket(bucket).await?;
     let blobs = directory.join("blobs");
     Blobs::open(&blobs, Arc::new(index)).with_context(|| format!("cannot open {}", blobs.display()))
@@ -78,8 +78,12 @@ impl ObjectStorage for Uploads {
         }
     }
 
-    async fn collect(&self, at_least: Duration, rehearse: bool) -> Result<Vec<(Unneeded, u64, u64)>, String> {
+    async fn collect(&self, at_least: Duration, rehearse: bool) -> Result<Vec<Collected>, String> {
         self.blobs.collect(at_least, rehearse).await.map_err(|error| chain(&error))
+    }
+
+    fn is_short_of_space(&self) -> bool {
+        self.blobs.is_short_of_space()
     }
 
     async fn tidy(&self) -> Result<usize, String> {
@@ -112,19 +116,16 @@ impl Authorize for Opens {
     }
 }
 
-/// The store knows where things are, and build contexts lie in this bucket.
-struct StoreIndex(Store, String);
+/// The store knows where things are.
+struct StoreIndex {
+    store: Store,
+    /// The bucket that build contexts lie in.
+    contexts_in: String,
+}
 
 impl StoreIndex {
     fn writer(&self) -> Writer {
-        self.0.by(Actor::Harbor)
-    }
-
-    fn collection(&self, before: Timestamp, with_parts: bool) -> Collection {
-        let now = now();
-        // a moment before, so that it is in time for the rest of the collection
-        let noted = if with_parts { before - time::Duration::MILLISECOND } else { now };
-        Collection { before, noted, now, contexts_in: self.1.clone() }
+        self.store.by(Actor::Harbor)
     }
 }
 
@@ -147,11 +148,11 @@ pub(super) fn now() -> Timestamp {
 #[async_trait::async_trait]
 impl Index for StoreIndex {
     async fn buckets(&self) -> Result<Vec<(String, Timestamp)>, IndexError> {
-        self.0.buckets().await.map_err(failed)
+        self.store.buckets().await.map_err(failed)
     }
 
     async fn has_bucket(&self, name: &str) -> Result<bool, IndexError> {
-        self.0.has_bucket(name.to_owned()).await.map_err(failed)
+        self.store.has_bucket(name.to_owned()).await.map_err(failed)
     }
 
     async fn create_bucket(&self, name: &str) -> Result<bool, IndexError> {
@@ -163,7 +164,7 @@ impl Index for StoreIndex {
     }
 
     async fn object(&self, bucket: &str, key: &str) -> Result<Option<StoredObject>, IndexError> {
-        self.0.object(bucket.to_owned(), key.to_owned()).await.map_err(failed)
+        self.store.object(bucket.to_owned(), key.to_owned()).await.map_err(failed)
     }
 
     async fn put(
@@ -187,7 +188,7 @@ impl Index for StoreIndex {
     }
 
     async fn list(&self, bucket: &str, listing: Listing) -> Result<Page, IndexError> {
-        self.0.objects(bucket.to_owned(), listing).await.map_err(failed)
+        self.store.objects(bucket.to_owned(), listing).await.map_err(failed)
     }
 
     async fn begin_upload(&self, upload: Upload) -> Result<bool, IndexError> {
@@ -195,11 +196,11 @@ impl Index for StoreIndex {
     }
 
     async fn upload(&self, id: &str) -> Result<Option<Upload>, IndexError> {
-        self.0.upload(id.to_owned()).await.map_err(failed)
+        self.store.upload(id.to_owned()).await.map_err(failed)
     }
 
     async fn uploads(&self, bucket: &str, listing: UploadListing) -> Result<(Vec<Upload>, bool), IndexError> {
-        self.0.uploads(bucket.to_owned(), listing).await.map_err(failed)
+        self.store.uploads(bucket.to_owned(), listing).await.map_err(failed)
     }
 
     async fn add_part(&self, upload: &str, part: Part, fresh: Freshness) -> Result<Put, IndexError> {
@@ -208,7 +209,7 @@ impl Index for StoreIndex {
     }
 
     async fn parts(&self, upload: &str) -> Result<Vec<Part>, IndexError> {
-        self.0.upload_parts(upload.to_owned()).await.map_err(failed)
+        self.store.upload_parts(upload.to_owned()).await.map_err(failed)
     }
 
     async fn complete_upload(&self, id: &str, object: StoredObject, condition: Condition) -> Result<Put, IndexError> {
@@ -219,12 +220,16 @@ impl Index for StoreIndex {
         self.writer().abort_upload(id.to_owned(), now()).await.map_err(failed)
     }
 
-    async fn let_go_of(&self, what: Unneeded, before: Timestamp, with_parts: bool) -> Result<LetGo, IndexError> {
-        self.writer().let_go_of(what, self.collection(before, with_parts)).await.map_err(failed)
+    async fn let_go_of(&self, what: Unneeded, collection: Collection) -> Result<LetGo, IndexError> {
+        self.writer().let_go_of(what, collection, self.contexts_in.clone()).await.map_err(failed)
     }
 
-    async fn rehearse(&self, before: Timestamp, portions: usize) -> Result<Vec<(Unneeded, LetGo)>, IndexError> {
-        self.writer().rehearse(self.collection(before, true), portions).await.map_err(failed)
+    async fn let_go_at(&self, now: Timestamp) -> Result<Vec<String>, IndexError> {
+        self.store.let_go_at(now).await.map_err(failed)
+    }
+
+    async fn rehearse(&self, collection: Collection, portions: usize) -> Result<Vec<(Unneeded, LetGo)>, IndexError> {
+        self.writer().rehearse(collection, self.contexts_in.clone(), portions).await.map_err(failed)
     }
 
     async fn forget_blobs(&self, before: Timestamp, most: usize) -> Result<Vec<String>, IndexError> {
@@ -232,6 +237,6 @@ impl Index for StoreIndex {
     }
 
     async fn unknown_blobs(&self, blobs: Vec<String>) -> Result<Vec<String>, IndexError> {
-        self.0.unknown_blobs(blobs).await.map_err(failed)
+        self.store.unknown_blobs(blobs).await.map_err(failed)
     }
 }

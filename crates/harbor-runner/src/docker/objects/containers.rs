@@ -45,6 +45,8 @@ pub(crate) struct NewContainer {
     pub(crate) security: Vec<String>,
     /// Whether nobody may write to its own files.
     pub(crate) read_only: bool,
+    /// The directory that it starts in; `None`: the image's.
+    pub(crate) working_dir: Option<String>,
     /// Directories of the engine's machine in it, which the engine makes where they are missing.
     pub(crate) binds: Vec<String>,
     /// Directories of the engine's machine in it, which have to be there.
@@ -187,6 +189,8 @@ pub(crate) struct ListedContainer {
     pub(crate) id: Option<String>,
     /// Its names.
     pub(crate) names: Vec<String>,
+    /// The id of its image.
+    pub(crate) image: Option<String>,
     /// Its labels.
     pub(crate) labels: HashMap<String, String>,
     /// The engine's word for its state.
@@ -362,6 +366,7 @@ impl From<NewContainer> for ContainerCreateBody {
             labels: Some(new.labels),
             healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
             stop_signal: new.stop_signal,
+            working_dir: new.working_dir,
             exposed_ports: new.published.map(|port| vec![port]),
             host_config: Some(host),
             ..Self::default()
@@ -432,6 +437,7 @@ impl From<ContainerSummary> for ListedContainer {
         Self {
             id: found.id,
             names: found.names.unwrap_or_default(),
+            image: found.image_id,
             labels: found.labels.unwrap_or_default(),
             state: found.state.and_then(listed_status),
             status: found.status,
