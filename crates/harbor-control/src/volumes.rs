@@ -5,7 +5,6 @@ use harbor_model::names::DisplayName;
 use harbor_model::volumes::{Mount, Volume, VolumeState};
 use harbor_store::StoreError;
 
-use crate::error::Kind;
 use crate::{Allowed, Caller, Control, DeleteVolumes, Error, ReadVolumes, WriteVolumes, now};
 
 /// A volume that a new sandbox is to have.
@@ -88,7 +87,6 @@ impl Control {
 
     /// The volumes of a new sandbox, by the contract's rules (control-plane §5.4, §5.9).
     pub(crate) async fn mounts(&self, caller: &Caller, wanted: Vec<NewMount>) -> Result<Vec<Mount>, Error> {
-        let part = wanted.iter().any(|mount| mount.subpath.as_ref().is_some_and(|subpath| !subpath.is_empty()));
         let mut found = Vec::new();
         for NewMount { volume, path, subpath } in wanted {
             found.push((self.mountable_volume(caller, &volume).await?, path, subpath));
@@ -104,10 +102,6 @@ impl Control {
             return Err(Error::invalid(problems.join(", ")));
         }
         Mount::fit(&mounts).map_err(Error::invalid)?;
-        if part {
-            let message = "subpath is not built yet: mount the whole volume, or make a volume of its own for each part";
-            return Err(Error::new(Kind::NotBuilt, message));
-        }
         Ok(mounts)
     }
 

@@ -82,6 +82,8 @@ pub struct Mount {
     pub volume: VolumeId,
     /// Where it appears: absolute, and none of the directories that a system needs.
     pub path: String,
+    /// The directory of it that appears there, below its own: names with slashes between. `None`: all of it.
+    pub subpath: Option<String>,
 }
 
 /// Directories of a sandbox that no volume may hide or lie in: the system's, and harbor's own.
@@ -93,12 +95,15 @@ const OWN: &str = "/opt/harbor";
 /// Bytes of a path, far above what anybody needs: the engine takes long for deep ones; and of one name in it.
 const LONGEST: (usize, usize) = (1024, 255);
 
+/// Names of a path, far above what anybody needs: each directory on the way to a mount is looked at when a sandbox starts.
+const DEEPEST: usize = 32;
+
 /// The most mounts of one sandbox: each takes a moment whenever it starts.
 const MOST: usize = 100;
 
 impl Mount {
-    /// A volume at `path`, of which `subpath` is asked for; an empty one means all of it. The error says everything that is
-    /// wrong with them.
+    /// A volume at `path`, of which `subpath` is asked for; one without a name means all of it. The error says everything
+    /// that is wrong with them.
     pub fn checked(volume: VolumeId, path: &str, subpath: Option<&str>) -> Result<Self, Vec<String>> {
         let of_path = path_problems(path).into_iter().map(|why| format!("Invalid mount path {path} ({why})"));
         let of_subpath = subpath.into_iter().flat_map(|subpath| {
@@ -109,7 +114,10 @@ impl Mount {
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Self { volume, path: path.trim_end_matches('/').to_owned() })
+        let names =
+            subpath.into_iter().flat_map(|subpath| subpath.split('/')).filter(|name| !matches!(*name, "" | "."));
+        let subpath = Some(names.collect::<Vec<_>>().join("/")).filter(|names| !names.is_empty());
+        Ok(Self { volume, path: path.trim_end_matches('/').to_owned(), subpath })
     }
 
     /// Whether a sandbox can have all of these; the error says why not.
@@ -162,6 +170,7 @@ fn broken<const N: usize>(path: &str, rules: [(bool, &'static str); N]) -> Vec<&
     let everywhere = [
         (path.contains(char::is_control), "cannot contain control characters"),
         (path.len() > LONGEST.0 || path.split('/').any(|name| name.len() > LONGEST.1), "is too long"),
+        (path.split('/').count() > DEEPEST + 1, "has too many names"),
     ];
     rules.into_iter().chain(everywhere).filter_map(|(broken, why)| broken.then_some(why)).collect()
 }
@@ -220,8 +229,10 @@ mod tests {
         for subpath in ["/a", "..", "a/../b", "a..b", "a\0b", "a\n"] {
             mount("/m", subpath).unwrap_err();
         }
-        for subpath in ["", "a", "a/", "users/ü"] {
-            mount("/m", subpath).unwrap();
+        for (subpath, kept) in
+            [("", None), ("a", Some("a")), ("a/", Some("a")), ("./users/./ü", Some("users/ü")), (".", None)]
+        {
+            assert_eq!(mount("/m", subpath).unwrap().subpath.as_deref(), kept);
         }
         let both = mount("mnt", "/a//b").unwrap_err();
         assert_eq!(both.matches("Invalid").count(), 3, "{both}");

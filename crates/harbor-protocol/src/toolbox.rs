@@ -37,6 +37,10 @@ pub const BINARY: &str = "/opt/harbor/current/harbor-toolbox";
 /// ends with 0 when that is so.
 pub const SLEEP: &str = "--sleep";
 
+/// The argument with which root in the sandbox runs [`BINARY`] to learn what is mounted where: it says what
+/// `/proc/self/mountinfo` does.
+pub const MOUNTS: &str = "--mounts";
+
 /// What the toolbox is called by in the sandbox: a link beside [`BINARY`], for `daytona entrypoint logs` (contract, toolbox
 /// §4.1).
 pub const COMMAND: &str = "daytona";
@@ -60,6 +64,9 @@ pub struct Configure {
     /// Work in the user's home directory: the image names no working directory (contract, toolbox §4.4).
     #[serde(default)]
     pub home_as_work_dir: bool,
+    /// The image's working directory, where the toolbox was not started in it; it is made if it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_dir: Option<String>,
     /// Arguments of the snapshot's entrypoint, run as the session `entrypoint`; empty: there is none.
     #[serde(default)]
     pub entrypoint: Vec<String>,

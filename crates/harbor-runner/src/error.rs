@@ -159,6 +159,14 @@ pub enum EngineError {
         /// Why not, and what to set instead.
         reason: String,
     },
+    /// A volume, or a part of one, would appear elsewhere in a sandbox, or something else in its place.
+    #[error("the volumes of sandbox {sandbox} cannot be mounted: {reason}")]
+    Astray {
+        /// The sandbox.
+        sandbox: SandboxId,
+        /// What leads where.
+        reason: String,
+    },
     /// The files of a sandbox cannot be reached.
     #[error("could not {doing}: the engine does not tell where its files lie")]
     OutOfReach {
@@ -184,7 +192,7 @@ impl EngineError {
             Self::NotFound { .. } | Self::InfraGone { .. } | Self::Foreign { .. } | Self::ImageMissing { .. } => false,
             Self::Build { .. } | Self::ToolboxRefused { .. } | Self::EndedAtOnce { .. } | Self::Incomplete => false,
             Self::Delivery { .. } | Self::Files { .. } | Self::Setting { .. } | Self::Refused { .. } => false,
-            Self::OutOfReach { .. } => false,
+            Self::OutOfReach { .. } | Self::Astray { .. } => false,
         }
     }
 

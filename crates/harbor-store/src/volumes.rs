@@ -172,13 +172,19 @@ fn read(found: &Row<'_>) -> Result<Volume, StoreError> {
 struct EncodedMount {
     volume: String,
     path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    subpath: Option<String>,
 }
 
 /// The column's text.
 pub(crate) fn encode_mounts(mounts: &[Mount]) -> Result<String, StoreError> {
     let encoded: Vec<EncodedMount> = mounts
         .iter()
-        .map(|Mount { volume, path }| EncodedMount { volume: volume.to_string(), path: path.clone() })
+        .map(|Mount { volume, path, subpath }| EncodedMount {
+            volume: volume.to_string(),
+            path: path.clone(),
+            subpath: subpath.clone(),
+        })
         .collect();
     serde_json::to_string(&encoded).map_err(|_| UNREADABLE)
 }
@@ -186,7 +192,10 @@ pub(crate) fn encode_mounts(mounts: &[Mount]) -> Result<String, StoreError> {
 /// What the column says.
 pub(crate) fn decode_mounts(text: &str) -> Result<Vec<Mount>, StoreError> {
     let encoded: Vec<EncodedMount> = serde_json::from_str(text).map_err(|_| UNREADABLE)?;
-    let mount = |EncodedMount { volume, path }| Ok(Mount { volume: volume.parse().map_err(|_| UNREADABLE)?, path });
+    let mount = |EncodedMount { volume, path, subpath }| {
+        let volume = volume.parse().map_err(|_| UNREADABLE)?;
+        Ok(Mount { volume, path, subpath })
+    };
     encoded.into_iter().map(mount).collect()
 }
 

@@ -91,7 +91,7 @@ async fn configure(State(gate): State<Gate>, headers: HeaderMap, request: Reques
         return Err(Error::invalid_body("the token must not be empty"));
     }
     let variables: Environment = wanted.env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-    gate.context.configure(variables, wanted.home_as_work_dir);
+    gate.context.configure(variables, wanted.home_as_work_dir, wanted.work_dir.map(Into::into));
     gate.sessions.start_entrypoint(&wanted.entrypoint);
     *gate.token.write().unwrap_or_else(PoisonError::into_inner) = Some(wanted.token);
     Ok(Json(Configured { protocol: PROTOCOL, version: VERSION.to_owned() }))

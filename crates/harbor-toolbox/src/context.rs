@@ -72,12 +72,16 @@ impl Context {
 
     /// Replaces everything an earlier `configure` set: `variables` on top of the image's environment, and the work dir.
     /// What `/env` has changed stays changed.
-    pub(crate) fn configure(&self, variables: Environment, home_as_work_dir: bool) {
+    pub(crate) fn configure(&self, variables: Environment, home_as_work_dir: bool, work_dir: Option<PathBuf>) {
         let mut environment = self.shared.base.clone();
         environment.extend(variables);
         let work_dir = if home_as_work_dir {
             // users such as `nobody` have one that is not there
             Some(home_in(&environment)).filter(|home| home.is_dir()).unwrap_or_else(|| PathBuf::from("/"))
+        } else if let Some(named) = work_dir {
+            // as the engine does; one that cannot be made is missed by whatever is started there
+            let _made = std::fs::create_dir_all(&named);
+            Some(named).filter(|named| named.is_dir()).unwrap_or_else(|| PathBuf::from("/"))
         } else {
             self.shared.started_in.clone()
         };

@@ -35,6 +35,7 @@ mod sleep;
 mod system;
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -71,6 +72,10 @@ pub fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error),
         };
+    }
+    if tells_mounts() {
+        let told = fs::read("/proc/self/mountinfo").and_then(|told| io::stdout().write_all(&told));
+        return told.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS);
     }
     let listeners = match arguments().and_then(|addresses| listen(&addresses)) {
         Ok(listeners) => listeners,
@@ -115,6 +120,11 @@ fn fail(error: &io::Error) -> ExitCode {
     // Nobody may be reading.
     let _ = writeln!(io::stderr(), "harbor-toolbox: {error}");
     ExitCode::FAILURE
+}
+
+/// Whether this is to tell what is mounted where.
+fn tells_mounts() -> bool {
+    std::env::args_os().skip(1).eq([toolbox::MOUNTS])
 }
 
 /// The seconds of `--sleep SECONDS`, in which harbor puts the sandbox to sleep.

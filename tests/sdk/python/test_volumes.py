@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from daytona import DaytonaError, DaytonaNotFoundError, DaytonaValidationError, VolumeMount
+from daytona import DaytonaNotFoundError, DaytonaValidationError, VolumeMount
 
 
 @pytest.fixture
@@ -78,6 +78,27 @@ def test_a_volume_outlives_its_sandboxes_and_is_kept_by_them(daytona, volume, cr
     assert run(create(volumes=mount), "cat /mnt/v/file") == "kept\n"
 
 
+def test_a_part_of_a_volume_is_all_that_a_sandbox_sees_of_it(volume, create):
+    def part(of, path="/mnt/v"):
+        return VolumeMount(volume_id=volume.id, mount_path=path, subpath=of)
+
+    one = create(volumes=[part("users/one")])
+    other = create(volumes=[part("users/two"), part("users/one", "/mnt/shared")])
+    assert {mount.subpath for mount in other.volumes} == {"users/two", "users/one"}
+    run(one, "echo mine >/mnt/v/file")
+    run(other, "echo theirs >/mnt/v/file; echo more >>/mnt/shared/file")
+    assert run(one, "cat /mnt/v/file; ls -A /mnt/v") == "mine\nmore\nfile\n"
+    whole = create(volumes=[VolumeMount(volume_id=volume.id, mount_path="/mnt/v")])
+    assert run(whole, "cd /mnt/v; find -type f | sort") == "./users/one/file\n./users/two/file\n"
+    other.stop()
+    other.start()
+    assert run(other, "cat /mnt/v/file") == "theirs\n"
+    # a link leads nobody out of the volume
+    run(whole, "cd /mnt/v; mv users aside; ln -s /etc users")
+    with pytest.raises(Exception, match="users"):
+        create(volumes=[part("users")])
+
+
 def test_what_cannot_be_mounted_is_refused(volume, create):
     def refuses(kind, match, **mount):
         with pytest.raises(kind, match=match):
@@ -87,4 +108,3 @@ def test_what_cannot_be_mounted_is_refused(volume, create):
     refuses(DaytonaValidationError, "system directory", mount_path="/etc/x")
     refuses(DaytonaValidationError, "absolute", mount_path="data")
     refuses(DaytonaValidationError, "subpath", subpath="../other")
-    refuses(DaytonaError, "not built", subpath="a")

@@ -93,8 +93,8 @@ pub(crate) struct SandboxVolume {
 }
 
 impl SandboxVolume {
-    fn of(Mount { volume, path }: Mount) -> Self {
-        Self { volume_id: volume.to_string(), mount_path: path, subpath: None }
+    fn of(Mount { volume, path, subpath }: Mount) -> Self {
+        Self { volume_id: volume.to_string(), mount_path: path, subpath }
     }
 }
 

@@ -101,7 +101,6 @@ async fn a_sandbox_names_its_volumes_by_name_or_id_and_keeps_them_from_being_del
         (json!([{"volumeId": "data", "mountPath": "/m"}, {"volumeId": "data", "mountPath": "/m/"}]), 400, "one path"),
         (json!([{"volumeId": "data", "mountPath": "/m"}, {"volumeId": "data", "mountPath": "/m/n"}]), 400, "lies in"),
         (json!([{"volumeId": "data", "mountPath": "/m", "subpath": "a//b"}]), 400, "consecutive slashes"),
-        (json!([{"volumeId": "data", "mountPath": "/m", "subpath": "a"}]), 501, "subpath is not built yet"),
         (json!([{"volumeId": "data"}]), 400, "mountPath"),
         (json!([{"volumeId": "", "mountPath": "/m"}]), 400, "volumeId"),
         (json!([{"mountPath": "/m"}]), 400, "volumeId"),
@@ -112,11 +111,13 @@ async fn a_sandbox_names_its_volumes_by_name_or_id_and_keeps_them_from_being_del
     }
     let created = create(json!([
         {"volumeId": "data", "mountPath": "/mnt/a"}, {"volumeId": id, "mountPath": "/mnt/b/", "subpath": ""},
+        {"volumeId": id, "mountPath": "/mnt/c", "subpath": "users/ü/"},
     ]));
     let created = created.await;
     assert_eq!(created.status, 200, "{}", created.text);
     let expected = json!([
         {"volumeId": id, "mountPath": "/mnt/a"}, {"volumeId": id, "mountPath": "/mnt/b"},
+        {"volumeId": id, "mountPath": "/mnt/c", "subpath": "users/ü"},
     ]);
     assert_eq!(created.json()["volumes"], expected);
     assert_eq!(installation.call("GET", "/api/sandbox/box", None).await.json()["volumes"], expected);

@@ -15,6 +15,7 @@ use crate::dial::{DialError, Stream};
 use crate::docker::handle::DockerEngine;
 use crate::docker::known::Facts;
 use crate::docker::naming;
+use crate::docker::parts;
 use crate::error::EngineError;
 use crate::sandbox::Configuration;
 
@@ -44,6 +45,9 @@ impl DockerEngine {
         configuration: &Configuration,
     ) -> Result<Configured, EngineError> {
         let facts = self.facts(id, container).await?;
+        if !facts.mounts.is_empty() {
+            self.check_parts(id, container, &facts.mounts).await?;
+        }
         let body = message(id, configuration, facts)?;
         let tokens = [configuration.previous.as_ref(), Some(&configuration.token)].into_iter().flatten();
         let mut status = StatusCode::UNAUTHORIZED;
@@ -94,7 +98,7 @@ impl DockerEngine {
         }
     }
 
-    /// What the container's labels tell its toolbox.
+    /// What the container's labels tell its toolbox, and which parts of volumes it has.
     pub(crate) async fn facts(&self, id: &SandboxId, container: &ContainerId) -> Result<Facts, EngineError> {
         if let Some((_, facts)) = self.known().get(id).facts.filter(|(known, _)| known == container) {
             return Ok(facts);
@@ -105,6 +109,8 @@ impl DockerEngine {
         let facts = Facts {
             entrypoint: serde_json::from_str(entrypoint).unwrap_or_default(),
             home_as_work_dir: found.labels.get(naming::HOME_AS_WORK_DIR).is_some_and(|label| label == "true"),
+            mounts: parts::of_labels(id, &found.labels)?,
+            work_dir: found.labels.get(naming::WORK_DIR).cloned(),
         };
         self.known().note(id, |entry| entry.facts = Some((container.clone(), facts.clone())));
         Ok(facts)
@@ -118,6 +124,7 @@ fn message(id: &SandboxId, configuration: &Configuration, facts: Facts) -> Resul
         token: configuration.token.reveal().to_owned(),
         env: configuration.env.clone(),
         home_as_work_dir: facts.home_as_work_dir,
+        work_dir: facts.work_dir,
         entrypoint: facts.entrypoint,
     };
     let text = serde_json::to_vec(&message).map_err(|error| EngineError::Files {

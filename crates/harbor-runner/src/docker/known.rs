@@ -4,9 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use harbor_model::ids::{ContainerId, SandboxId};
+use harbor_model::volumes::Mount;
 
 use crate::dial::InfraDialer;
 use crate::docker::outline::Outline;
+use crate::docker::parts::Run;
 use crate::image::Image;
 use crate::sandbox::Held;
 
@@ -24,6 +26,10 @@ pub(crate) struct Entry {
     pub(crate) frozen: bool,
     /// What its container's labels tell the toolbox.
     pub(crate) facts: Option<(ContainerId, Facts)>,
+    /// The run of its container before which everything on the way to its volumes was looked at.
+    pub(crate) prepared: Option<Run>,
+    /// The run of its container in which every mount was what it should be.
+    pub(crate) checked: Option<Run>,
     /// The way into its network.
     pub(crate) dialer: Option<InfraDialer>,
     /// How often something was heard about its containers: what was looked at before is outdated.
@@ -32,13 +38,17 @@ pub(crate) struct Entry {
     listed: Option<(Outline, Held)>,
 }
 
-/// What a sandbox container's labels tell its toolbox.
+/// What a sandbox container's labels tell its toolbox, and harbor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// Arguments of the session `entrypoint`.
     pub(crate) entrypoint: Vec<String>,
     /// The image names no working directory.
     pub(crate) home_as_work_dir: bool,
+    /// Its volumes, if there is only a part of any.
+    pub(crate) mounts: Vec<Mount>,
+    /// The image's working directory, where the toolbox is not started in it.
+    pub(crate) work_dir: Option<String>,
 }
 
 /// Most images that are remembered; beyond it all are forgotten.

@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, TryFutureExt as _};
 use harbor_model::ids::{ContainerId, SandboxId};
 use harbor_model::resources::Resources;
 use harbor_model::sandboxes::Boot;
@@ -12,6 +12,7 @@ use harbor_protocol::toolbox;
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming::{self, Role};
 use crate::docker::objects::client::SLOW;
+use crate::docker::parts::Run;
 use crate::docker::spec;
 use crate::error::EngineError;
 use crate::sandbox::{Configuration, Woken};
@@ -43,6 +44,7 @@ impl DockerEngine {
             self.known().note(id, |entry| entry.frozen = false);
             return self.boot(id, container).await;
         }
+        let prepared = self.prepare_parts(id, container).await?;
         if !known.infra_runs {
             self.start_known_infra(id, container).await?;
         }
@@ -59,7 +61,12 @@ impl DockerEngine {
             }
             outcome => outcome.map_err(Refusal::into_error)?,
         }
-        self.boot(id, container).await
+        let boot = self.boot(id, container).await?;
+        if prepared {
+            let run = Run { container: container.clone(), began: boot.0.clone() };
+            self.known().note(id, |entry| entry.prepared = Some(run));
+        }
+        Ok(boot)
     }
 
     /// Lets a sandbox that sleeps or is frozen go on, and configures its toolbox at the same time: what a frozen one is told waits for
@@ -72,6 +79,10 @@ impl DockerEngine {
     ) -> Result<Option<Woken>, EngineError> {
         let known = self.known().get(id);
         if !(known.frozen && known.infra_runs) {
+            return Ok(None);
+        }
+        // what is mounted is looked at once it goes on
+        if known.checked.is_none() && !self.facts(id, container).await?.mounts.is_empty() {
             return Ok(None);
         }
         self.known().outdate(id);
@@ -123,8 +134,12 @@ impl DockerEngine {
         let seconds = grace.as_millis().div_ceil(1000).to_string();
         let command = [toolbox::BINARY, toolbox::SLEEP, &seconds];
         let limit = grace.saturating_add(SLEEP);
-        let run =
-            || self.kept_thawed(container, self.client().run_as_root(container.as_str(), &command, &doing, limit));
+        let run = || {
+            self.kept_thawed(
+                container,
+                self.client().run_as_root(container.as_str(), &command, &doing, limit).map_ok(drop),
+            )
+        };
         let mut thaws = 0;
         loop {
             match run().await {

@@ -28,6 +28,7 @@ mod links;
 mod naming;
 mod objects;
 mod outline;
+mod parts;
 mod plain_images;
 mod prepare;
 mod probe;

@@ -16,6 +16,10 @@ pub(crate) const ENTRYPOINT: &str = "harbor.entrypoint";
 pub(crate) const HOME_AS_WORK_DIR: &str = "harbor.home-as-work-dir";
 /// Label: `true` when it holds files of an earlier container, so that it is worth keeping although it never ran.
 pub(crate) const REMADE: &str = "harbor.remade";
+/// Label of a sandbox container whose toolbox is not started in its image's working directory: that.
+pub(crate) const WORK_DIR: &str = "harbor.work-dir";
+/// Label of a sandbox container that has a part of a volume: all its volumes.
+pub(crate) const PARTS: &str = "harbor.parts";
 
 /// Label of an image: the installation that built it. Not [`INSTANCE`], as containers inherit it.
 pub const BUILT_BY: &str = "harbor.built-by";

@@ -11,6 +11,7 @@ use crate::config::{Config, Transport};
 use crate::docker::known::Facts;
 use crate::docker::naming::{self, Role};
 use crate::docker::objects::containers::{Log, NewContainer, VolumeMount};
+use crate::docker::parts;
 use crate::docker::seccomp;
 use crate::image::Image;
 use crate::sandbox::SandboxSpec;
@@ -56,11 +57,14 @@ pub(crate) const FILES: [u32; 4] = [60_000, 16_000, 4_000, 1_000];
 /// there does not start.
 pub(crate) const IPV6_LOOPBACK: &str = "net/ipv6/conf/lo/disable_ipv6";
 
-/// What a sandbox container's labels will tell its toolbox.
+/// What a sandbox container's labels will tell its toolbox, and harbor.
 pub(crate) fn facts(spec: &SandboxSpec, image: &Image) -> Facts {
+    let has_parts = spec.mounts.iter().any(|mount| mount.subpath.is_some());
     Facts {
         entrypoint: if spec.entrypoint.is_empty() { image.entrypoint.clone() } else { spec.entrypoint.clone() },
         home_as_work_dir: image.working_dir.is_empty(),
+        mounts: if has_parts { spec.mounts.clone() } else { Vec::new() },
+        work_dir: Some(image.working_dir.clone()).filter(|named| has_parts && !named.is_empty()),
     }
 }
 
@@ -70,11 +74,19 @@ pub(crate) fn sandbox(config: &Config, spec: &SandboxSpec, facts: &Facts, infra:
     let entrypoint = serde_json::Value::from(facts.entrypoint.clone());
     labels.insert(naming::ENTRYPOINT.to_owned(), entrypoint.to_string());
     labels.insert(naming::HOME_AS_WORK_DIR.to_owned(), facts.home_as_work_dir.to_string());
+    if !facts.mounts.is_empty() {
+        labels.insert(naming::PARTS.to_owned(), parts::encoded(&facts.mounts));
+    }
+    if let Some(named) = &facts.work_dir {
+        labels.insert(naming::WORK_DIR.to_owned(), named.clone());
+    }
     let (nano_cpus, memory) = limits(spec.resources, host);
     NewContainer {
         image: spec.image.clone(),
         entrypoint: toolbox::BINARY.to_owned(),
         labels,
+        // the engine would make the image's in what is mounted, before anybody has looked at that
+        working_dir: (!facts.mounts.is_empty()).then(|| "/".to_owned()),
         stop_signal: Some("SIGTERM".to_owned()),
         network: format!("container:{infra}"),
         runtime: config.runtime.clone(),

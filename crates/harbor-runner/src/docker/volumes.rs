@@ -1,7 +1,7 @@
 //! Volumes: directories of harbor's machine in sandboxes (design D7).
 //!
-//! Guarantees: a volume appears with the rights that it is to have, and nothing of the machine but the volume itself is
-//! ever named to the engine: whoever writes to one could put a link wherever a directory in it was.
+//! Guarantees: a volume appears with the rights that it is to have, and nothing of the machine but what lies in it: where the
+//! engine is told of a part of one, what it mounted is looked at (`parts.rs`).
 
 use std::fs;
 use std::io;
@@ -17,6 +17,7 @@ use crate::docker::copies::LONGEST_COPY;
 use crate::docker::handle::DockerEngine;
 use crate::docker::layer;
 use crate::docker::objects::containers::DirectoryMount;
+use crate::docker::parts::make_part;
 use crate::error::EngineError;
 
 impl DockerEngine {
@@ -25,7 +26,12 @@ impl DockerEngine {
         let mount = |mount: &Mount| {
             let volume = self.volume_directory(&mount.volume);
             made(&volume).map_err(|source| files(format!("make {}", volume.display()), source))?;
-            let source = volume.to_str().map(str::to_owned).ok_or_else(|| EngineError::Setting {
+            let part = volume.join(mount.subpath.as_deref().unwrap_or_default());
+            if let Some(subpath) = &mount.subpath {
+                make_part(&volume, Path::new(subpath))
+                    .map_err(|source| files(format!("make {subpath} in volume {}", mount.volume), source))?;
+            }
+            let source = part.to_str().map(str::to_owned).ok_or_else(|| EngineError::Setting {
                 setting: "the data directory",
                 reason: format!("{} is not UTF-8, as the engine needs it", self.config().volume_directory.display()),
             })?;
@@ -61,7 +67,7 @@ impl DockerEngine {
         }
     }
 
-    fn volume_directory(&self, volume: &VolumeId) -> PathBuf {
+    pub(crate) fn volume_directory(&self, volume: &VolumeId) -> PathBuf {
         self.config().volume_directory.join(volume.to_string())
     }
 }

@@ -9,6 +9,7 @@ mod copies;
 mod delivery;
 mod events;
 mod lifecycle;
+mod parts;
 mod refusals;
 mod remake;
 mod safety;

@@ -79,6 +79,18 @@ fn the_home_directory_is_the_work_dir_when_asked_for() {
 }
 
 #[test]
+fn the_work_dir_of_the_image_is_made_where_it_is_named() {
+    let toolbox = Toolbox::unconfigured_with(|command| command.current_dir("/"));
+    let named = toolbox.home.path().join("not/there/yet");
+    toolbox.configure(None, &json!({"work_dir": named}));
+    assert_eq!(toolbox.get("/work-dir").json(), json!({"dir": named}));
+    assert_eq!(toolbox.execute("pwd").1, format!("{}\n", named.display()));
+    // what cannot be made
+    toolbox.configure(Some(TOKEN), &json!({"work_dir": "/proc/nowhere"}));
+    assert_eq!(toolbox.execute("pwd"), (0, "/\n".to_owned()));
+}
+
+#[test]
 fn unknown_routes_and_methods_are_not_found() {
     let toolbox = Toolbox::start();
     for (method, path) in [

@@ -1,16 +1,22 @@
 //! Archives: files copied into containers and out of them.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bollard::body_full;
 use bollard::errors::Error as ClientError;
-use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
+use bollard::query_parameters::{
+    ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+};
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::docker::objects::client::{Client, SLOW};
 use crate::error::EngineError;
+
+/// What the engine's words for a mode have for a link.
+const LINK: u32 = 1 << 27;
 
 /// A read from a container that is not read to its end. The engine keeps the container mounted while it lives.
 pub(crate) struct OpenRead {
@@ -47,6 +53,13 @@ impl Client {
             Ok(whole)
         });
         self.call(doing, limit, whole).await
+    }
+
+    /// Whether a path of a container is a link; what is not there is none.
+    pub(crate) async fn is_link(&self, container: &str, path: &Path, doing: &str) -> Result<bool, EngineError> {
+        let options = ContainerArchiveInfoOptionsBuilder::new().path(&path.to_string_lossy()).build();
+        let call = self.docker().get_container_archive_info(container, Some(options));
+        Ok(self.look(doing, call).await?.is_some_and(|found| found.file_mode & LINK != 0))
     }
 
     /// Begins to read a whole container and waits for the first part.

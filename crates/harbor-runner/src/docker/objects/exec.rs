@@ -8,19 +8,19 @@ use futures_util::StreamExt;
 use crate::docker::objects::client::{Client, QUICK};
 use crate::error::{EngineError, EngineSaid};
 
-/// The most of what it says that is repeated, in bytes.
-const SAID: usize = 512;
+/// The most that it may say, and that is repeated of it in an error, in bytes.
+const SAID: (usize, usize) = (2 << 20, 512);
 
 impl Client {
     /// Runs a program in a container as root and waits until it ends, `limit` at most. One that ended with another code
-    /// than 0 is an error, in its words.
+    /// than 0 is an error, in its words; else all of them are answered.
     pub(crate) async fn run_as_root(
         &self,
         container: &str,
         command: &[&str],
         doing: &str,
         limit: Duration,
-    ) -> Result<(), EngineError> {
+    ) -> Result<String, EngineError> {
         let options = CreateExecOptions {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
@@ -34,15 +34,20 @@ impl Client {
             let mut said = Vec::new();
             if let StartExecResults::Attached { mut output, .. } = self.docker().start_exec(&made, None).await? {
                 while let Some(line) = output.next().await {
-                    said.extend(line?.into_bytes().iter().take(SAID.saturating_sub(said.len())));
+                    said.extend(line?.into_bytes());
+                    if said.len() > SAID.0 {
+                        break;
+                    }
                 }
             }
             Ok(said)
         };
-        let said = self.call(doing, limit, run).await?;
+        let mut said = self.call(doing, limit, run).await?;
+        let said_all = said.len() <= SAID.0;
         match self.call(doing, QUICK, self.docker().inspect_exec(&made)).await?.exit_code {
-            Some(0) => Ok(()),
+            Some(0) if said_all => Ok(String::from_utf8_lossy(&said).into_owned()),
             code => {
+                said.truncate(SAID.1);
                 let words = String::from_utf8_lossy(&said).trim().to_owned();
                 let source = EngineSaid::new(format!("it ended with {code:?}: {words}"));
                 Err(EngineError::Refused { doing: doing.to_owned(), source })
