@@ -34,6 +34,9 @@ const LOOKS: (Duration, usize) = (Duration::from_secs(30), 8);
 /// How long the toolbox's program may take to tell what is mounted.
 const LIMIT: Duration = Duration::from_secs(15);
 
+/// How long after an error its container is ended.
+const RECORDED: Duration = Duration::from_millis(500);
+
 /// Below the directory of a sandbox's socket: in which run of its container everything was as it should be.
 const CHECKED: &str = "checked";
 
@@ -123,16 +126,33 @@ impl DockerEngine {
         };
         self.known().note(id, |entry| entry.prepared = None);
         if let Err(error) = outcome {
-            match self.client().kill_container(container.as_str(), &doing).await {
-                // it has ended by itself
-                Ok(()) | Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => return Err(error),
-                Err(kept) => return Err(kept),
-            }
+            self.end_soon(run, doing);
+            return Err(error);
         }
         // without it, a harbor after this one starts it anew
         fs::write(&file, run.line()).map_err(|source| EngineError::Files { doing, source })?;
         self.known().note(id, |entry| entry.checked = Some(run));
         Ok(())
+    }
+
+    /// Ends a run of a container in a moment, when it stands in its row why: else it would only have ended by itself. Should
+    /// harbor end before, the run is one that nobody has looked at.
+    fn end_soon(&self, run: Run, doing: String) {
+        let engine = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(RECORDED).await;
+            let container = run.container.as_str();
+            let ended = async {
+                let found = engine.client().inspect_container(container, &doing).await?.state.unwrap_or_default();
+                if found.running && found.started_at.as_ref() == Some(&run.began) {
+                    engine.client().kill_container(container, &doing).await?;
+                }
+                Ok::<_, EngineError>(())
+            };
+            if let Err(error) = ended.await {
+                tracing::info!(container, %error, "it was not ended");
+            }
+        });
     }
 
     async fn look_at_mounts(

@@ -120,6 +120,7 @@ async fn a_link_in_the_volume_leads_nobody_out_of_it() {
     docker(&["start", &format!("harbor-infra-{}", spec.id), &format!("harbor-{}", spec.id)]);
     let configured = fixture.runner.configure(&spec.id, &container, &configuration("token")).await;
     assert!(matches!(configured, Err(EngineError::Conflict { .. })), "{configured:?}");
+    tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(runs(&spec), "false");
 
     // a link within the volume is none out of it, but it is not what was asked for
