@@ -74,7 +74,9 @@ check "a snapshot is asked for" snapshot "$word/pushed:1" "$mine"
 check_within "it is had" 60 stands "$word%2Fpushed:1" active
 check_equal "a sandbox is made of it" "two-$word" "$(made "$word/pushed:1")"
 check_equal "it is nobody's without a login" 401 "$(status "http://$here/v2/$project/org/app/tags/list")"
-check "the credentials push to nothing else" bash -c '! docker --config "$1" push --quiet "$2"' - "$scratch/docker" "$address/daytona/app:v1"
+# something new: an engine does not push what is there
+check "an image is built" build "$address/daytona/app:v2" "RUN echo other-$word >/made"
+check "the credentials push to nothing else" bash -c '! docker --config "$1" push --quiet "$2"' - "$scratch/docker" "$address/daytona/app:v2"
 built=$(api POST /sandbox "{\"buildInfo\": {\"dockerfileContent\": \"FROM $mine\\nRUN echo built >>/made\\n\"}}" | field id)
 check_within "a build begins with it" 120 is "$built" started
 check_equal "and is what it says" "two-$word"$'\n'built "$(run "$built" 'cat /made')"
