@@ -29,7 +29,7 @@ const CHUNK: usize = 128 << 10;
 /// What is read at a time, in bytes, at least and at most: each reader holds two of these.
 const CHUNKS: (u64, u64) = (64 << 10, 512 << 10);
 
-/// How many bytes all readers hold together, as long as they are no more than 128.
+/// How many bytes all readers hold together, as long as they are no more than 128 that began at the same time.
 const READERS: u64 = 16 << 20;
 
 /// A blob that nothing needs stays this long: whoever just looked up where it is still opens it.

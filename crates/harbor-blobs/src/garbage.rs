@@ -54,7 +54,8 @@ impl Blobs {
     async fn let_go_of(&self, what: Unneeded, collection: &Collection) -> Result<LetGo, BlobError> {
         let mut all = LetGo::default();
         for _ in 0..PORTIONS {
-            let next = self.index.let_go_of(what, collection.clone()).await?;
+            let now = Collection { busy: self.readers.busy(), ..collection.clone() };
+            let next = self.index.let_go_of(what, now).await?;
             (all.count, all.more) = (all.count + next.count, next.more);
             if !all.more {
                 break;

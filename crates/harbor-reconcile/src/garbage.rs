@@ -112,6 +112,10 @@ impl Reconciler {
     /// Lets go of what nobody has needed for `at_least`, or only finds it, and answers what. The error says what failed, and
     /// why; what went before it is gone.
     pub async fn collect_garbage(&self, at_least: Duration, rehearse: bool) -> Result<Vec<Collected>, String> {
+        if !rehearse {
+            // first: whoever asked may not wait for the end
+            self.inner.mark_collected();
+        }
         self.inner.collect(at_least, rehearse).await
     }
 }
@@ -164,10 +168,17 @@ impl Inner {
             Ok(all) if all.iter().all(|kind| kind.count == 0) => {}
             Ok(all) => {
                 let bytes: u64 = all.iter().map(|kind| kind.bytes).sum();
+                self.mark_collected();
                 tracing::warn!(bytes, "the disk is nearly full: what nobody has needed for an hour was let go of");
             }
             Err(reason) => tracing::warn!(reason, "the disk is nearly full, and no space was made"),
         }
+    }
+
+    /// What was let go of is given back as soon as it can be.
+    fn mark_collected(&self) {
+        self.garbage.mark(GarbageKey::Blobs, Mark::after(GIVEN_BACK, Lane::Bulk));
+        self.garbage.mark(GarbageKey::Layers, Mark::after(GIVEN_BACK, Lane::Bulk));
     }
 
     /// Lets go of what nobody has needed for `at_least`, or rehearses that, and answers what. The bytes of built images are
@@ -175,11 +186,6 @@ impl Inner {
     async fn collect(&self, at_least: Duration, rehearse: bool) -> Result<Vec<Collected>, String> {
         // two at once would tell the same bytes
         let _alone = self.collecting.lock().await;
-        if !rehearse {
-            // marked first: whoever asked may not wait for the end
-            self.garbage.mark(GarbageKey::Blobs, Mark::after(GIVEN_BACK, Lane::Bulk));
-            self.garbage.mark(GarbageKey::Layers, Mark::after(GIVEN_BACK, Lane::Bulk));
-        }
         let images = self.collect_built_images(at_least, rehearse).await;
         let stored = self.config.objects.collect(at_least, rehearse).await;
         Ok([images?].into_iter().chain(stored?).collect())

@@ -92,7 +92,10 @@ impl Trouble {
     fn kind(&self) -> FailedAttempt {
         match self {
             Self::Engine(_, error) if error.transient() => FailedAttempt::Transient,
-            Self::Engine(_, EngineError::ImageMissing { .. } | EngineError::Incomplete) => FailedAttempt::Permanent,
+            Self::Engine(
+                _,
+                EngineError::ImageMissing { .. } | EngineError::Incomplete | EngineError::Astray { .. },
+            ) => FailedAttempt::Permanent,
             Self::Engine(..) => FailedAttempt::Unlikely,
             Self::Store(_) => FailedAttempt::Unrecorded,
             Self::Endless => FailedAttempt::Permanent,

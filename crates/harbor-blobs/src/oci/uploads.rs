@@ -111,6 +111,7 @@ impl Registry {
         asked: &HeaderMap,
         body: Body,
     ) -> Result<Response, Refusal> {
+        let _coming = self.blobs.coming(id);
         if !body.is_end_stream() {
             self.add(repository, id, asked, body).await?;
         }

@@ -142,6 +142,7 @@ impl Face {
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let input = request.input;
+        let _coming = self.blobs.coming(&input.upload_id);
         let wanted = input.multipart_upload.as_ref().and_then(|upload| upload.parts.as_deref()).unwrap_or_default();
         let upload = match self.upload(&input.upload_id, &input.bucket, &input.key).await {
             Ok(upload) => upload,

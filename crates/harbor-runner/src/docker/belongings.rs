@@ -66,12 +66,15 @@ impl DockerEngine {
                 layers.add(&steps);
             }
         }
-        let freed = going.iter().map(|name| {
+        // a layer that several have goes with the last of them
+        let freed = going.iter().rev().map(|name| {
             let left = leaving.iter().position(|(names, _)| names.contains(name));
             let bytes = left.map_or(0, |index| layers.add(&leaving.swap_remove(index).1));
             (!staying.contains(name)).then_some(bytes)
         });
-        Ok(freed.collect())
+        let mut freed: Vec<_> = freed.collect();
+        freed.reverse();
+        Ok(freed)
     }
 
     /// Removes images without a name that carry the label of this installation's builds and are an hour old. One by one: when

@@ -110,7 +110,7 @@ impl DockerEngine {
             entrypoint: serde_json::from_str(entrypoint).unwrap_or_default(),
             home_as_work_dir: found.labels.get(naming::HOME_AS_WORK_DIR).is_some_and(|label| label == "true"),
             mounts: parts::of_labels(id, &found.labels)?,
-            work_dir: found.labels.get(naming::WORK_DIR).cloned(),
+            work_dir: found.labels.get(naming::WORK_DIR).filter(|named| !named.is_empty()).cloned(),
         };
         self.known().note(id, |entry| entry.facts = Some((container.clone(), facts.clone())));
         Ok(facts)

@@ -6,7 +6,8 @@
 //! - before it starts, nothing on the way to a mount is a link in its files, so that none lies over harbor's own programs:
 //!   process 1 is the toolbox, which does nothing until it is configured;
 //! - before it is configured, the toolbox's program tells what is mounted, and each part has to be the one that was meant;
-//! - a run that harbor did not begin so, because somebody else started the container or harbor ended in between, is ended.
+//! - a run that harbor did not begin so, because somebody else started the container or harbor ended in between, is ended and
+//!   begun anew.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -14,7 +15,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -26,6 +27,7 @@ use rustix::io::Errno;
 
 use crate::docker::handle::DockerEngine;
 use crate::docker::naming;
+use crate::docker::objects::client::SLOW;
 use crate::error::{EngineError, EngineSaid};
 
 /// How long all looks at what is on the way to mounts may take, and how many there are at once.
@@ -66,9 +68,11 @@ pub(crate) fn of_labels(id: &SandboxId, labels: &HashMap<String, String>) -> Res
     let Some(told) = labels.get(naming::PARTS) else { return Ok(Vec::new()) };
     let read = || {
         let mounts: Vec<(String, String, Option<String>)> = serde_json::from_str(told).ok()?;
-        let mount =
-            |(volume, path, subpath): (String, _, _)| Some(Mount { volume: volume.parse().ok()?, path, subpath });
-        mounts.into_iter().map(mount).collect::<Option<Vec<Mount>>>()
+        let mount = |(volume, path, subpath): (String, String, Option<String>)| {
+            Mount::checked(volume.parse().ok()?, &path, subpath.as_deref()).ok()
+        };
+        let mounts = mounts.into_iter().map(mount).collect::<Option<Vec<Mount>>>()?;
+        Mount::fit(&mounts).is_ok().then_some(mounts)
     };
     let reason = || format!("the label {} of its container is none of harbor's", naming::PARTS);
     read().ok_or_else(|| EngineError::Astray { sandbox: *id, reason: reason() })
@@ -110,29 +114,42 @@ impl DockerEngine {
         mounts: &[Mount],
     ) -> Result<(), EngineError> {
         let doing = format!("look at what is mounted in container {}", naming::sandbox(id));
-        let found = self.client().inspect_container(container.as_str(), &doing).await?;
-        let began = found.state.and_then(|state| state.started_at).unwrap_or_default();
-        let run = Run { container: container.clone(), began };
-        let (known, file) = (self.known().get(id), self.socket_directory(id).join(CHECKED));
+        let mut run = self.run(container, &doing).await?;
+        let (mut known, file) = (self.known().get(id), self.socket_directory(id).join(CHECKED));
         if known.checked.as_ref() == Some(&run) || fs::read_to_string(&file).is_ok_and(|line| line == run.line()) {
             self.known().note(id, |entry| entry.checked = Some(run));
             return Ok(());
         }
-        let outcome = if known.prepared.as_ref() == Some(&run) {
-            self.look_at_mounts(id, container, mounts, &doing).await
-        } else {
-            let source = EngineSaid::new("it was not started by this harbor, and is started anew");
-            Err(EngineError::Conflict { doing: doing.clone(), source })
-        };
-        self.known().note(id, |entry| entry.prepared = None);
-        if let Err(error) = outcome {
-            self.end_soon(run, doing);
-            return Err(error);
+        if known.prepared.as_ref() != Some(&run) {
+            // started by somebody else, or by a harbor that ended before this: nothing of a user's has run in it
+            self.client().stop_container(container.as_str(), 0, &doing, SLOW).await?;
+            self.start(id, container).await?;
+            (run, known) = (self.run(container, &doing).await?, self.known().get(id));
+            if known.prepared.as_ref() != Some(&run) {
+                let source = EngineSaid::new("somebody else starts it, too");
+                return Err(EngineError::Conflict { doing, source });
+            }
         }
-        // without it, a harbor after this one starts it anew
+        match self.look_at_mounts(id, container, mounts, &doing).await {
+            Ok(()) => {}
+            Err(error) if error.transient() => return Err(error),
+            Err(error) => {
+                self.known().note(id, |entry| entry.prepared = None);
+                self.end_soon(run, doing);
+                return Err(error);
+            }
+        }
+        // without it, a harbor after this one begins the container anew
         fs::write(&file, run.line()).map_err(|source| EngineError::Files { doing, source })?;
-        self.known().note(id, |entry| entry.checked = Some(run));
+        self.known().note(id, |entry| (entry.checked, entry.prepared) = (Some(run), None));
         Ok(())
+    }
+
+    /// Which run of a container this is.
+    async fn run(&self, container: &ContainerId, doing: &str) -> Result<Run, EngineError> {
+        let found = self.client().inspect_container(container.as_str(), doing).await?;
+        let began = found.state.and_then(|state| state.started_at).unwrap_or_default();
+        Ok(Run { container: container.clone(), began })
     }
 
     /// Ends a run of a container in a moment, when it stands in its row why: else it would only have ended by itself. Should
@@ -190,7 +207,8 @@ pub(crate) fn make_part(volume: &Path, part: &Path) -> io::Result<()> {
     let open = |parent: &OwnedFd, name: &Path, flags| openat(parent, name, directory | flags, Mode::empty());
     let mut parent = openat(CWD, volume, directory | OFlags::PATH, Mode::empty())?;
     for name in part.components() {
-        let name = Path::new(name.as_os_str());
+        let Component::Normal(name) = name else { return Err(io::ErrorKind::InvalidFilename.into()) };
+        let name = Path::new(name);
         if matches!(open(&parent, name, OFlags::PATH), Err(Errno::NOENT)) {
             let unfinished = PathBuf::from(format!(".harbor-{}", LayerId::random()));
             mkdirat(&parent, &unfinished, Mode::from_raw_mode(0o700))?;
@@ -290,7 +308,7 @@ mod tests {
         symlink(&outside, volume.join("link")).unwrap();
         symlink("users", volume.join("within")).unwrap();
         fs::write(volume.join("file"), "").unwrap();
-        for wrong in ["link", "link/deeper", "within", "file", "file/deeper"] {
+        for wrong in ["link", "link/deeper", "within", "file", "file/deeper", "/etc/new", "../new", "users/../../new"] {
             make_part(&volume, Path::new(wrong)).unwrap_err();
         }
         assert_eq!(fs::read_dir(outside).unwrap().count(), 0);
@@ -345,8 +363,16 @@ mod tests {
         let labels = |text: String| HashMap::from([(naming::PARTS.to_owned(), text)]);
         assert_eq!(of_labels(&id, &labels(encoded(&mounts))).unwrap(), mounts);
         assert_eq!(of_labels(&id, &HashMap::new()).unwrap(), []);
-        for wrong in ["", "{}", "[[\"v\", \"/m\", null]]"] {
-            of_labels(&id, &labels(wrong.to_owned())).unwrap_err();
+        let volume = VolumeId::random();
+        for wrong in [
+            String::new(),
+            "{}".to_owned(),
+            "[[\"v\", \"/m\", null]]".to_owned(),
+            format!("[[\"{volume}\", \"/m\", \"/etc\"]]"),
+            format!("[[\"{volume}\", \"/m\", \"a/../../b\"]]"),
+            format!("[[\"{volume}\", \"/etc\", \"a\"]]"),
+        ] {
+            of_labels(&id, &labels(wrong)).unwrap_err();
         }
     }
 }

@@ -74,12 +74,9 @@ pub(crate) fn sandbox(config: &Config, spec: &SandboxSpec, facts: &Facts, infra:
     let entrypoint = serde_json::Value::from(facts.entrypoint.clone());
     labels.insert(naming::ENTRYPOINT.to_owned(), entrypoint.to_string());
     labels.insert(naming::HOME_AS_WORK_DIR.to_owned(), facts.home_as_work_dir.to_string());
-    if !facts.mounts.is_empty() {
-        labels.insert(naming::PARTS.to_owned(), parts::encoded(&facts.mounts));
-    }
-    if let Some(named) = &facts.work_dir {
-        labels.insert(naming::WORK_DIR.to_owned(), named.clone());
-    }
+    // always there: an image may carry labels of these names, which the engine would give its containers
+    labels.insert(naming::PARTS.to_owned(), parts::encoded(&facts.mounts));
+    labels.insert(naming::WORK_DIR.to_owned(), facts.work_dir.clone().unwrap_or_default());
     let (nano_cpus, memory) = limits(spec.resources, host);
     NewContainer {
         image: spec.image.clone(),

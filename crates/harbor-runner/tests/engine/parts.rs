@@ -116,11 +116,10 @@ async fn a_link_in_the_volume_leads_nobody_out_of_it() {
     let other = SandboxSpec { mounts: spec.mounts.clone(), ..fixture.spec() };
     fixture.runner.create(&other).await.unwrap_err();
 
-    // who starts it without harbor
+    // who starts it without harbor: it is begun anew
     docker(&["start", &format!("harbor-infra-{}", spec.id), &format!("harbor-{}", spec.id)]);
     let configured = fixture.runner.configure(&spec.id, &container, &configuration("token")).await;
-    assert!(matches!(configured, Err(EngineError::Conflict { .. })), "{configured:?}");
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(matches!(configured, Err(EngineError::Files { .. })), "{configured:?}");
     assert_eq!(runs(&spec), "false");
 
     // a link within the volume is none out of it, but it is not what was asked for
@@ -129,7 +128,30 @@ async fn a_link_in_the_volume_leads_nobody_out_of_it() {
     begin(&fixture.runner, &spec, &container).await.unwrap_err();
     fs::remove_file(&users).unwrap();
     fs::rename(users.with_extension("aside"), &users).unwrap();
-    begin(&fixture.runner, &spec, &container).await.unwrap();
+    docker(&["start", &format!("harbor-infra-{}", spec.id), &format!("harbor-{}", spec.id)]);
+    // and by a harbor that knows nothing of it
+    let runner = fixture.again().await;
+    runner.configure(&spec.id, &container, &configuration("token")).await.unwrap();
+    assert_eq!(runs(&spec), "true");
+    fixture.finish().await;
+}
+
+/// Labels of an image are those of its containers, too.
+#[tokio::test]
+async fn an_image_says_nothing_of_volumes() {
+    let fixture = Fixture::prepared().await;
+    let base = fixture.spec().image;
+    let image = format!("{}-labels", base.split(':').next().unwrap_or(&base));
+    let made = docker(&["create", &base]);
+    let label = format!("LABEL harbor.parts='[[\"{}\",\"/m\",\"a\"]]' harbor.work-dir=/m/made", VolumeId::random());
+    docker(&["commit", "--change", &label, &made, &image]);
+    docker(&["rm", &made]);
+    let spec = SandboxSpec { image: image.clone(), ..fixture.spec() };
+    let container = fixture.runner.create(&spec).await.unwrap();
+    begin(&fixture.again().await, &spec, &container).await.unwrap();
+    assert!(fixture.runner.volumes().unwrap().is_empty());
+    fixture.runner.remove(&spec.id).await.unwrap();
+    docker(&["rmi", &image]);
     fixture.finish().await;
 }
 
@@ -174,6 +196,7 @@ async fn a_link_that_comes_and_goes_leads_nobody_elsewhere() {
     ended.store(true, Ordering::Relaxed);
     swaps.join().unwrap();
     println!("began {began} times, and was ended {lost} times because the link had won");
+    assert!(began > 0, "it never was the directory when it was looked for");
     fixture.finish().await;
 }
 
