@@ -51,6 +51,8 @@ test('intervals are set', async () => {
   assert.deepEqual([sandbox.autoStopInterval, sandbox.autoDeleteInterval], [15, -1])
   await sandbox.setAutostopInterval(30)
   await sandbox.setAutoDeleteInterval(60)
+  // an event of the first change may come after the answer to it
+  await sandbox.refreshData()
   for (const known of [sandbox, await daytona.get(sandbox.id)]) {
     assert.deepEqual([known.autoStopInterval, known.autoDeleteInterval], [30, 60])
   }

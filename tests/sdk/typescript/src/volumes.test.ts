@@ -15,7 +15,8 @@ async function volume(name = word()): Promise<Volume> {
 
 after(async () => {
   for (const { id } of made.splice(0)) {
-    await daytona.get(id).then((sandbox) => sandbox.delete(), ignore(sdk.DaytonaNotFoundError))
+    // one that is just being deleted is found, and gone when it is to be deleted again
+    await daytona.get(id).then((sandbox) => sandbox.delete()).catch(ignore(sdk.DaytonaNotFoundError))
   }
   for (const one of volumes) await daytona.volume.delete(one).catch(ignore(sdk.DaytonaError))
 })
