@@ -15,6 +15,9 @@ use crate::{Store, StoreError, Writer, objects, repositories, repository_blobs, 
 /// What lies in a build context's place, after its organization and its name.
 const CONTEXT: &str = "context.tar";
 
+/// How many things are let go of at a time.
+const PORTION: usize = 100;
+
 /// How long a rehearsal may take: whoever writes waits for it.
 const REHEARSAL: Duration = Duration::from_secs(2);
 
@@ -101,7 +104,7 @@ fn some(
     let (before, now) = (collection.before, collection.now);
     let busy = row::json(collection.busy.to_vec());
     // each upload may have thousands of parts
-    let most = if matches!(what, Unneeded::Uploads | Unneeded::RegistryPushes) { 16 } else { 100 };
+    let most = if matches!(what, Unneeded::Uploads | Unneeded::RegistryPushes) { 16 } else { PORTION };
     let count = match what {
         Unneeded::RegistryImages => {
             repositories::remove_unneeded(transaction, before, most, collection.unneeded_since())
@@ -124,9 +127,6 @@ fn let_go_at(connection: &Connection, now: Timestamp) -> Result<Vec<String>, Sto
     let mut statement = connection.prepare_cached("SELECT id FROM blob WHERE uses = 0 AND unused_since = ?1")?;
     row::collect(&mut statement, params![row::milliseconds(now)], |found| Ok(found.get("id")?))
 }
-
-/// How many build contexts are let go of at a time.
-const CONTEXTS: usize = 100;
 
 /// Build contexts that nothing is made with and that nobody wrote since a time, some of them; only of `these`, if they are named.
 fn unneeded_contexts(
@@ -152,7 +152,7 @@ fn unneeded_contexts(
         if is_context(&key) {
             found.push(key);
         }
-        if found.len() == CONTEXTS {
+        if found.len() == PORTION {
             break;
         }
     }

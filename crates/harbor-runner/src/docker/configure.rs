@@ -15,7 +15,7 @@ use crate::dial::{DialError, Stream};
 use crate::docker::handle::DockerEngine;
 use crate::docker::known::Facts;
 use crate::docker::naming;
-use crate::docker::parts;
+use crate::docker::part_labels;
 use crate::error::EngineError;
 use crate::sandbox::Configuration;
 
@@ -109,7 +109,7 @@ impl DockerEngine {
         let facts = Facts {
             entrypoint: serde_json::from_str(entrypoint).unwrap_or_default(),
             home_as_work_dir: found.labels.get(naming::HOME_AS_WORK_DIR).is_some_and(|label| label == "true"),
-            mounts: parts::of_labels(id, &found.labels)?,
+            mounts: part_labels::of_labels(id, &found.labels)?,
             work_dir: found.labels.get(naming::WORK_DIR).filter(|named| !named.is_empty()).cloned(),
         };
         self.known().note(id, |entry| entry.facts = Some((container.clone(), facts.clone())));

@@ -8,7 +8,6 @@ use harbor_model::volumes::Mount;
 
 use crate::dial::InfraDialer;
 use crate::docker::outline::Outline;
-use crate::docker::parts::Run;
 use crate::image::Image;
 use crate::sandbox::Held;
 
@@ -36,6 +35,21 @@ pub(crate) struct Entry {
     heard: u64,
     /// Its containers in the last listing that looked at them, and what they were.
     listed: Option<(Outline, Held)>,
+}
+
+/// One run of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) container: ContainerId,
+    /// When it began, as the engine tells.
+    pub(crate) began: String,
+}
+
+impl Run {
+    /// How a file tells it.
+    pub(crate) fn line(&self) -> String {
+        format!("{} {}\n", self.container, self.began)
+    }
 }
 
 /// What a sandbox container's labels tell its toolbox, and harbor.

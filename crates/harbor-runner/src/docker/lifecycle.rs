@@ -10,9 +10,9 @@ use harbor_model::sandboxes::Boot;
 use harbor_protocol::toolbox;
 
 use crate::docker::handle::DockerEngine;
+use crate::docker::known::Run;
 use crate::docker::naming::{self, Role};
 use crate::docker::objects::client::SLOW;
-use crate::docker::parts::Run;
 use crate::docker::spec;
 use crate::error::EngineError;
 use crate::sandbox::{Configuration, Woken};

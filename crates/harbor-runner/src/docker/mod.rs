@@ -28,6 +28,7 @@ mod links;
 mod naming;
 mod objects;
 mod outline;
+mod part_labels;
 mod parts;
 mod plain_images;
 mod prepare;

@@ -9,7 +9,7 @@
 //! - a run that harbor did not begin so, because somebody else started the container or harbor ended in between, is ended and
 //!   begun anew.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -26,6 +26,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, fchmod, mkdirat, opena
 use rustix::io::Errno;
 
 use crate::docker::handle::DockerEngine;
+use crate::docker::known::Run;
 use crate::docker::naming;
 use crate::docker::objects::client::SLOW;
 use crate::error::{EngineError, EngineSaid};
@@ -41,42 +42,6 @@ const RECORDED: Duration = Duration::from_millis(500);
 
 /// Below the directory of a sandbox's socket: in which run of its container everything was as it should be.
 const CHECKED: &str = "checked";
-
-/// One run of a container.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Run {
-    pub(crate) container: ContainerId,
-    /// When it began, as the engine tells.
-    pub(crate) began: String,
-}
-
-impl Run {
-    fn line(&self) -> String {
-        format!("{} {}\n", self.container, self.began)
-    }
-}
-
-/// What a container's label says of these.
-pub(crate) fn encoded(mounts: &[Mount]) -> String {
-    let told =
-        mounts.iter().map(|Mount { volume, path, subpath }| serde_json::json!([volume.to_string(), path, subpath]));
-    serde_json::Value::from(told.collect::<Vec<_>>()).to_string()
-}
-
-/// The volumes of a container with these labels, if there is only a part of any.
-pub(crate) fn of_labels(id: &SandboxId, labels: &HashMap<String, String>) -> Result<Vec<Mount>, EngineError> {
-    let Some(told) = labels.get(naming::PARTS) else { return Ok(Vec::new()) };
-    let read = || {
-        let mounts: Vec<(String, String, Option<String>)> = serde_json::from_str(told).ok()?;
-        let mount = |(volume, path, subpath): (String, String, Option<String>)| {
-            Mount::checked(volume.parse().ok()?, &path, subpath.as_deref()).ok()
-        };
-        let mounts = mounts.into_iter().map(mount).collect::<Option<Vec<Mount>>>()?;
-        Mount::fit(&mounts).is_ok().then_some(mounts)
-    };
-    let reason = || format!("the label {} of its container is none of harbor's", naming::PARTS);
-    read().ok_or_else(|| EngineError::Astray { sandbox: *id, reason: reason() })
-}
 
 impl DockerEngine {
     /// Makes the parts that are missing, and sees to it that nothing leads a mount elsewhere; answers whether it did, which it
@@ -355,24 +320,5 @@ mod tests {
         let found: Vec<_> = ways(&[mount("/home/x/data", Some("a")), mount("/m", None)]).into_iter().collect();
         let expected = ["/home", "/home/x", "/home/x/data", "/m", "/opt", "/opt/harbor"].map(PathBuf::from);
         assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn a_label_says_all_and_another_one_is_an_error() {
-        let (id, mounts) = (SandboxId::random(), vec![mount("/m", Some("a/b")), mount("/n", None)]);
-        let labels = |text: String| HashMap::from([(naming::PARTS.to_owned(), text)]);
-        assert_eq!(of_labels(&id, &labels(encoded(&mounts))).unwrap(), mounts);
-        assert_eq!(of_labels(&id, &HashMap::new()).unwrap(), []);
-        let volume = VolumeId::random();
-        for wrong in [
-            String::new(),
-            "{}".to_owned(),
-            "[[\"v\", \"/m\", null]]".to_owned(),
-            format!("[[\"{volume}\", \"/m\", \"/etc\"]]"),
-            format!("[[\"{volume}\", \"/m\", \"a/../../b\"]]"),
-            format!("[[\"{volume}\", \"/etc\", \"a\"]]"),
-        ] {
-            of_labels(&id, &labels(wrong)).unwrap_err();
-        }
     }
 }

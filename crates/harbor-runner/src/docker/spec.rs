@@ -11,7 +11,7 @@ use crate::config::{Config, Transport};
 use crate::docker::known::Facts;
 use crate::docker::naming::{self, Role};
 use crate::docker::objects::containers::{Log, NewContainer, VolumeMount};
-use crate::docker::parts;
+use crate::docker::part_labels;
 use crate::docker::seccomp;
 use crate::image::Image;
 use crate::sandbox::SandboxSpec;
@@ -75,7 +75,7 @@ pub(crate) fn sandbox(config: &Config, spec: &SandboxSpec, facts: &Facts, infra:
     labels.insert(naming::ENTRYPOINT.to_owned(), entrypoint.to_string());
     labels.insert(naming::HOME_AS_WORK_DIR.to_owned(), facts.home_as_work_dir.to_string());
     // always there: an image may carry labels of these names, which the engine would give its containers
-    labels.insert(naming::PARTS.to_owned(), parts::encoded(&facts.mounts));
+    labels.insert(naming::PARTS.to_owned(), part_labels::encoded(&facts.mounts));
     labels.insert(naming::WORK_DIR.to_owned(), facts.work_dir.clone().unwrap_or_default());
     let (nano_cpus, memory) = limits(spec.resources, host);
     NewContainer {
